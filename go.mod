@@ -1,0 +1,3 @@
+module emily
+
+go 1.26
