@@ -48,12 +48,12 @@ const (
 
 // Slot is where a tensor's elements are.
 type Slot struct {
-	Place   Place
-	Index   int // input, output or storage
-	Offset  int // bytes from the start of the input, output or storage
-	Tensor  *Tensor
-	Weight  *Weight
-	Data    []byte
+	Place  Place
+	Index  int // input, output or storage
+	Offset int // bytes from the start of the input, output or storage
+	Tensor *Tensor
+	Weight *Weight
+	Data   []byte
 }
 
 // Storage is a buffer that lives from one step to another.

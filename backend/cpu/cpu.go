@@ -1,0 +1,90 @@
+// Package cpu runs plans on the processor: it binds each step to loops of
+// package kernel and divides them among a pool of workers.
+package cpu
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"emily/backend"
+	"emily/backend/cpu/kernel"
+)
+
+// Options choose how the processor is used.
+type Options struct {
+	// Threads is the number of workers; 0 means one for each processor that Go may use.
+	Threads int
+	// Kernels names a variant of the inner loops, such as "avx2" or "generic";
+	// "" means EMILY_CPU from the environment or else the best.
+	Kernels string
+}
+
+// Backend is the processor as a device.
+type Backend struct {
+	set  *kernel.Set
+	pool *pool
+
+	mu    sync.Mutex
+	small map[*backend.Weight][]float32 // norm weights and biases, widened once
+}
+
+// New starts the workers. Close ends them.
+func New(opt Options) (*Backend, error) {
+	if opt.Threads < 0 {
+		return nil, fmt.Errorf("threads must be 0 or more, got %d", opt.Threads)
+	}
+	if opt.Threads == 0 {
+		opt.Threads = runtime.GOMAXPROCS(0)
+	}
+	set := kernel.Best()
+	if opt.Kernels == "" {
+		opt.Kernels = os.Getenv("EMILY_CPU")
+	}
+	if opt.Kernels != "" {
+		var err error
+		if set, err = kernel.Named(opt.Kernels); err != nil {
+			return nil, err
+		}
+	}
+	return &Backend{set: set, pool: newPool(opt.Threads), small: map[*backend.Weight][]float32{}}, nil
+}
+
+// Info names the kernels and counts the workers.
+func (b *Backend) Info() backend.Info {
+	return backend.Info{Backend: "cpu", Device: runtime.GOARCH, Kernels: b.set.Name, Threads: len(b.pool.workers)}
+}
+
+// Upload does nothing: weights are read where they are mapped.
+func (b *Backend) Upload(*backend.Weight) error { return nil }
+
+// Close ends the workers.
+func (b *Backend) Close() error {
+	b.pool.close()
+	return nil
+}
+
+// stored returns the loops over a dtype.
+func (b *Backend) stored(d backend.DType) *kernel.Stored {
+	switch d {
+	case backend.BF16:
+		return &b.set.BFloat16
+	case backend.F16:
+		return &b.set.Float16
+	}
+	return &b.set.Float32
+}
+
+// widened returns a small weight (a norm's or a bias) in f32, converted once.
+func (b *Backend) widened(w *backend.Weight) []float32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x, ok := b.small[w]
+	if !ok {
+		x = make([]float32, w.Elements())
+		b.stored(w.DType).Widen(x, w.Data)
+		b.small[w] = x
+	}
+	return x
+}
