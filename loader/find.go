@@ -106,9 +106,9 @@ func noSuchPath(ref string) error {
 }
 
 // closest returns the candidate that differs least from word, or "" if each
-// differs in more than a third of its letters.
+// differs in more than two letters and a third of them.
 func closest(word string, candidates []string) string {
-	best, distance := "", len(word)/3+1
+	best, distance := "", min(max(len(word)/3, 2)+1, len(word))
 	for _, c := range candidates {
 		if d := edits(strings.ToLower(word), strings.ToLower(c)); d < distance {
 			best, distance = c, d
