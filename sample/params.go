@@ -81,17 +81,17 @@ func (p Params) repeats() bool { return p.RepetitionPenalty != 0 && p.Repetition
 
 // FromConfig returns the settings that a model's generation_config.json
 // recommends. Without "do_sample": true they are greedy; settings that the
-// file leaves out have transformers' defaults, temperature 1 and top-k 50.
+// file leaves out or sets to null have transformers' defaults, temperature 1
+// and top-k 50.
 func FromConfig(text []byte) (Params, error) {
-	temperature, topK := 1.0, 50
-	config := struct {
+	var config struct {
 		DoSample          bool     `json:"do_sample"`
 		Temperature       *float64 `json:"temperature"`
 		TopK              *int     `json:"top_k"`
 		TopP              float64  `json:"top_p"`
 		MinP              float64  `json:"min_p"`
 		RepetitionPenalty float64  `json:"repetition_penalty"`
-	}{Temperature: &temperature, TopK: &topK}
+	}
 	if err := json.Unmarshal(text, &config); err != nil {
 		var kind *json.UnmarshalTypeError
 		if errors.As(err, &kind) && kind.Field != "" {
@@ -101,7 +101,7 @@ func FromConfig(text []byte) (Params, error) {
 	}
 	p := Params{RepetitionPenalty: config.RepetitionPenalty}
 	if config.DoSample {
-		p.Temperature, p.TopK, p.TopP, p.MinP = 1, 0, config.TopP, config.MinP
+		p.Temperature, p.TopK, p.TopP, p.MinP = 1, 50, config.TopP, config.MinP
 		if config.Temperature != nil {
 			p.Temperature = *config.Temperature
 		}

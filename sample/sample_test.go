@@ -239,7 +239,7 @@ func TestFromConfig(t *testing.T) {
 	}{
 		{`{"do_sample":true,"temperature":0.6,"top_k":20,"top_p":0.95,"eos_token_id":[1,2]}`, Params{Temperature: 0.6, TopK: 20, TopP: 0.95}, ""},
 		{`{"do_sample":true}`, Params{Temperature: 1, TopK: 50}, ""},
-		{`{"do_sample":true,"top_k":null,"min_p":0.1}`, Params{Temperature: 1, MinP: 0.1}, ""},
+		{`{"do_sample":true,"top_k":null,"min_p":0.1}`, Params{Temperature: 1, TopK: 50, MinP: 0.1}, ""},
 		{`{"do_sample":true,"top_k":0}`, Params{Temperature: 1}, ""},
 		{`{"do_sample":false,"temperature":0.6,"top_p":0.9}`, Params{}, ""},
 		{`{"temperature":0.6,"repetition_penalty":1.1}`, Params{RepetitionPenalty: 1.1}, ""},
