@@ -1,0 +1,136 @@
+// Package qwen3 is the decoder of Qwen3 and of its relatives Qwen2, Llama and
+// Mistral: one forward pass, whose differences are read from config.json.
+package qwen3
+
+import (
+	"context"
+	"sync"
+
+	"emily/arch"
+	"emily/backend"
+	"emily/loader"
+)
+
+func init() {
+	for name, f := range families {
+		arch.Register(arch.Class{Name: name, Task: arch.Generate, New: func(s arch.Source) (arch.Model, error) { return newModel(s, f) }})
+	}
+}
+
+// Model is a decoder with its compiled programs. It is safe for concurrent
+// use: each sequence has its own cache.
+type Model struct {
+	config             *Config
+	weights            weights
+	head               *backend.Weight // the embedding if tied
+	activation         backend.Activation
+	inverseFrequencies []float32
+	rotaryScale        float32
+	options            arch.Options
+
+	programs arch.Programs[shape]
+	specs    map[int][2]*backend.StateSpec // by capacity
+	specsMu  sync.Mutex
+}
+
+func newModel(s arch.Source, f family) (*Model, error) {
+	c, err := readConfig(s.Config, f)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{config: c, options: s.Options, specs: map[int][2]*backend.StateSpec{}}
+	if m.options.KV == backend.Invalid {
+		m.options.KV = backend.F32
+	}
+	m.activation, _ = arch.ParseActivation(c.HiddenAct) // checked by readConfig
+	if m.inverseFrequencies, m.rotaryScale, err = c.Frequencies(c.HeadDim, c.MaxPositionEmbeddings); err != nil {
+		return nil, err
+	}
+	m.weights.Layers = make([]layer, c.NumHiddenLayers)
+	if err := loader.Bind(s.Checkpoint, "", &m.weights, c.dims()); err != nil {
+		return nil, err
+	}
+	m.head = m.weights.Head
+	if c.TieWordEmbeddings {
+		m.head = m.weights.Embed
+	}
+	return m, nil
+}
+
+// Vocab returns the number of logits.
+func (m *Model) Vocab() int { return m.config.VocabSize }
+
+// Context returns max_position_embeddings.
+func (m *Model) Context() int { return m.config.MaxPositionEmbeddings }
+
+// Weights returns the bound weights.
+func (m *Model) Weights() []any { return []any{&m.weights} }
+
+// Close frees the compiled programs.
+func (m *Model) Close() error { return m.programs.Close() }
+
+// cacheSpecs returns the specs of the caches of a capacity, the same each time,
+// since programs and states meet by them.
+func (m *Model) cacheSpecs(capacity int) (keys, values *backend.StateSpec) {
+	m.specsMu.Lock()
+	defer m.specsMu.Unlock()
+	s, ok := m.specs[capacity]
+	if !ok {
+		s[0], s[1] = m.config.cache(m.options.KV).Specs(capacity)
+		m.specs[capacity] = s
+	}
+	return s[0], s[1]
+}
+
+// shape is what a program depends on.
+type shape struct {
+	rows, capacity int
+	want           int  // rows whose logits are computed
+	topK           int  // 0 for all logits
+	tap            bool // hidden states instead of logits
+}
+
+// program compiles the graph of a shape, once.
+func (m *Model) program(s shape) (backend.Program, error) {
+	return m.programs.Get(s, func() (backend.Program, error) {
+		g := backend.NewGraph()
+		keys, values := m.cacheSpecs(s.capacity)
+		if s.tap {
+			last := m.hidden(g, s.rows, keys, values, func(t *backend.Tensor) { g.Output("hidden", t) })
+			g.Output("final", last.RMSNorm(m.weights.Norm, m.config.RMSNormEps))
+			return m.options.Compile(g)
+		}
+		x := m.hidden(g, s.rows, keys, values, func(*backend.Tensor) {})
+		logits := m.logits(x, g.Input("want", backend.I32, s.want))
+		if s.topK == 0 {
+			g.Output("logits", logits)
+			return m.options.Compile(g)
+		}
+		ids, values2 := logits.TopK(s.topK)
+		g.Output("ids", ids)
+		g.Output("values", values2)
+		return m.options.Compile(g)
+	})
+}
+
+// NewSequence returns an empty sequence.
+func (m *Model) NewSequence() (arch.Sequence, error) {
+	return &sequence{model: m, sessions: map[shape]backend.Session{}}, nil
+}
+
+// Tap runs ids as a new sequence and returns its hidden states.
+func (m *Model) Tap(ctx context.Context, ids []int32) ([][]float32, error) {
+	s := &sequence{model: m, sessions: map[shape]backend.Session{}}
+	defer s.Close()
+	if err := s.reserve(len(ids)); err != nil {
+		return nil, err
+	}
+	var out [][]float32
+	var buffers []backend.Buffer
+	for range m.config.NumHiddenLayers + 2 {
+		x := make([]float32, len(ids)*m.config.HiddenSize)
+		out, buffers = append(out, x), append(buffers, backend.BufferOf(x))
+	}
+	err := s.run(ctx, shape{rows: len(ids), capacity: s.capacity, tap: true}, ids, nil, buffers)
+	return out, err
+}
