@@ -98,3 +98,88 @@ func widenFloat16AVX2(dst *float32, src *byte, n int)
 //
 //go:noescape
 func narrowFloat16AVX2(dst *byte, src *float32, n int)
+
+// addAVX2 sets dst to x + y.
+//
+//go:noescape
+func addAVX2(dst *float32, x *float32, y *float32, n int)
+
+// subAVX2 sets dst to x - y.
+//
+//go:noescape
+func subAVX2(dst *float32, x *float32, y *float32, n int)
+
+// mulAVX2 sets dst to x · y.
+//
+//go:noescape
+func mulAVX2(dst *float32, x *float32, y *float32, n int)
+
+// divAVX2 sets dst to x / y.
+//
+//go:noescape
+func divAVX2(dst *float32, x *float32, y *float32, n int)
+
+// maxAVX2 sets dst to the larger of x and y, NaN if either is.
+//
+//go:noescape
+func maxAVX2(dst *float32, x *float32, y *float32, n int)
+
+// minAVX2 sets dst to the smaller of x and y, NaN if either is.
+//
+//go:noescape
+func minAVX2(dst *float32, x *float32, y *float32, n int)
+
+// addScalarAVX2 sets dst to x + y.
+//
+//go:noescape
+func addScalarAVX2(dst *float32, x *float32, y float32, n int)
+
+// mulScalarAVX2 sets dst to x · y.
+//
+//go:noescape
+func mulScalarAVX2(dst *float32, x *float32, y float32, n int)
+
+// axpyAVX2 adds a·x to dst.
+//
+//go:noescape
+func axpyAVX2(dst *float32, a float32, x *float32, n int)
+
+// dotAVX2 returns the sum of x·y.
+//
+//go:noescape
+func dotAVX2(x *float32, y *float32, n int) float32
+
+// sumAVX2 returns the sum of x.
+//
+//go:noescape
+func sumAVX2(x *float32, n int) float32
+
+// sumSquaresAVX2 returns the sum of (x-mean)².
+//
+//go:noescape
+func sumSquaresAVX2(x *float32, mean float32, n int) float32
+
+// maxOfAVX2 returns the largest of x, NaN if there is one, -Inf if there are none.
+//
+//go:noescape
+func maxOfAVX2(x *float32, n int) float32
+
+// indexOfAVX2 returns the first index of v, of a NaN if v is one, or -1.
+//
+//go:noescape
+func indexOfAVX2(x *float32, v float32, n int) int
+
+// rotateAVX2 rotates the pairs x[i], x[i+h] for i < h.
+//
+//go:noescape
+func rotateAVX2(dst *float32, x *float32, cos *float32, sin *float32, h int)
+
+// normAVX2 sets dst to (x-mean)·scale·weight, plus bias if there is one.
+//
+//go:noescape
+func normAVX2(dst *float32, x *float32, mean float32, scale float32, weight *float32, n int)
+
+// normBiasAVX2 sets dst to (x-mean)·scale·weight, plus bias if there is one.
+//
+//go:noescape
+func normBiasAVX2(dst *float32, x *float32, mean float32, scale float32, weight *float32, bias *float32, n int)

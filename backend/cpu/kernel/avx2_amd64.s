@@ -2493,6 +2493,1092 @@ one_done_162:
 	VZEROUPPER
 	RET
 
+// func addAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·addAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  several_done_164
+
+several_163:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS 32(CX), Y3
+	VMOVUPS 32(DX), Y4
+	VADDPS  Y4, Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     several_163
+
+several_done_164:
+	CMPQ BX, $+8
+	JLT  one_done_166
+
+one_165:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	SUBQ    $+8, BX
+	CMPQ    BX, $+8
+	JGE     one_165
+
+one_done_166:
+	TESTQ      BX, BX
+	JZ         tail_none_167
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VADDPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_167:
+	VZEROUPPER
+	RET
+
+// func subAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·subAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  several_done_169
+
+several_168:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y1, Y0, Y0
+	VMOVUPS 32(CX), Y3
+	VMOVUPS 32(DX), Y4
+	VSUBPS  Y4, Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     several_168
+
+several_done_169:
+	CMPQ BX, $+8
+	JLT  one_done_171
+
+one_170:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	SUBQ    $+8, BX
+	CMPQ    BX, $+8
+	JGE     one_170
+
+one_done_171:
+	TESTQ      BX, BX
+	JZ         tail_none_172
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VSUBPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_172:
+	VZEROUPPER
+	RET
+
+// func mulAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·mulAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  several_done_174
+
+several_173:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS 32(CX), Y3
+	VMOVUPS 32(DX), Y4
+	VMULPS  Y4, Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     several_173
+
+several_done_174:
+	CMPQ BX, $+8
+	JLT  one_done_176
+
+one_175:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	SUBQ    $+8, BX
+	CMPQ    BX, $+8
+	JGE     one_175
+
+one_done_176:
+	TESTQ      BX, BX
+	JZ         tail_none_177
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VMULPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_177:
+	VZEROUPPER
+	RET
+
+// func divAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·divAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  several_done_179
+
+several_178:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VDIVPS  Y1, Y0, Y0
+	VMOVUPS 32(CX), Y3
+	VMOVUPS 32(DX), Y4
+	VDIVPS  Y4, Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y3, 32(AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     several_178
+
+several_done_179:
+	CMPQ BX, $+8
+	JLT  one_done_181
+
+one_180:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VDIVPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	SUBQ    $+8, BX
+	CMPQ    BX, $+8
+	JGE     one_180
+
+one_done_181:
+	TESTQ      BX, BX
+	JZ         tail_none_182
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VDIVPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_182:
+	VZEROUPPER
+	RET
+
+// func maxAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·maxAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  several_done_184
+
+several_183:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   (DX), Y1
+	VCMPPS    $0x03, Y0, Y0, Y14
+	VMAXPS    Y1, Y0, Y1
+	VBLENDVPS Y14, Y0, Y1, Y0
+	VMOVUPS   32(CX), Y3
+	VMOVUPS   32(DX), Y4
+	VCMPPS    $0x03, Y3, Y3, Y14
+	VMAXPS    Y4, Y3, Y4
+	VBLENDVPS Y14, Y3, Y4, Y3
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, AX
+	SUBQ      $+16, BX
+	CMPQ      BX, $+16
+	JGE       several_183
+
+several_done_184:
+	CMPQ BX, $+8
+	JLT  one_done_186
+
+one_185:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   (DX), Y1
+	VCMPPS    $0x03, Y0, Y0, Y14
+	VMAXPS    Y1, Y0, Y1
+	VBLENDVPS Y14, Y0, Y1, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, AX
+	SUBQ      $+8, BX
+	CMPQ      BX, $+8
+	JGE       one_185
+
+one_done_186:
+	TESTQ      BX, BX
+	JZ         tail_none_187
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VCMPPS     $0x03, Y0, Y0, Y14
+	VMAXPS     Y1, Y0, Y1
+	VBLENDVPS  Y14, Y0, Y1, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_187:
+	VZEROUPPER
+	RET
+
+// func minAVX2(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX
+TEXT ·minAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  several_done_189
+
+several_188:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   (DX), Y1
+	VCMPPS    $0x03, Y0, Y0, Y14
+	VMINPS    Y1, Y0, Y1
+	VBLENDVPS Y14, Y0, Y1, Y0
+	VMOVUPS   32(CX), Y3
+	VMOVUPS   32(DX), Y4
+	VCMPPS    $0x03, Y3, Y3, Y14
+	VMINPS    Y4, Y3, Y4
+	VBLENDVPS Y14, Y3, Y4, Y3
+	VMOVUPS   Y0, (AX)
+	VMOVUPS   Y3, 32(AX)
+	ADDQ      $+64, CX
+	ADDQ      $+64, DX
+	ADDQ      $+64, AX
+	SUBQ      $+16, BX
+	CMPQ      BX, $+16
+	JGE       several_188
+
+several_done_189:
+	CMPQ BX, $+8
+	JLT  one_done_191
+
+one_190:
+	VMOVUPS   (CX), Y0
+	VMOVUPS   (DX), Y1
+	VCMPPS    $0x03, Y0, Y0, Y14
+	VMINPS    Y1, Y0, Y1
+	VBLENDVPS Y14, Y0, Y1, Y0
+	VMOVUPS   Y0, (AX)
+	ADDQ      $+32, CX
+	ADDQ      $+32, DX
+	ADDQ      $+32, AX
+	SUBQ      $+8, BX
+	CMPQ      BX, $+8
+	JGE       one_190
+
+one_done_191:
+	TESTQ      BX, BX
+	JZ         tail_none_192
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VCMPPS     $0x03, Y0, Y0, Y14
+	VMINPS     Y1, Y0, Y1
+	VBLENDVPS  Y14, Y0, Y1, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_192:
+	VZEROUPPER
+	RET
+
+// func addScalarAVX2(dst *float32, x *float32, y float32, n int)
+// Requires: AVX
+TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS y+16(FP), Y14
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+32
+	JLT          several_done_194
+
+several_193:
+	VMOVUPS (CX), Y0
+	VADDPS  Y14, Y0, Y0
+	VMOVUPS 32(CX), Y1
+	VADDPS  Y14, Y1, Y1
+	VMOVUPS 64(CX), Y2
+	VADDPS  Y14, Y2, Y2
+	VMOVUPS 96(CX), Y3
+	VADDPS  Y14, Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, AX
+	SUBQ    $+32, DX
+	CMPQ    DX, $+32
+	JGE     several_193
+
+several_done_194:
+	CMPQ DX, $+8
+	JLT  one_done_196
+
+one_195:
+	VMOVUPS (CX), Y0
+	VADDPS  Y14, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, AX
+	SUBQ    $+8, DX
+	CMPQ    DX, $+8
+	JGE     one_195
+
+one_done_196:
+	TESTQ      DX, DX
+	JZ         tail_none_197
+	LEAQ       tailmask<>+0(SB), BX
+	MOVQ       $0x00000008, SI
+	SUBQ       DX, SI
+	VMOVDQU    (BX)(SI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_197:
+	VZEROUPPER
+	RET
+
+// func mulScalarAVX2(dst *float32, x *float32, y float32, n int)
+// Requires: AVX
+TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS y+16(FP), Y14
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+32
+	JLT          several_done_199
+
+several_198:
+	VMOVUPS (CX), Y0
+	VMULPS  Y14, Y0, Y0
+	VMOVUPS 32(CX), Y1
+	VMULPS  Y14, Y1, Y1
+	VMOVUPS 64(CX), Y2
+	VMULPS  Y14, Y2, Y2
+	VMOVUPS 96(CX), Y3
+	VMULPS  Y14, Y3, Y3
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, 96(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, AX
+	SUBQ    $+32, DX
+	CMPQ    DX, $+32
+	JGE     several_198
+
+several_done_199:
+	CMPQ DX, $+8
+	JLT  one_done_201
+
+one_200:
+	VMOVUPS (CX), Y0
+	VMULPS  Y14, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, AX
+	SUBQ    $+8, DX
+	CMPQ    DX, $+8
+	JGE     one_200
+
+one_done_201:
+	TESTQ      DX, DX
+	JZ         tail_none_202
+	LEAQ       tailmask<>+0(SB), BX
+	MOVQ       $0x00000008, SI
+	SUBQ       DX, SI
+	VMOVDQU    (BX)(SI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMULPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_202:
+	VZEROUPPER
+	RET
+
+// func axpyAVX2(dst *float32, a float32, x *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	VBROADCASTSS a+8(FP), Y14
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+32
+	JLT          several_done_204
+
+several_203:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (CX), Y1
+	VFMADD231PS Y14, Y1, Y0
+	VMOVUPS     32(AX), Y2
+	VMOVUPS     32(CX), Y3
+	VFMADD231PS Y14, Y3, Y2
+	VMOVUPS     64(AX), Y4
+	VMOVUPS     64(CX), Y5
+	VFMADD231PS Y14, Y5, Y4
+	VMOVUPS     96(AX), Y6
+	VMOVUPS     96(CX), Y7
+	VFMADD231PS Y14, Y7, Y6
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y2, 32(AX)
+	VMOVUPS     Y4, 64(AX)
+	VMOVUPS     Y6, 96(AX)
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DX
+	CMPQ        DX, $+32
+	JGE         several_203
+
+several_done_204:
+	CMPQ DX, $+8
+	JLT  one_done_206
+
+one_205:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (CX), Y1
+	VFMADD231PS Y14, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	SUBQ        $+8, DX
+	CMPQ        DX, $+8
+	JGE         one_205
+
+one_done_206:
+	TESTQ       DX, DX
+	JZ          tail_none_207
+	LEAQ        tailmask<>+0(SB), BX
+	MOVQ        $0x00000008, SI
+	SUBQ        DX, SI
+	VMOVDQU     (BX)(SI*4), Y15
+	VMASKMOVPS  (AX), Y15, Y0
+	VMASKMOVPS  (CX), Y15, Y1
+	VFMADD231PS Y14, Y1, Y0
+	VMASKMOVPS  Y0, Y15, (AX)
+
+tail_none_207:
+	VZEROUPPER
+	RET
+
+// func dotAVX2(x *float32, y *float32, n int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·dotAVX2(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   n+16(FP), DX
+	CMPQ   DX, $+32
+	JLT    several_done_209
+
+several_208:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (CX), Y1
+	VFMADD231PS Y0, Y1, Y8
+	VMOVUPS     32(AX), Y2
+	VMOVUPS     32(CX), Y3
+	VFMADD231PS Y2, Y3, Y9
+	VMOVUPS     64(AX), Y4
+	VMOVUPS     64(CX), Y5
+	VFMADD231PS Y4, Y5, Y10
+	VMOVUPS     96(AX), Y6
+	VMOVUPS     96(CX), Y7
+	VFMADD231PS Y6, Y7, Y11
+	ADDQ        $+128, AX
+	ADDQ        $+128, CX
+	SUBQ        $+32, DX
+	CMPQ        DX, $+32
+	JGE         several_208
+
+several_done_209:
+	CMPQ DX, $+8
+	JLT  one_done_211
+
+one_210:
+	VMOVUPS     (AX), Y0
+	VMOVUPS     (CX), Y1
+	VFMADD231PS Y0, Y1, Y8
+	ADDQ        $+32, AX
+	ADDQ        $+32, CX
+	SUBQ        $+8, DX
+	CMPQ        DX, $+8
+	JGE         one_210
+
+one_done_211:
+	TESTQ       DX, DX
+	JZ          tail_none_212
+	LEAQ        tailmask<>+0(SB), BX
+	MOVQ        $0x00000008, SI
+	SUBQ        DX, SI
+	VMOVDQU     (BX)(SI*4), Y15
+	VMASKMOVPS  (AX), Y15, Y0
+	VMASKMOVPS  (CX), Y15, Y1
+	VFMADD231PS Y0, Y1, Y8
+
+tail_none_212:
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y11, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X8
+	MOVSS        X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumAVX2(x *float32, n int) float32
+// Requires: AVX, SSE
+TEXT ·sumAVX2(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), AX
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   n+8(FP), CX
+	CMPQ   CX, $+32
+	JLT    several_done_214
+
+several_213:
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y8, Y8
+	VMOVUPS 32(AX), Y1
+	VADDPS  Y1, Y9, Y9
+	VMOVUPS 64(AX), Y2
+	VADDPS  Y2, Y10, Y10
+	VMOVUPS 96(AX), Y3
+	VADDPS  Y3, Y11, Y11
+	ADDQ    $+128, AX
+	SUBQ    $+32, CX
+	CMPQ    CX, $+32
+	JGE     several_213
+
+several_done_214:
+	CMPQ CX, $+8
+	JLT  one_done_216
+
+one_215:
+	VMOVUPS (AX), Y0
+	VADDPS  Y0, Y8, Y8
+	ADDQ    $+32, AX
+	SUBQ    $+8, CX
+	CMPQ    CX, $+8
+	JGE     one_215
+
+one_done_216:
+	TESTQ      CX, CX
+	JZ         tail_none_217
+	LEAQ       tailmask<>+0(SB), DX
+	MOVQ       $0x00000008, BX
+	SUBQ       CX, BX
+	VMOVDQU    (DX)(BX*4), Y15
+	VMASKMOVPS (AX), Y15, Y0
+	VADDPS     Y0, Y8, Y8
+
+tail_none_217:
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y11, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X8
+	MOVSS        X8, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX2(x *float32, mean float32, n int) float32
+// Requires: AVX, FMA3, SSE
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	VBROADCASTSS mean+8(FP), Y14
+	VXORPS       X8, X8, X8
+	VXORPS       X9, X9, X9
+	VXORPS       X10, X10, X10
+	VXORPS       X11, X11, X11
+	MOVQ         n+16(FP), CX
+	CMPQ         CX, $+32
+	JLT          several_done_219
+
+several_218:
+	VMOVUPS     (AX), Y0
+	VSUBPS      Y14, Y0, Y0
+	VFMADD231PS Y0, Y0, Y8
+	VMOVUPS     32(AX), Y1
+	VSUBPS      Y14, Y1, Y1
+	VFMADD231PS Y1, Y1, Y9
+	VMOVUPS     64(AX), Y2
+	VSUBPS      Y14, Y2, Y2
+	VFMADD231PS Y2, Y2, Y10
+	VMOVUPS     96(AX), Y3
+	VSUBPS      Y14, Y3, Y3
+	VFMADD231PS Y3, Y3, Y11
+	ADDQ        $+128, AX
+	SUBQ        $+32, CX
+	CMPQ        CX, $+32
+	JGE         several_218
+
+several_done_219:
+	CMPQ CX, $+8
+	JLT  one_done_221
+
+one_220:
+	VMOVUPS     (AX), Y0
+	VSUBPS      Y14, Y0, Y0
+	VFMADD231PS Y0, Y0, Y8
+	ADDQ        $+32, AX
+	SUBQ        $+8, CX
+	CMPQ        CX, $+8
+	JGE         one_220
+
+one_done_221:
+	TESTQ       CX, CX
+	JZ          tail_none_222
+	LEAQ        tailmask<>+0(SB), DX
+	MOVQ        $0x00000008, BX
+	SUBQ        CX, BX
+	VMOVDQU     (DX)(BX*4), Y15
+	VMASKMOVPS  (AX), Y15, Y0
+	VSUBPS      Y14, Y0, Y0
+	VANDPS      Y15, Y0, Y0
+	VFMADD231PS Y0, Y0, Y8
+
+tail_none_222:
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y11, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VADDPS       X0, X8, X8
+	MOVSS        X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func maxOfAVX2(x *float32, n int) float32
+// Requires: AVX, SSE
+TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
+	MOVQ    x+0(FP), AX
+	VMOVUPS constants<>+96(SB), Y8
+	VMOVUPS constants<>+96(SB), Y9
+	VMOVUPS constants<>+96(SB), Y10
+	VMOVUPS constants<>+96(SB), Y11
+	VXORPS  X12, X12, X12
+	MOVQ    n+8(FP), CX
+	CMPQ    CX, $+32
+	JLT     several_done_224
+
+several_223:
+	VMOVUPS (AX), Y0
+	VCMPPS  $0x03, Y0, Y0, Y13
+	VORPS   Y13, Y12, Y12
+	VMAXPS  Y8, Y0, Y8
+	VMOVUPS 32(AX), Y1
+	VCMPPS  $0x03, Y1, Y1, Y13
+	VORPS   Y13, Y12, Y12
+	VMAXPS  Y9, Y1, Y9
+	VMOVUPS 64(AX), Y2
+	VCMPPS  $0x03, Y2, Y2, Y13
+	VORPS   Y13, Y12, Y12
+	VMAXPS  Y10, Y2, Y10
+	VMOVUPS 96(AX), Y3
+	VCMPPS  $0x03, Y3, Y3, Y13
+	VORPS   Y13, Y12, Y12
+	VMAXPS  Y11, Y3, Y11
+	ADDQ    $+128, AX
+	SUBQ    $+32, CX
+	CMPQ    CX, $+32
+	JGE     several_223
+
+several_done_224:
+	CMPQ CX, $+8
+	JLT  one_done_226
+
+one_225:
+	VMOVUPS (AX), Y0
+	VCMPPS  $0x03, Y0, Y0, Y13
+	VORPS   Y13, Y12, Y12
+	VMAXPS  Y8, Y0, Y8
+	ADDQ    $+32, AX
+	SUBQ    $+8, CX
+	CMPQ    CX, $+8
+	JGE     one_225
+
+one_done_226:
+	TESTQ      CX, CX
+	JZ         tail_none_227
+	LEAQ       tailmask<>+0(SB), DX
+	MOVQ       $0x00000008, BX
+	SUBQ       CX, BX
+	VMOVDQU    (DX)(BX*4), Y15
+	VMASKMOVPS (AX), Y15, Y0
+	VCMPPS     $0x03, Y0, Y0, Y13
+	VORPS      Y13, Y12, Y12
+	VMOVUPS    constants<>+96(SB), Y13
+	VBLENDVPS  Y15, Y0, Y13, Y0
+	VMAXPS     Y8, Y0, Y8
+
+tail_none_227:
+	VMAXPS       Y10, Y8, Y8
+	VMAXPS       Y11, Y9, Y9
+	VMAXPS       Y9, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X0
+	VMAXPS       X0, X8, X8
+	VPERMILPS    $0x4e, X8, X0
+	VMAXPS       X0, X8, X8
+	VPERMILPS    $0xb1, X8, X0
+	VMAXPS       X0, X8, X8
+	VMOVMSKPS    Y12, AX
+	TESTL        AX, AX
+	JZ           number
+	VPCMPEQD     X8, X8, X8
+
+number:
+	MOVSS X8, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func indexOfAVX2(x *float32, v float32, n int) int
+// Requires: AVX, BMI2
+TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	VBROADCASTSS v+8(FP), Y1
+	MOVQ         n+16(FP), CX
+	MOVQ         AX, DX
+	VCMPPS       $0x03, Y1, Y1, Y2
+	VMOVMSKPS    Y2, SI
+	NEGL         SI
+	SBBL         SI, SI
+	CMPQ         CX, $+8
+	JLT          one_done_229
+
+one_228:
+	VMOVUPS   (DX), Y0
+	VCMPPS    $0x00, Y0, Y1, Y2
+	VMOVMSKPS Y2, BX
+	VCMPPS    $0x03, Y0, Y0, Y2
+	VMOVMSKPS Y2, DI
+	ANDL      SI, DI
+	ORL       DI, BX
+	TESTL     BX, BX
+	JNZ       found
+	ADDQ      $+32, DX
+	SUBQ      $+8, CX
+	CMPQ      CX, $+8
+	JGE       one_228
+
+one_done_229:
+	TESTQ      CX, CX
+	JZ         tail_none_230
+	LEAQ       tailmask<>+0(SB), BX
+	MOVQ       $0x00000008, DI
+	SUBQ       CX, DI
+	VMOVDQU    (BX)(DI*4), Y15
+	VMASKMOVPS (DX), Y15, Y0
+	VCMPPS     $0x00, Y0, Y1, Y2
+	VMOVMSKPS  Y2, BX
+	VCMPPS     $0x03, Y0, Y0, Y2
+	VMOVMSKPS  Y2, DI
+	ANDL       SI, DI
+	ORL        DI, BX
+	BZHIL      CX, BX, BX
+	TESTL      BX, BX
+	JNZ        found
+
+tail_none_230:
+	MOVQ $-1, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+found:
+	BSFL BX, BX
+	SUBQ AX, DX
+	SHRQ $0x02, DX
+	MOVL BX, AX
+	ADDQ DX, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func rotateAVX2(dst *float32, x *float32, cos *float32, sin *float32, h int)
+// Requires: AVX, FMA3
+TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
+	MOVQ h+32(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ cos+16(FP), BX
+	MOVQ sin+24(FP), SI
+	LEAQ (CX)(AX*4), DI
+	LEAQ (DX)(AX*4), R8
+	CMPQ AX, $+8
+	JLT  one_done_232
+
+one_231:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DI), Y1
+	VMOVUPS     (BX), Y2
+	VMOVUPS     (SI), Y3
+	VMULPS      Y1, Y3, Y4
+	VFMSUB231PS Y0, Y2, Y4
+	VMULPS      Y0, Y3, Y5
+	VFMADD231PS Y1, Y2, Y5
+	VMOVUPS     Y4, (DX)
+	VMOVUPS     Y5, (R8)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DI
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	ADDQ        $+32, DX
+	ADDQ        $+32, R8
+	SUBQ        $+8, AX
+	CMPQ        AX, $+8
+	JGE         one_231
+
+one_done_232:
+	TESTQ       AX, AX
+	JZ          tail_none_233
+	LEAQ        tailmask<>+0(SB), R9
+	MOVQ        $0x00000008, R10
+	SUBQ        AX, R10
+	VMOVDQU     (R9)(R10*4), Y15
+	VMASKMOVPS  (CX), Y15, Y0
+	VMASKMOVPS  (DI), Y15, Y1
+	VMASKMOVPS  (BX), Y15, Y2
+	VMASKMOVPS  (SI), Y15, Y3
+	VMULPS      Y1, Y3, Y4
+	VFMSUB231PS Y0, Y2, Y4
+	VMULPS      Y0, Y3, Y5
+	VFMADD231PS Y1, Y2, Y5
+	VMASKMOVPS  Y4, Y15, (DX)
+	VMASKMOVPS  Y5, Y15, (R8)
+
+tail_none_233:
+	VZEROUPPER
+	RET
+
+// func normAVX2(dst *float32, x *float32, mean float32, scale float32, weight *float32, n int)
+// Requires: AVX
+TEXT ·normAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         weight+24(FP), DX
+	VBROADCASTSS mean+16(FP), Y14
+	VBROADCASTSS scale+20(FP), Y13
+	MOVQ         n+32(FP), BX
+	CMPQ         BX, $+16
+	JLT          several_done_235
+
+several_234:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y14, Y0, Y0
+	VMULPS  Y13, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS 32(CX), Y2
+	VMOVUPS 32(DX), Y3
+	VSUBPS  Y14, Y2, Y2
+	VMULPS  Y13, Y2, Y2
+	VMULPS  Y3, Y2, Y2
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y2, 32(AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     several_234
+
+several_done_235:
+	CMPQ BX, $+8
+	JLT  one_done_237
+
+one_236:
+	VMOVUPS (CX), Y0
+	VMOVUPS (DX), Y1
+	VSUBPS  Y14, Y0, Y0
+	VMULPS  Y13, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)
+	ADDQ    $+32, CX
+	ADDQ    $+32, DX
+	ADDQ    $+32, AX
+	SUBQ    $+8, BX
+	CMPQ    BX, $+8
+	JGE     one_236
+
+one_done_237:
+	TESTQ      BX, BX
+	JZ         tail_none_238
+	LEAQ       tailmask<>+0(SB), SI
+	MOVQ       $0x00000008, DI
+	SUBQ       BX, DI
+	VMOVDQU    (SI)(DI*4), Y15
+	VMASKMOVPS (CX), Y15, Y0
+	VMASKMOVPS (DX), Y15, Y1
+	VSUBPS     Y14, Y0, Y0
+	VMULPS     Y13, Y0, Y0
+	VMULPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y15, (AX)
+
+tail_none_238:
+	VZEROUPPER
+	RET
+
+// func normBiasAVX2(dst *float32, x *float32, mean float32, scale float32, weight *float32, bias *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         weight+24(FP), DX
+	VBROADCASTSS mean+16(FP), Y14
+	VBROADCASTSS scale+20(FP), Y13
+	MOVQ         bias+32(FP), BX
+	MOVQ         n+40(FP), SI
+	CMPQ         SI, $+16
+	JLT          several_done_240
+
+several_239:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (BX), Y2
+	VSUBPS      Y14, Y0, Y0
+	VMULPS      Y13, Y0, Y0
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     32(CX), Y3
+	VMOVUPS     32(DX), Y4
+	VMOVUPS     32(BX), Y5
+	VSUBPS      Y14, Y3, Y3
+	VMULPS      Y13, Y3, Y3
+	VFMADD213PS Y5, Y4, Y3
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y3, 32(AX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	SUBQ        $+16, SI
+	CMPQ        SI, $+16
+	JGE         several_239
+
+several_done_240:
+	CMPQ SI, $+8
+	JLT  one_done_242
+
+one_241:
+	VMOVUPS     (CX), Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (BX), Y2
+	VSUBPS      Y14, Y0, Y0
+	VMULPS      Y13, Y0, Y0
+	VFMADD213PS Y2, Y1, Y0
+	VMOVUPS     Y0, (AX)
+	ADDQ        $+32, CX
+	ADDQ        $+32, DX
+	ADDQ        $+32, BX
+	ADDQ        $+32, AX
+	SUBQ        $+8, SI
+	CMPQ        SI, $+8
+	JGE         one_241
+
+one_done_242:
+	TESTQ       SI, SI
+	JZ          tail_none_243
+	LEAQ        tailmask<>+0(SB), DI
+	MOVQ        $0x00000008, R8
+	SUBQ        SI, R8
+	VMOVDQU     (DI)(R8*4), Y15
+	VMASKMOVPS  (CX), Y15, Y0
+	VMASKMOVPS  (DX), Y15, Y1
+	VMASKMOVPS  (BX), Y15, Y2
+	VSUBPS      Y14, Y0, Y0
+	VMULPS      Y13, Y0, Y0
+	VFMADD213PS Y2, Y1, Y0
+	VMASKMOVPS  Y0, Y15, (AX)
+
+tail_none_243:
+	VZEROUPPER
+	RET
+
 DATA tailmask<>+0(SB)/4, $0xffffffff
 DATA tailmask<>+4(SB)/4, $0xffffffff
 DATA tailmask<>+8(SB)/4, $0xffffffff
@@ -2543,4 +3629,12 @@ DATA constants<>+80(SB)/4, $0x00007fff
 DATA constants<>+84(SB)/4, $0x00007fff
 DATA constants<>+88(SB)/4, $0x00007fff
 DATA constants<>+92(SB)/4, $0x00007fff
-GLOBL constants<>(SB), RODATA|NOPTR, $96
+DATA constants<>+96(SB)/4, $0xff800000
+DATA constants<>+100(SB)/4, $0xff800000
+DATA constants<>+104(SB)/4, $0xff800000
+DATA constants<>+108(SB)/4, $0xff800000
+DATA constants<>+112(SB)/4, $0xff800000
+DATA constants<>+116(SB)/4, $0xff800000
+DATA constants<>+120(SB)/4, $0xff800000
+DATA constants<>+124(SB)/4, $0xff800000
+GLOBL constants<>(SB), RODATA|NOPTR, $128

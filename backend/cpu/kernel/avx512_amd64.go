@@ -143,3 +143,88 @@ func widenFloat16AVX512(dst *float32, src *byte, n int)
 //
 //go:noescape
 func narrowFloat16AVX512(dst *byte, src *float32, n int)
+
+// addAVX512 sets dst to x + y.
+//
+//go:noescape
+func addAVX512(dst *float32, x *float32, y *float32, n int)
+
+// subAVX512 sets dst to x - y.
+//
+//go:noescape
+func subAVX512(dst *float32, x *float32, y *float32, n int)
+
+// mulAVX512 sets dst to x · y.
+//
+//go:noescape
+func mulAVX512(dst *float32, x *float32, y *float32, n int)
+
+// divAVX512 sets dst to x / y.
+//
+//go:noescape
+func divAVX512(dst *float32, x *float32, y *float32, n int)
+
+// maxAVX512 sets dst to the larger of x and y, NaN if either is.
+//
+//go:noescape
+func maxAVX512(dst *float32, x *float32, y *float32, n int)
+
+// minAVX512 sets dst to the smaller of x and y, NaN if either is.
+//
+//go:noescape
+func minAVX512(dst *float32, x *float32, y *float32, n int)
+
+// addScalarAVX512 sets dst to x + y.
+//
+//go:noescape
+func addScalarAVX512(dst *float32, x *float32, y float32, n int)
+
+// mulScalarAVX512 sets dst to x · y.
+//
+//go:noescape
+func mulScalarAVX512(dst *float32, x *float32, y float32, n int)
+
+// axpyAVX512 adds a·x to dst.
+//
+//go:noescape
+func axpyAVX512(dst *float32, a float32, x *float32, n int)
+
+// dotAVX512 returns the sum of x·y.
+//
+//go:noescape
+func dotAVX512(x *float32, y *float32, n int) float32
+
+// sumAVX512 returns the sum of x.
+//
+//go:noescape
+func sumAVX512(x *float32, n int) float32
+
+// sumSquaresAVX512 returns the sum of (x-mean)².
+//
+//go:noescape
+func sumSquaresAVX512(x *float32, mean float32, n int) float32
+
+// maxOfAVX512 returns the largest of x, NaN if there is one, -Inf if there are none.
+//
+//go:noescape
+func maxOfAVX512(x *float32, n int) float32
+
+// indexOfAVX512 returns the first index of v, of a NaN if v is one, or -1.
+//
+//go:noescape
+func indexOfAVX512(x *float32, v float32, n int) int
+
+// rotateAVX512 rotates the pairs x[i], x[i+h] for i < h.
+//
+//go:noescape
+func rotateAVX512(dst *float32, x *float32, cos *float32, sin *float32, h int)
+
+// normAVX512 sets dst to (x-mean)·scale·weight, plus bias if there is one.
+//
+//go:noescape
+func normAVX512(dst *float32, x *float32, mean float32, scale float32, weight *float32, n int)
+
+// normBiasAVX512 sets dst to (x-mean)·scale·weight, plus bias if there is one.
+//
+//go:noescape
+func normBiasAVX512(dst *float32, x *float32, mean float32, scale float32, weight *float32, bias *float32, n int)

@@ -5049,6 +5049,1089 @@ tail_none_280:
 	VZEROUPPER
 	RET
 
+// func addAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_282
+
+several_281:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VADDPS  Z4, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_281
+
+several_done_282:
+	CMPQ BX, $+16
+	JLT  one_done_284
+
+one_283:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_283
+
+one_done_284:
+	TESTQ     BX, BX
+	JZ        tail_none_285
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_285:
+	VZEROUPPER
+	RET
+
+// func subAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·subAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_287
+
+several_286:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z1, Z0, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VSUBPS  Z4, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_286
+
+several_done_287:
+	CMPQ BX, $+16
+	JLT  one_done_289
+
+one_288:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_288
+
+one_done_289:
+	TESTQ     BX, BX
+	JZ        tail_none_290
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_290:
+	VZEROUPPER
+	RET
+
+// func mulAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·mulAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_292
+
+several_291:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VMULPS  Z4, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_291
+
+several_done_292:
+	CMPQ BX, $+16
+	JLT  one_done_294
+
+one_293:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_293
+
+one_done_294:
+	TESTQ     BX, BX
+	JZ        tail_none_295
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_295:
+	VZEROUPPER
+	RET
+
+// func divAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·divAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_297
+
+several_296:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VDIVPS  Z4, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_296
+
+several_done_297:
+	CMPQ BX, $+16
+	JLT  one_done_299
+
+one_298:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_298
+
+one_done_299:
+	TESTQ     BX, BX
+	JZ        tail_none_300
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VDIVPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_300:
+	VZEROUPPER
+	RET
+
+// func maxAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·maxAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_302
+
+several_301:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMAXPS  Z1, Z0, Z1
+	VMOVAPS Z0, K1, Z1
+	VMOVAPS Z1, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMAXPS  Z4, Z3, Z4
+	VMOVAPS Z3, K1, Z4
+	VMOVAPS Z4, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_301
+
+several_done_302:
+	CMPQ BX, $+16
+	JLT  one_done_304
+
+one_303:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMAXPS  Z1, Z0, Z1
+	VMOVAPS Z0, K1, Z1
+	VMOVAPS Z1, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_303
+
+one_done_304:
+	TESTQ     BX, BX
+	JZ        tail_none_305
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMAXPS    Z1, Z0, Z1
+	VMOVAPS   Z0, K2, Z1
+	VMOVAPS   Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_305:
+	VZEROUPPER
+	RET
+
+// func minAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·minAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_307
+
+several_306:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMINPS  Z1, Z0, Z1
+	VMOVAPS Z0, K1, Z1
+	VMOVAPS Z1, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMINPS  Z4, Z3, Z4
+	VMOVAPS Z3, K1, Z4
+	VMOVAPS Z4, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_306
+
+several_done_307:
+	CMPQ BX, $+16
+	JLT  one_done_309
+
+one_308:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMINPS  Z1, Z0, Z1
+	VMOVAPS Z0, K1, Z1
+	VMOVAPS Z1, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_308
+
+one_done_309:
+	TESTQ     BX, BX
+	JZ        tail_none_310
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMINPS    Z1, Z0, Z1
+	VMOVAPS   Z0, K2, Z1
+	VMOVAPS   Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_310:
+	VZEROUPPER
+	RET
+
+// func addScalarAVX512(dst *float32, x *float32, y float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS y+16(FP), Z30
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+64
+	JLT          several_done_312
+
+several_311:
+	VMOVUPS (CX), Z0
+	VADDPS  Z30, Z0, Z0
+	VMOVUPS 64(CX), Z1
+	VADDPS  Z30, Z1, Z1
+	VMOVUPS 128(CX), Z2
+	VADDPS  Z30, Z2, Z2
+	VMOVUPS 192(CX), Z3
+	VADDPS  Z30, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, AX
+	SUBQ    $+64, DX
+	CMPQ    DX, $+64
+	JGE     several_311
+
+several_done_312:
+	CMPQ DX, $+16
+	JLT  one_done_314
+
+one_313:
+	VMOVUPS (CX), Z0
+	VADDPS  Z30, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, AX
+	SUBQ    $+16, DX
+	CMPQ    DX, $+16
+	JGE     one_313
+
+one_done_314:
+	TESTQ     DX, DX
+	JZ        tail_none_315
+	MOVL      $-1, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VADDPS    Z30, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_315:
+	VZEROUPPER
+	RET
+
+// func mulScalarAVX512(dst *float32, x *float32, y float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS y+16(FP), Z30
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+64
+	JLT          several_done_317
+
+several_316:
+	VMOVUPS (CX), Z0
+	VMULPS  Z30, Z0, Z0
+	VMOVUPS 64(CX), Z1
+	VMULPS  Z30, Z1, Z1
+	VMOVUPS 128(CX), Z2
+	VMULPS  Z30, Z2, Z2
+	VMOVUPS 192(CX), Z3
+	VMULPS  Z30, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, 128(AX)
+	VMOVUPS Z3, 192(AX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, AX
+	SUBQ    $+64, DX
+	CMPQ    DX, $+64
+	JGE     several_316
+
+several_done_317:
+	CMPQ DX, $+16
+	JLT  one_done_319
+
+one_318:
+	VMOVUPS (CX), Z0
+	VMULPS  Z30, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, AX
+	SUBQ    $+16, DX
+	CMPQ    DX, $+16
+	JGE     one_318
+
+one_done_319:
+	TESTQ     DX, DX
+	JZ        tail_none_320
+	MOVL      $-1, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMULPS    Z30, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_320:
+	VZEROUPPER
+	RET
+
+// func axpyAVX512(dst *float32, a float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
+	MOVQ         dst+0(FP), AX
+	VBROADCASTSS a+8(FP), Z30
+	MOVQ         x+16(FP), CX
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+64
+	JLT          several_done_322
+
+several_321:
+	VMOVUPS     (AX), Z0
+	VMOVUPS     (CX), Z1
+	VFMADD231PS Z30, Z1, Z0
+	VMOVUPS     64(AX), Z2
+	VMOVUPS     64(CX), Z3
+	VFMADD231PS Z30, Z3, Z2
+	VMOVUPS     128(AX), Z4
+	VMOVUPS     128(CX), Z5
+	VFMADD231PS Z30, Z5, Z4
+	VMOVUPS     192(AX), Z6
+	VMOVUPS     192(CX), Z7
+	VFMADD231PS Z30, Z7, Z6
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z2, 64(AX)
+	VMOVUPS     Z4, 128(AX)
+	VMOVUPS     Z6, 192(AX)
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	CMPQ        DX, $+64
+	JGE         several_321
+
+several_done_322:
+	CMPQ DX, $+16
+	JLT  one_done_324
+
+one_323:
+	VMOVUPS     (AX), Z0
+	VMOVUPS     (CX), Z1
+	VFMADD231PS Z30, Z1, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	SUBQ        $+16, DX
+	CMPQ        DX, $+16
+	JGE         one_323
+
+one_done_324:
+	TESTQ       DX, DX
+	JZ          tail_none_325
+	MOVL        $-1, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (AX), K1, Z0
+	VMOVUPS.Z   (CX), K1, Z1
+	VFMADD231PS Z30, Z1, Z0
+	VMOVUPS     Z0, K1, (AX)
+
+tail_none_325:
+	VZEROUPPER
+	RET
+
+// func dotAVX512(x *float32, y *float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·dotAVX512(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   n+16(FP), DX
+	CMPQ   DX, $+64
+	JLT    several_done_327
+
+several_326:
+	VMOVUPS     (AX), Z0
+	VMOVUPS     (CX), Z1
+	VFMADD231PS Z0, Z1, Z8
+	VMOVUPS     64(AX), Z2
+	VMOVUPS     64(CX), Z3
+	VFMADD231PS Z2, Z3, Z9
+	VMOVUPS     128(AX), Z4
+	VMOVUPS     128(CX), Z5
+	VFMADD231PS Z4, Z5, Z10
+	VMOVUPS     192(AX), Z6
+	VMOVUPS     192(CX), Z7
+	VFMADD231PS Z6, Z7, Z11
+	ADDQ        $+256, AX
+	ADDQ        $+256, CX
+	SUBQ        $+64, DX
+	CMPQ        DX, $+64
+	JGE         several_326
+
+several_done_327:
+	CMPQ DX, $+16
+	JLT  one_done_329
+
+one_328:
+	VMOVUPS     (AX), Z0
+	VMOVUPS     (CX), Z1
+	VFMADD231PS Z0, Z1, Z8
+	ADDQ        $+64, AX
+	ADDQ        $+64, CX
+	SUBQ        $+16, DX
+	CMPQ        DX, $+16
+	JGE         one_328
+
+one_done_329:
+	TESTQ       DX, DX
+	JZ          tail_none_330
+	MOVL        $-1, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVUPS.Z   (AX), K1, Z0
+	VMOVUPS.Z   (CX), K1, Z1
+	VFMADD231PS Z0, Z1, Z8
+
+tail_none_330:
+	VADDPS        Z10, Z8, Z8
+	VADDPS        Z11, Z9, Z9
+	VADDPS        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y8
+	VHADDPS       Y8, Y8, Y8
+	VHADDPS       Y8, Y8, Y8
+	VEXTRACTF32X4 $0x01, Y8, X0
+	VADDPS        X0, X8, X8
+	MOVSS         X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func sumAVX512(x *float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·sumAVX512(SB), NOSPLIT, $0-20
+	MOVQ   x+0(FP), AX
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   n+8(FP), CX
+	CMPQ   CX, $+64
+	JLT    several_done_332
+
+several_331:
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z8, Z8
+	VMOVUPS 64(AX), Z1
+	VADDPS  Z1, Z9, Z9
+	VMOVUPS 128(AX), Z2
+	VADDPS  Z2, Z10, Z10
+	VMOVUPS 192(AX), Z3
+	VADDPS  Z3, Z11, Z11
+	ADDQ    $+256, AX
+	SUBQ    $+64, CX
+	CMPQ    CX, $+64
+	JGE     several_331
+
+several_done_332:
+	CMPQ CX, $+16
+	JLT  one_done_334
+
+one_333:
+	VMOVUPS (AX), Z0
+	VADDPS  Z0, Z8, Z8
+	ADDQ    $+64, AX
+	SUBQ    $+16, CX
+	CMPQ    CX, $+16
+	JGE     one_333
+
+one_done_334:
+	TESTQ     CX, CX
+	JZ        tail_none_335
+	MOVL      $-1, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VADDPS    Z0, Z8, Z8
+
+tail_none_335:
+	VADDPS        Z10, Z8, Z8
+	VADDPS        Z11, Z9, Z9
+	VADDPS        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y8
+	VHADDPS       Y8, Y8, Y8
+	VHADDPS       Y8, Y8, Y8
+	VEXTRACTF32X4 $0x01, Y8, X0
+	VADDPS        X0, X8, X8
+	MOVSS         X8, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX512(x *float32, mean float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	VBROADCASTSS mean+8(FP), Z30
+	VXORPS       X8, X8, X8
+	VXORPS       X9, X9, X9
+	VXORPS       X10, X10, X10
+	VXORPS       X11, X11, X11
+	MOVQ         n+16(FP), CX
+	CMPQ         CX, $+64
+	JLT          several_done_337
+
+several_336:
+	VMOVUPS     (AX), Z0
+	VSUBPS      Z30, Z0, Z0
+	VFMADD231PS Z0, Z0, Z8
+	VMOVUPS     64(AX), Z1
+	VSUBPS      Z30, Z1, Z1
+	VFMADD231PS Z1, Z1, Z9
+	VMOVUPS     128(AX), Z2
+	VSUBPS      Z30, Z2, Z2
+	VFMADD231PS Z2, Z2, Z10
+	VMOVUPS     192(AX), Z3
+	VSUBPS      Z30, Z3, Z3
+	VFMADD231PS Z3, Z3, Z11
+	ADDQ        $+256, AX
+	SUBQ        $+64, CX
+	CMPQ        CX, $+64
+	JGE         several_336
+
+several_done_337:
+	CMPQ CX, $+16
+	JLT  one_done_339
+
+one_338:
+	VMOVUPS     (AX), Z0
+	VSUBPS      Z30, Z0, Z0
+	VFMADD231PS Z0, Z0, Z8
+	ADDQ        $+64, AX
+	SUBQ        $+16, CX
+	CMPQ        CX, $+16
+	JGE         one_338
+
+one_done_339:
+	TESTQ       CX, CX
+	JZ          tail_none_340
+	MOVL        $-1, DX
+	BZHIL       CX, DX, DX
+	KMOVW       DX, K1
+	VMOVUPS.Z   (AX), K1, Z0
+	VSUBPS.Z    Z30, Z0, K1, Z0
+	VFMADD231PS Z0, Z0, Z8
+
+tail_none_340:
+	VADDPS        Z10, Z8, Z8
+	VADDPS        Z11, Z9, Z9
+	VADDPS        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y8
+	VHADDPS       Y8, Y8, Y8
+	VHADDPS       Y8, Y8, Y8
+	VEXTRACTF32X4 $0x01, Y8, X0
+	VADDPS        X0, X8, X8
+	MOVSS         X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func maxOfAVX512(x *float32, n int) float32
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
+	MOVQ    x+0(FP), AX
+	VMOVUPS constants<>+192(SB), Z8
+	VMOVUPS constants<>+192(SB), Z9
+	VMOVUPS constants<>+192(SB), Z10
+	VMOVUPS constants<>+192(SB), Z11
+	VXORPS  X12, X12, X12
+	MOVQ    n+8(FP), CX
+	CMPQ    CX, $+64
+	JLT     several_done_342
+
+several_341:
+	VMOVUPS (AX), Z0
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVAPS Z0, K1, Z12
+	VMAXPS  Z8, Z0, Z8
+	VMOVUPS 64(AX), Z1
+	VCMPPS  $0x03, Z1, Z1, K1
+	VMOVAPS Z1, K1, Z12
+	VMAXPS  Z9, Z1, Z9
+	VMOVUPS 128(AX), Z2
+	VCMPPS  $0x03, Z2, Z2, K1
+	VMOVAPS Z2, K1, Z12
+	VMAXPS  Z10, Z2, Z10
+	VMOVUPS 192(AX), Z3
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMOVAPS Z3, K1, Z12
+	VMAXPS  Z11, Z3, Z11
+	ADDQ    $+256, AX
+	SUBQ    $+64, CX
+	CMPQ    CX, $+64
+	JGE     several_341
+
+several_done_342:
+	CMPQ CX, $+16
+	JLT  one_done_344
+
+one_343:
+	VMOVUPS (AX), Z0
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMOVAPS Z0, K1, Z12
+	VMAXPS  Z8, Z0, Z8
+	ADDQ    $+64, AX
+	SUBQ    $+16, CX
+	CMPQ    CX, $+16
+	JGE     one_343
+
+one_done_344:
+	TESTQ     CX, CX
+	JZ        tail_none_345
+	MOVL      $-1, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMOVAPS   Z0, K2, Z12
+	VMAXPS    Z8, Z0, K1, Z8
+
+tail_none_345:
+	VMAXPS        Z10, Z8, Z8
+	VMAXPS        Z11, Z9, Z9
+	VMAXPS        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VMAXPS        Y0, Y8, Y8
+	VEXTRACTF128  $0x01, Y8, X0
+	VMAXPS        X0, X8, X8
+	VPERMILPS     $0x4e, X8, X0
+	VMAXPS        X0, X8, X8
+	VPERMILPS     $0xb1, X8, X0
+	VMAXPS        X0, X8, X8
+	VCMPPS        $0x03, Z12, Z12, K1
+	KMOVW         K1, AX
+	TESTL         AX, AX
+	JZ            number
+	VPCMPEQD      X8, X8, X8
+
+number:
+	MOVSS X8, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func indexOfAVX512(x *float32, v float32, n int) int
+// Requires: AVX, AVX512F, BMI2
+TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x+0(FP), AX
+	VBROADCASTSS v+8(FP), Z1
+	MOVQ         n+16(FP), CX
+	MOVQ         AX, DX
+	VCMPPS       $0x03, Z1, Z1, K1
+	KMOVW        K1, SI
+	NEGL         SI
+	SBBL         SI, SI
+	CMPQ         CX, $+16
+	JLT          one_done_347
+
+one_346:
+	VMOVUPS (DX), Z0
+	VCMPPS  $0x00, Z0, Z1, K1
+	KMOVW   K1, BX
+	VCMPPS  $0x03, Z0, Z0, K1
+	KMOVW   K1, DI
+	ANDL    SI, DI
+	ORL     DI, BX
+	TESTL   BX, BX
+	JNZ     found
+	ADDQ    $+64, DX
+	SUBQ    $+16, CX
+	CMPQ    CX, $+16
+	JGE     one_346
+
+one_done_347:
+	TESTQ     CX, CX
+	JZ        tail_none_348
+	MOVL      $-1, BX
+	BZHIL     CX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (DX), K1, Z0
+	VCMPPS    $0x00, Z0, Z1, K1
+	KMOVW     K1, BX
+	VCMPPS    $0x03, Z0, Z0, K1
+	KMOVW     K1, DI
+	ANDL      SI, DI
+	ORL       DI, BX
+	BZHIL     CX, BX, BX
+	TESTL     BX, BX
+	JNZ       found
+
+tail_none_348:
+	MOVQ $-1, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+found:
+	BSFL BX, BX
+	SUBQ AX, DX
+	SHRQ $0x02, DX
+	MOVL BX, AX
+	ADDQ DX, AX
+	MOVQ AX, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func rotateAVX512(dst *float32, x *float32, cos *float32, sin *float32, h int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
+	MOVQ h+32(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dst+0(FP), DX
+	MOVQ cos+16(FP), BX
+	MOVQ sin+24(FP), SI
+	LEAQ (CX)(AX*4), DI
+	LEAQ (DX)(AX*4), R8
+	CMPQ AX, $+16
+	JLT  one_done_350
+
+one_349:
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DI), Z1
+	VMOVUPS     (BX), Z2
+	VMOVUPS     (SI), Z3
+	VMULPS      Z1, Z3, Z4
+	VFMSUB231PS Z0, Z2, Z4
+	VMULPS      Z0, Z3, Z5
+	VFMADD231PS Z1, Z2, Z5
+	VMOVUPS     Z4, (DX)
+	VMOVUPS     Z5, (R8)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DI
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	ADDQ        $+64, DX
+	ADDQ        $+64, R8
+	SUBQ        $+16, AX
+	CMPQ        AX, $+16
+	JGE         one_349
+
+one_done_350:
+	TESTQ       AX, AX
+	JZ          tail_none_351
+	MOVL        $-1, R9
+	BZHIL       AX, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (DI), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z2
+	VMOVUPS.Z   (SI), K1, Z3
+	VMULPS      Z1, Z3, Z4
+	VFMSUB231PS Z0, Z2, Z4
+	VMULPS      Z0, Z3, Z5
+	VFMADD231PS Z1, Z2, Z5
+	VMOVUPS     Z4, K1, (DX)
+	VMOVUPS     Z5, K1, (R8)
+
+tail_none_351:
+	VZEROUPPER
+	RET
+
+// func normAVX512(dst *float32, x *float32, mean float32, scale float32, weight *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         weight+24(FP), DX
+	VBROADCASTSS mean+16(FP), Z30
+	VBROADCASTSS scale+20(FP), Z29
+	MOVQ         n+32(FP), BX
+	CMPQ         BX, $+32
+	JLT          several_done_353
+
+several_352:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z30, Z0, Z0
+	VMULPS  Z29, Z0, Z0
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS 64(CX), Z2
+	VMOVUPS 64(DX), Z3
+	VSUBPS  Z30, Z2, Z2
+	VMULPS  Z29, Z2, Z2
+	VMULPS  Z3, Z2, Z2
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z2, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_352
+
+several_done_353:
+	CMPQ BX, $+16
+	JLT  one_done_355
+
+one_354:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VSUBPS  Z30, Z0, Z0
+	VMULPS  Z29, Z0, Z0
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_354
+
+one_done_355:
+	TESTQ     BX, BX
+	JZ        tail_none_356
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VSUBPS    Z30, Z0, Z0
+	VMULPS    Z29, Z0, Z0
+	VMULPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_356:
+	VZEROUPPER
+	RET
+
+// func normBiasAVX512(dst *float32, x *float32, mean float32, scale float32, weight *float32, bias *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         weight+24(FP), DX
+	VBROADCASTSS mean+16(FP), Z30
+	VBROADCASTSS scale+20(FP), Z29
+	MOVQ         bias+32(FP), BX
+	MOVQ         n+40(FP), SI
+	CMPQ         SI, $+32
+	JLT          several_done_358
+
+several_357:
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VSUBPS      Z30, Z0, Z0
+	VMULPS      Z29, Z0, Z0
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     64(CX), Z3
+	VMOVUPS     64(DX), Z4
+	VMOVUPS     64(BX), Z5
+	VSUBPS      Z30, Z3, Z3
+	VMULPS      Z29, Z3, Z3
+	VFMADD213PS Z5, Z4, Z3
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z3, 64(AX)
+	ADDQ        $+128, CX
+	ADDQ        $+128, DX
+	ADDQ        $+128, BX
+	ADDQ        $+128, AX
+	SUBQ        $+32, SI
+	CMPQ        SI, $+32
+	JGE         several_357
+
+several_done_358:
+	CMPQ SI, $+16
+	JLT  one_done_360
+
+one_359:
+	VMOVUPS     (CX), Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VSUBPS      Z30, Z0, Z0
+	VMULPS      Z29, Z0, Z0
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     Z0, (AX)
+	ADDQ        $+64, CX
+	ADDQ        $+64, DX
+	ADDQ        $+64, BX
+	ADDQ        $+64, AX
+	SUBQ        $+16, SI
+	CMPQ        SI, $+16
+	JGE         one_359
+
+one_done_360:
+	TESTQ       SI, SI
+	JZ          tail_none_361
+	MOVL        $-1, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (CX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z1
+	VMOVUPS.Z   (BX), K1, Z2
+	VSUBPS      Z30, Z0, Z0
+	VMULPS      Z29, Z0, Z0
+	VFMADD213PS Z2, Z1, Z0
+	VMOVUPS     Z0, K1, (AX)
+
+tail_none_361:
+	VZEROUPPER
+	RET
+
 DATA constants<>+0(SB)/4, $0x00000040
 DATA constants<>+4(SB)/4, $0x00000040
 DATA constants<>+8(SB)/4, $0x00000040
@@ -5097,4 +6180,20 @@ DATA constants<>+176(SB)/4, $0x00007fff
 DATA constants<>+180(SB)/4, $0x00007fff
 DATA constants<>+184(SB)/4, $0x00007fff
 DATA constants<>+188(SB)/4, $0x00007fff
-GLOBL constants<>(SB), RODATA|NOPTR, $192
+DATA constants<>+192(SB)/4, $0xff800000
+DATA constants<>+196(SB)/4, $0xff800000
+DATA constants<>+200(SB)/4, $0xff800000
+DATA constants<>+204(SB)/4, $0xff800000
+DATA constants<>+208(SB)/4, $0xff800000
+DATA constants<>+212(SB)/4, $0xff800000
+DATA constants<>+216(SB)/4, $0xff800000
+DATA constants<>+220(SB)/4, $0xff800000
+DATA constants<>+224(SB)/4, $0xff800000
+DATA constants<>+228(SB)/4, $0xff800000
+DATA constants<>+232(SB)/4, $0xff800000
+DATA constants<>+236(SB)/4, $0xff800000
+DATA constants<>+240(SB)/4, $0xff800000
+DATA constants<>+244(SB)/4, $0xff800000
+DATA constants<>+248(SB)/4, $0xff800000
+DATA constants<>+252(SB)/4, $0xff800000
+GLOBL constants<>(SB), RODATA|NOPTR, $256

@@ -43,6 +43,12 @@ func avx512() *Set {
 		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
+	rowLoops{
+		add: addAVX512, sub: subAVX512, mul: mulAVX512, div: divAVX512, max: maxAVX512, min: minAVX512,
+		addScalar: addScalarAVX512, mulScalar: mulScalarAVX512, axpy: axpyAVX512,
+		dot: dotAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, maxOf: maxOfAVX512, indexOf: indexOfAVX512,
+		rotate: rotateAVX512, norm: normAVX512, normBias: normBiasAVX512,
+	}.into(s)
 	return s
 }
 
@@ -69,5 +75,11 @@ func avx2() *Set {
 		widen:      widenFloat16AVX2, narrow: narrowFloat16AVX2,
 		lanes: 8,
 	}.stored(s.NR)
+	rowLoops{
+		add: addAVX2, sub: subAVX2, mul: mulAVX2, div: divAVX2, max: maxAVX2, min: minAVX2,
+		addScalar: addScalarAVX2, mulScalar: mulScalarAVX2, axpy: axpyAVX2,
+		dot: dotAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, maxOf: maxOfAVX2, indexOf: indexOfAVX2,
+		rotate: rotateAVX2, norm: normAVX2, normBias: normBiasAVX2,
+	}.into(s)
 	return s
 }
