@@ -1,0 +1,85 @@
+//go:build !noasm
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+//go:generate sh -c "cd _generate && go run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel"
+//go:generate sh -c "cd _generate && go run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel"
+
+// native returns the Sets in assembly that processor and operating system support.
+func native() []*Set {
+	var sets []*Set
+	x := &cpu.X86
+	if !(x.HasAVX2 && x.HasFMA && x.HasF16C && x.HasBMI2) {
+		return nil
+	}
+	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+		sets = append(sets, avx512())
+	}
+	return append(sets, avx2())
+}
+
+func avx512() *Set {
+	s := generic()
+	s.Name = "avx512"
+	s.Float32 = storedLoops{
+		dtype:      float32s,
+		gemv:       []gemvFunc{gemv1Float32AVX512, gemv2Float32AVX512, gemv3Float32AVX512, gemv4Float32AVX512},
+		accumulate: []accumulateFunc{accumulate1Float32AVX512, accumulate2Float32AVX512, accumulate3Float32AVX512, accumulate4Float32AVX512},
+		lanes:      16, masks: true,
+	}.stored(s.NR)
+	s.BFloat16 = storedLoops{
+		dtype:      bfloat16s,
+		gemv:       []gemvFunc{gemv1BFloat16AVX512, gemv2BFloat16AVX512, gemv3BFloat16AVX512, gemv4BFloat16AVX512},
+		accumulate: []accumulateFunc{accumulate1BFloat16AVX512, accumulate2BFloat16AVX512, accumulate3BFloat16AVX512, accumulate4BFloat16AVX512},
+		widen:      widenBFloat16AVX512, narrow: narrowBFloat16AVX512,
+		lanes: 16, masks: true,
+	}.stored(s.NR)
+	s.Float16 = storedLoops{
+		dtype:      float16s,
+		gemv:       []gemvFunc{gemv1Float16AVX512, gemv2Float16AVX512, gemv3Float16AVX512, gemv4Float16AVX512},
+		accumulate: []accumulateFunc{accumulate1Float16AVX512, accumulate2Float16AVX512, accumulate3Float16AVX512, accumulate4Float16AVX512},
+		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
+		lanes: 16, masks: true,
+	}.stored(s.NR)
+	rowLoops{
+		add: addAVX512, sub: subAVX512, mul: mulAVX512, div: divAVX512, max: maxAVX512, min: minAVX512,
+		addScalar: addScalarAVX512, mulScalar: mulScalarAVX512, axpy: axpyAVX512,
+		dot: dotAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, maxOf: maxOfAVX512, indexOf: indexOfAVX512,
+		rotate: rotateAVX512, norm: normAVX512, normBias: normBiasAVX512,
+	}.into(s)
+	return s
+}
+
+func avx2() *Set {
+	s := generic()
+	s.Name = "avx2"
+	s.Float32 = storedLoops{
+		dtype:      float32s,
+		gemv:       []gemvFunc{gemv1Float32AVX2, gemv2Float32AVX2, gemv3Float32AVX2},
+		accumulate: []accumulateFunc{accumulate1Float32AVX2, accumulate2Float32AVX2},
+		lanes:      8,
+	}.stored(s.NR)
+	s.BFloat16 = storedLoops{
+		dtype:      bfloat16s,
+		gemv:       []gemvFunc{gemv1BFloat16AVX2, gemv2BFloat16AVX2, gemv3BFloat16AVX2},
+		accumulate: []accumulateFunc{accumulate1BFloat16AVX2, accumulate2BFloat16AVX2},
+		widen:      widenBFloat16AVX2, narrow: narrowBFloat16AVX2,
+		lanes: 8,
+	}.stored(s.NR)
+	s.Float16 = storedLoops{
+		dtype:      float16s,
+		gemv:       []gemvFunc{gemv1Float16AVX2, gemv2Float16AVX2, gemv3Float16AVX2},
+		accumulate: []accumulateFunc{accumulate1Float16AVX2, accumulate2Float16AVX2},
+		widen:      widenFloat16AVX2, narrow: narrowFloat16AVX2,
+		lanes: 8,
+	}.stored(s.NR)
+	rowLoops{
+		add: addAVX2, sub: subAVX2, mul: mulAVX2, div: divAVX2, max: maxAVX2, min: minAVX2,
+		addScalar: addScalarAVX2, mulScalar: mulScalarAVX2, axpy: axpyAVX2,
+		dot: dotAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, maxOf: maxOfAVX2, indexOf: indexOfAVX2,
+		rotate: rotateAVX2, norm: normAVX2, normBias: normBiasAVX2,
+	}.into(s)
+	return s
+}
