@@ -28,7 +28,7 @@ type storedLoops struct {
 }
 
 // cacheBlock is how many bytes of weights several passes read from the first-level cache.
-const cacheBlock = 16 << 10
+const cacheBlock = 8 << 10
 
 func (l storedLoops) stored(nr int) Stored {
 	s := l.dtype.stored()
@@ -54,9 +54,10 @@ func (l storedLoops) runGemv(y []float32, ldy int, x []float32, ldx int, w []byt
 	}
 	size := l.dtype.size()
 	y, x, w = y[:span(rows, n, ldy)], x[:span(rows, k, ldx)], w[:span(n, k, ldw)*size]
-	passes := (rows + len(l.gemv) - 1) / len(l.gemv)
-	block := n
-	if passes > 1 { // weights of a block stay in the cache from pass to pass
+	passes, block := 1, n
+	if rows > len(l.gemv) { // weights of a block stay in the cache from pass to pass
+		together := min(len(l.gemv), 6) // more activations would drive the weights out
+		passes = (rows + together - 1) / together
 		block = max(4, cacheBlock/(k*size)&^3)
 	}
 	for j := 0; j < n; j += block {

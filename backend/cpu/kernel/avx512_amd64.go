@@ -24,6 +24,26 @@ func gemv3Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw i
 //go:noescape
 func gemv4Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
 
+// gemv5Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 5 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv5Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv6Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 6 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv6Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv7Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 7 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv7Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv8Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 8 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv8Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // accumulate1Float32AVX512 adds y[r,:] += Σ p[r,j]·v[j,:] for 1 rows of y and n rows of v; ldy, ldp and ldv are in bytes.
 //
 //go:noescape
@@ -64,6 +84,26 @@ func gemv3BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw 
 //go:noescape
 func gemv4BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
 
+// gemv5BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 5 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv5BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv6BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 6 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv6BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv7BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 7 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv7BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv8BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 8 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv8BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // accumulate1BFloat16AVX512 adds y[r,:] += Σ p[r,j]·v[j,:] for 1 rows of y and n rows of v; ldy, ldp and ldv are in bytes.
 //
 //go:noescape
@@ -103,6 +143,26 @@ func gemv3Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw i
 //
 //go:noescape
 func gemv4Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv5Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 5 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv5Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv6Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 6 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv6Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv7Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 7 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv7Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv8Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 8 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv8Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
 
 // accumulate1Float16AVX512 adds y[r,:] += Σ p[r,j]·v[j,:] for 1 rows of y and n rows of v; ldy, ldp and ldv are in bytes.
 //

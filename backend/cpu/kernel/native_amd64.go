@@ -24,21 +24,24 @@ func avx512() *Set {
 	s := generic()
 	s.Name = "avx512"
 	s.Float32 = storedLoops{
-		dtype:      float32s,
-		gemv:       []gemvFunc{gemv1Float32AVX512, gemv2Float32AVX512, gemv3Float32AVX512, gemv4Float32AVX512},
+		dtype: float32s,
+		gemv: []gemvFunc{gemv1Float32AVX512, gemv2Float32AVX512, gemv3Float32AVX512, gemv4Float32AVX512,
+			gemv5Float32AVX512, gemv6Float32AVX512, gemv7Float32AVX512, gemv8Float32AVX512},
 		accumulate: []accumulateFunc{accumulate1Float32AVX512, accumulate2Float32AVX512, accumulate3Float32AVX512, accumulate4Float32AVX512},
 		lanes:      16, masks: true,
 	}.stored(s.NR)
 	s.BFloat16 = storedLoops{
-		dtype:      bfloat16s,
-		gemv:       []gemvFunc{gemv1BFloat16AVX512, gemv2BFloat16AVX512, gemv3BFloat16AVX512, gemv4BFloat16AVX512},
+		dtype: bfloat16s,
+		gemv: []gemvFunc{gemv1BFloat16AVX512, gemv2BFloat16AVX512, gemv3BFloat16AVX512, gemv4BFloat16AVX512,
+			gemv5BFloat16AVX512, gemv6BFloat16AVX512, gemv7BFloat16AVX512, gemv8BFloat16AVX512},
 		accumulate: []accumulateFunc{accumulate1BFloat16AVX512, accumulate2BFloat16AVX512, accumulate3BFloat16AVX512, accumulate4BFloat16AVX512},
 		widen:      widenBFloat16AVX512, narrow: narrowBFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
 	s.Float16 = storedLoops{
-		dtype:      float16s,
-		gemv:       []gemvFunc{gemv1Float16AVX512, gemv2Float16AVX512, gemv3Float16AVX512, gemv4Float16AVX512},
+		dtype: float16s,
+		gemv: []gemvFunc{gemv1Float16AVX512, gemv2Float16AVX512, gemv3Float16AVX512, gemv4Float16AVX512,
+			gemv5Float16AVX512, gemv6Float16AVX512, gemv7Float16AVX512, gemv8Float16AVX512},
 		accumulate: []accumulateFunc{accumulate1Float16AVX512, accumulate2Float16AVX512, accumulate3Float16AVX512, accumulate4Float16AVX512},
 		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
 		lanes: 16, masks: true,
