@@ -21,6 +21,7 @@ type storedLoops struct {
 	dtype      stored
 	gemv       []gemvFunc
 	accumulate []accumulateFunc
+	pack       packFunc
 	widen      func(dst *float32, src *byte, n int)
 	narrow     func(dst *byte, src *float32, n int)
 	lanes      int  // elements of a vector
@@ -34,7 +35,7 @@ func (l storedLoops) stored(nr int) Stored {
 	s := l.dtype.stored()
 	s.Gemv = l.runGemv
 	s.Accumulate = l.runAccumulate
-	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.dtype.packPanel(nr, dst, w, ldw, n, k) }
+	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.runPack(nr, dst, w, ldw, n, k) }
 	if l.widen != nil {
 		s.Widen, s.Narrow = l.runWiden, l.runNarrow
 	}
@@ -93,6 +94,27 @@ func (l storedLoops) runAccumulate(y []float32, ldy int, p []float32, ldp int, v
 			l.accumulate[together-1](&y[r*ldy], 4*ldy, &p[r*ldp+j], 4*ldp, &v[j*ldv*size], ldv*size, min(block, n-j), whole)
 			r += together
 		}
+	}
+}
+
+// runPack packs a panel of nr columns, one vector of columns at a time.
+func (l storedLoops) runPack(nr int, dst []float32, w []byte, ldw, n, k int) {
+	whole := k
+	if !l.masks && l.dtype != float32s {
+		whole = k / l.lanes * l.lanes
+	}
+	if whole == 0 || n == 0 {
+		l.dtype.packPanel(nr, dst, w, ldw, n, k)
+		return
+	}
+	size := l.dtype.size()
+	dst, w = dst[:nr*k], w[:span(n, k, ldw)*size]
+	for j := 0; j < nr; j += l.lanes {
+		rows := max(0, min(l.lanes, n-j))
+		l.pack(&dst[j], 4*nr, &w[min(j, n-1)*ldw*size], ldw*size, rows, whole)
+	}
+	if whole < k {
+		l.dtype.packPanel(nr, dst[nr*whole:], w[whole*size:], ldw, n, k-whole)
 	}
 }
 

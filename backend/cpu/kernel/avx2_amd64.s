@@ -2298,6 +2298,1507 @@ one_done_141:
 	VZEROUPPER
 	RET
 
+// func tileAVX2(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tileAVX2(SB), NOSPLIT, $0-64
+	MOVQ   m+40(FP), AX
+	CMPQ   AX, $+2
+	JG     more_rows_142
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_144
+
+products4_143:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX), Y4
+	VMOVUPS      96(DX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 28(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   1152(DX)
+	VMOVUPS      128(DX), Y4
+	VMOVUPS      160(DX), Y5
+	VBROADCASTSS 48(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 52(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   1216(DX)
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      224(DX), Y5
+	VBROADCASTSS 72(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 76(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $+96, CX
+	ADDQ         $+256, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_143
+
+products4_done_144:
+	CMPQ BX, $+1
+	JLT  products_done_146
+
+products_145:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $+24, CX
+	ADDQ         $+64, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_145
+
+products_done_146:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+16
+	JNE     narrow_147
+	TESTQ   SI, SI
+	JNZ     add_148
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+
+add_148:
+	VADDPS  (CX), Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  32(CX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VADDPS  32(CX), Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+
+narrow_147:
+	LEAQ       columnmask<>+0(SB), DI
+	MOVQ       $0x00000010, R8
+	SUBQ       BX, R8
+	VMOVDQU    (DI)(R8*4), Y4
+	VMOVDQU    32(DI)(R8*4), Y5
+	TESTQ      SI, SI
+	JZ         overwrite_149
+	VMASKMOVPS (CX), Y4, Y6
+	VADDPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS 32(CX), Y5, Y6
+	VADDPS     Y6, Y1, Y1
+	VMASKMOVPS Y1, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y4, Y6
+	VADDPS     Y6, Y2, Y2
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS 32(CX), Y5, Y6
+	VADDPS     Y6, Y3, Y3
+	VMASKMOVPS Y3, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+
+overwrite_149:
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS Y1, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS Y3, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+
+add_148_end:
+	VZEROUPPER
+	RET
+
+more_rows_142:
+	CMPQ   AX, $+4
+	JG     more_rows_150
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_152
+
+products4_151:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      96(DX), Y9
+	VBROADCASTSS 24(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 28(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 32(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 36(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	PREFETCHT0   1152(DX)
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      160(DX), Y9
+	VBROADCASTSS 48(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 52(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 56(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 60(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	PREFETCHT0   1216(DX)
+	VMOVUPS      192(DX), Y8
+	VMOVUPS      224(DX), Y9
+	VBROADCASTSS 72(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 76(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 80(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 84(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	ADDQ         $+96, CX
+	ADDQ         $+256, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_151
+
+products4_done_152:
+	CMPQ BX, $+1
+	JLT  products_done_154
+
+products_153:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	ADDQ         $+24, CX
+	ADDQ         $+64, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_153
+
+products_done_154:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+16
+	JNE     narrow_155
+	TESTQ   SI, SI
+	JNZ     add_156
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+
+add_156:
+	VADDPS  (CX), Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  32(CX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VADDPS  32(CX), Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y6, Y6
+	VMOVUPS Y6, (CX)
+	VADDPS  32(CX), Y7, Y7
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+
+narrow_155:
+	LEAQ       columnmask<>+0(SB), DI
+	MOVQ       $0x00000010, R8
+	SUBQ       BX, R8
+	VMOVDQU    (DI)(R8*4), Y8
+	VMOVDQU    32(DI)(R8*4), Y9
+	TESTQ      SI, SI
+	JZ         overwrite_157
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y1, Y1
+	VMASKMOVPS Y1, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y2, Y2
+	VMASKMOVPS Y2, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y3, Y3
+	VMASKMOVPS Y3, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y4, Y4
+	VMASKMOVPS Y4, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y5, Y5
+	VMASKMOVPS Y5, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y6, Y6
+	VMASKMOVPS Y6, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y7, Y7
+	VMASKMOVPS Y7, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+
+overwrite_157:
+	VMASKMOVPS Y0, Y8, (CX)
+	VMASKMOVPS Y1, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y8, (CX)
+	VMASKMOVPS Y3, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y4, Y8, (CX)
+	VMASKMOVPS Y5, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y6, Y8, (CX)
+	VMASKMOVPS Y7, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+
+add_156_end:
+	VZEROUPPER
+	RET
+
+more_rows_150:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_160
+
+products4_159:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      96(DX), Y13
+	VBROADCASTSS 24(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 28(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 32(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 36(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 40(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 44(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   1152(DX)
+	VMOVUPS      128(DX), Y12
+	VMOVUPS      160(DX), Y13
+	VBROADCASTSS 48(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 52(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 56(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 60(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 64(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 68(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   1216(DX)
+	VMOVUPS      192(DX), Y12
+	VMOVUPS      224(DX), Y13
+	VBROADCASTSS 72(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 76(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 80(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 84(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 88(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 92(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         $+96, CX
+	ADDQ         $+256, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_159
+
+products4_done_160:
+	CMPQ BX, $+1
+	JLT  products_done_162
+
+products_161:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         $+24, CX
+	ADDQ         $+64, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_161
+
+products_done_162:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+16
+	JNE     narrow_163
+	TESTQ   SI, SI
+	JNZ     add_164
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+
+add_164:
+	VADDPS  (CX), Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  32(CX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VADDPS  32(CX), Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y6, Y6
+	VMOVUPS Y6, (CX)
+	VADDPS  32(CX), Y7, Y7
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y8, Y8
+	VMOVUPS Y8, (CX)
+	VADDPS  32(CX), Y9, Y9
+	VMOVUPS Y9, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y10, Y10
+	VMOVUPS Y10, (CX)
+	VADDPS  32(CX), Y11, Y11
+	VMOVUPS Y11, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+
+narrow_163:
+	LEAQ       columnmask<>+0(SB), DI
+	MOVQ       $0x00000010, R8
+	SUBQ       BX, R8
+	VMOVDQU    (DI)(R8*4), Y12
+	VMOVDQU    32(DI)(R8*4), Y13
+	TESTQ      SI, SI
+	JZ         overwrite_165
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y2, Y2
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y4, Y4
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y6, Y6
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y7, Y7
+	VMASKMOVPS Y7, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y8, Y8
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y9, Y9
+	VMASKMOVPS Y9, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y10, Y10
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y11, Y11
+	VMASKMOVPS Y11, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+
+overwrite_165:
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS Y1, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS Y3, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS Y5, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS Y7, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS Y9, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS Y11, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+
+add_164_end:
+	VZEROUPPER
+	RET
+
+// func peakAVX2(rounds int) int
+// Requires: AVX, FMA3
+TEXT ·peakAVX2(SB), NOSPLIT, $0-16
+	MOVQ   rounds+0(FP), AX
+	IMUL3Q $+768, AX, CX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	CMPQ   AX, $+1
+	JLT    round_done_167
+
+round_166:
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	SUBQ        $+1, AX
+	CMPQ        AX, $+1
+	JGE         round_166
+
+round_done_167:
+	MOVQ CX, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func packFloat32AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX
+TEXT ·packFloat32AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_169
+
+block_168:
+	MOVQ    DX, R8
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	CMPQ    SI, $+0
+	JLE     ready_170
+	VMOVUPS (R8), Y0
+	ADDQ    BX, R8
+	CMPQ    SI, $+1
+	JLE     ready_170
+	VMOVUPS (R8), Y1
+	ADDQ    BX, R8
+	CMPQ    SI, $+2
+	JLE     ready_170
+	VMOVUPS (R8), Y2
+	ADDQ    BX, R8
+	CMPQ    SI, $+3
+	JLE     ready_170
+	VMOVUPS (R8), Y3
+	ADDQ    BX, R8
+	CMPQ    SI, $+4
+	JLE     ready_170
+	VMOVUPS (R8), Y4
+	ADDQ    BX, R8
+	CMPQ    SI, $+5
+	JLE     ready_170
+	VMOVUPS (R8), Y5
+	ADDQ    BX, R8
+	CMPQ    SI, $+6
+	JLE     ready_170
+	VMOVUPS (R8), Y6
+	ADDQ    BX, R8
+	CMPQ    SI, $+7
+	JLE     ready_170
+	VMOVUPS (R8), Y7
+	ADDQ    BX, R8
+
+ready_170:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+32, DX
+	SUBQ       $+8, DI
+	CMPQ       DI, $+8
+	JGE        block_168
+
+block_done_169:
+	TESTQ      DI, DI
+	JZ         tail_none_171
+	LEAQ       tailmask<>+0(SB), R8
+	MOVQ       $0x00000008, R9
+	SUBQ       DI, R9
+	VMOVDQU    (R8)(R9*4), Y15
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	CMPQ       SI, $+0
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y0
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y1
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y2
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y3
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y4
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y5
+	ADDQ       BX, DX
+	CMPQ       SI, $+6
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y6
+	ADDQ       BX, DX
+	CMPQ       SI, $+7
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y7
+	ADDQ       BX, DX
+
+ready_172:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_171:
+done:
+	VZEROUPPER
+	RET
+
+// func packBFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX2
+TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_174
+
+block_173:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	CMPQ      SI, $+0
+	JLE       ready_175
+	VPMOVZXWD (R8), Y0
+	VPSLLD    $0x10, Y0, Y0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_175
+	VPMOVZXWD (R8), Y1
+	VPSLLD    $0x10, Y1, Y1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_175
+	VPMOVZXWD (R8), Y2
+	VPSLLD    $0x10, Y2, Y2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_175
+	VPMOVZXWD (R8), Y3
+	VPSLLD    $0x10, Y3, Y3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_175
+	VPMOVZXWD (R8), Y4
+	VPSLLD    $0x10, Y4, Y4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_175
+	VPMOVZXWD (R8), Y5
+	VPSLLD    $0x10, Y5, Y5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_175
+	VPMOVZXWD (R8), Y6
+	VPSLLD    $0x10, Y6, Y6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_175
+	VPMOVZXWD (R8), Y7
+	VPSLLD    $0x10, Y7, Y7
+	ADDQ      BX, R8
+
+ready_175:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+16, DX
+	SUBQ       $+8, DI
+	CMPQ       DI, $+8
+	JGE        block_173
+
+block_done_174:
+	TESTQ DI, DI
+	JZ    tail_none_176
+
+tail_none_176:
+	VZEROUPPER
+	RET
+
+// func packFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, F16C
+TEXT ·packFloat16AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_178
+
+block_177:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	CMPQ      SI, $+0
+	JLE       ready_179
+	VCVTPH2PS (R8), Y0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_179
+	VCVTPH2PS (R8), Y1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_179
+	VCVTPH2PS (R8), Y2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_179
+	VCVTPH2PS (R8), Y3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_179
+	VCVTPH2PS (R8), Y4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_179
+	VCVTPH2PS (R8), Y5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_179
+	VCVTPH2PS (R8), Y6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_179
+	VCVTPH2PS (R8), Y7
+	ADDQ      BX, R8
+
+ready_179:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+16, DX
+	SUBQ       $+8, DI
+	CMPQ       DI, $+8
+	JGE        block_177
+
+block_done_178:
+	TESTQ DI, DI
+	JZ    tail_none_180
+
+tail_none_180:
+	VZEROUPPER
+	RET
+
+// func packRowsAVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX
+TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_182
+
+block_181:
+	MOVQ    DX, R8
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	CMPQ    SI, $+0
+	JLE     ready_183
+	VMOVUPS (R8), Y0
+	ADDQ    BX, R8
+	CMPQ    SI, $+1
+	JLE     ready_183
+	VMOVUPS (R8), Y1
+	ADDQ    BX, R8
+	CMPQ    SI, $+2
+	JLE     ready_183
+	VMOVUPS (R8), Y2
+	ADDQ    BX, R8
+	CMPQ    SI, $+3
+	JLE     ready_183
+	VMOVUPS (R8), Y3
+	ADDQ    BX, R8
+	CMPQ    SI, $+4
+	JLE     ready_183
+	VMOVUPS (R8), Y4
+	ADDQ    BX, R8
+	CMPQ    SI, $+5
+	JLE     ready_183
+	VMOVUPS (R8), Y5
+	ADDQ    BX, R8
+
+ready_183:
+	VXORPS       X6, X6, X6
+	VXORPS       X7, X7, X7
+	VUNPCKLPS    Y1, Y0, Y8
+	VUNPCKHPS    Y1, Y0, Y9
+	VUNPCKLPS    Y3, Y2, Y10
+	VUNPCKHPS    Y3, Y2, Y11
+	VUNPCKLPS    Y5, Y4, Y12
+	VUNPCKHPS    Y5, Y4, Y13
+	VUNPCKLPS    Y7, Y6, Y14
+	VUNPCKHPS    Y7, Y6, Y15
+	VUNPCKLPD    Y10, Y8, Y0
+	VUNPCKHPD    Y10, Y8, Y1
+	VUNPCKLPD    Y11, Y9, Y2
+	VUNPCKHPD    Y11, Y9, Y3
+	VUNPCKLPD    Y14, Y12, Y4
+	VUNPCKHPD    Y14, Y12, Y5
+	VUNPCKLPD    Y15, Y13, Y6
+	VUNPCKHPD    Y15, Y13, Y7
+	VPERM2F128   $0x20, Y4, Y0, Y8
+	VPERM2F128   $0x31, Y4, Y0, Y12
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y13
+	VPERM2F128   $0x20, Y6, Y2, Y10
+	VPERM2F128   $0x31, Y6, Y2, Y14
+	VPERM2F128   $0x20, Y7, Y3, Y11
+	VPERM2F128   $0x31, Y7, Y3, Y15
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	ADDQ         $+32, DX
+	SUBQ         $+8, DI
+	CMPQ         DI, $+8
+	JGE          block_181
+
+block_done_182:
+	TESTQ      DI, DI
+	JZ         tail_none_184
+	LEAQ       tailmask<>+0(SB), R8
+	MOVQ       $0x00000008, R9
+	SUBQ       DI, R9
+	VMOVDQU    (R8)(R9*4), Y15
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	CMPQ       SI, $+0
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y0
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y1
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y2
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y3
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y4
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y5
+	ADDQ       BX, DX
+
+ready_185:
+	VXORPS       X6, X6, X6
+	VXORPS       X7, X7, X7
+	VUNPCKLPS    Y1, Y0, Y8
+	VUNPCKHPS    Y1, Y0, Y9
+	VUNPCKLPS    Y3, Y2, Y10
+	VUNPCKHPS    Y3, Y2, Y11
+	VUNPCKLPS    Y5, Y4, Y12
+	VUNPCKHPS    Y5, Y4, Y13
+	VUNPCKLPS    Y7, Y6, Y14
+	VUNPCKHPS    Y7, Y6, Y15
+	VUNPCKLPD    Y10, Y8, Y0
+	VUNPCKHPD    Y10, Y8, Y1
+	VUNPCKLPD    Y11, Y9, Y2
+	VUNPCKHPD    Y11, Y9, Y3
+	VUNPCKLPD    Y14, Y12, Y4
+	VUNPCKHPD    Y14, Y12, Y5
+	VUNPCKLPD    Y15, Y13, Y6
+	VUNPCKHPD    Y15, Y13, Y7
+	VPERM2F128   $0x20, Y4, Y0, Y8
+	VPERM2F128   $0x31, Y4, Y0, Y12
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y13
+	VPERM2F128   $0x20, Y6, Y2, Y10
+	VPERM2F128   $0x31, Y6, Y2, Y14
+	VPERM2F128   $0x20, Y7, Y3, Y11
+	VPERM2F128   $0x31, Y7, Y3, Y15
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+
+tail_none_184:
+done:
+	VZEROUPPER
+	RET
+
+// func packColsAVX2(dst *float32, b *float32, ldb int, k int, n int)
+// Requires: AVX
+TEXT ·packColsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    b+8(FP), CX
+	MOVQ    ldb+16(FP), DX
+	MOVQ    k+24(FP), BX
+	MOVQ    n+32(FP), SI
+	LEAQ    columnmask<>+0(SB), DI
+	MOVQ    $0x00000010, R8
+	SUBQ    SI, R8
+	VMOVDQU (DI)(R8*4), Y2
+	VMOVDQU 32(DI)(R8*4), Y3
+	CMPQ    BX, $+1
+	JLT     row_done_187
+
+row_186:
+	VMASKMOVPS (CX), Y2, Y0
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS 32(CX), Y3, Y1
+	VMOVUPS    Y1, 32(AX)
+	ADDQ       DX, CX
+	ADDQ       $+64, AX
+	SUBQ       $+1, BX
+	CMPQ       BX, $+1
+	JGE        row_186
+
+row_done_187:
+	VZEROUPPER
+	RET
+
 // func addAVX2(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-32
@@ -2306,9 +3807,9 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_143
+	JLT  several_done_189
 
-several_142:
+several_188:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -2322,13 +3823,13 @@ several_142:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_142
+	JGE     several_188
 
-several_done_143:
+several_done_189:
 	CMPQ BX, $+8
-	JLT  one_done_145
+	JLT  one_done_191
 
-one_144:
+one_190:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -2338,11 +3839,11 @@ one_144:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_144
+	JGE     one_190
 
-one_done_145:
+one_done_191:
 	TESTQ      BX, BX
-	JZ         tail_none_146
+	JZ         tail_none_192
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2352,7 +3853,7 @@ one_done_145:
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_146:
+tail_none_192:
 	VZEROUPPER
 	RET
 
@@ -2364,9 +3865,9 @@ TEXT ·subAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_148
+	JLT  several_done_194
 
-several_147:
+several_193:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -2380,13 +3881,13 @@ several_147:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_147
+	JGE     several_193
 
-several_done_148:
+several_done_194:
 	CMPQ BX, $+8
-	JLT  one_done_150
+	JLT  one_done_196
 
-one_149:
+one_195:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -2396,11 +3897,11 @@ one_149:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_149
+	JGE     one_195
 
-one_done_150:
+one_done_196:
 	TESTQ      BX, BX
-	JZ         tail_none_151
+	JZ         tail_none_197
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2410,7 +3911,7 @@ one_done_150:
 	VSUBPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_151:
+tail_none_197:
 	VZEROUPPER
 	RET
 
@@ -2422,9 +3923,9 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_153
+	JLT  several_done_199
 
-several_152:
+several_198:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -2438,13 +3939,13 @@ several_152:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_152
+	JGE     several_198
 
-several_done_153:
+several_done_199:
 	CMPQ BX, $+8
-	JLT  one_done_155
+	JLT  one_done_201
 
-one_154:
+one_200:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -2454,11 +3955,11 @@ one_154:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_154
+	JGE     one_200
 
-one_done_155:
+one_done_201:
 	TESTQ      BX, BX
-	JZ         tail_none_156
+	JZ         tail_none_202
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2468,7 +3969,7 @@ one_done_155:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_156:
+tail_none_202:
 	VZEROUPPER
 	RET
 
@@ -2480,9 +3981,9 @@ TEXT ·divAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_158
+	JLT  several_done_204
 
-several_157:
+several_203:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -2496,13 +3997,13 @@ several_157:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_157
+	JGE     several_203
 
-several_done_158:
+several_done_204:
 	CMPQ BX, $+8
-	JLT  one_done_160
+	JLT  one_done_206
 
-one_159:
+one_205:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -2512,11 +4013,11 @@ one_159:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_159
+	JGE     one_205
 
-one_done_160:
+one_done_206:
 	TESTQ      BX, BX
-	JZ         tail_none_161
+	JZ         tail_none_207
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2526,7 +4027,7 @@ one_done_160:
 	VDIVPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_161:
+tail_none_207:
 	VZEROUPPER
 	RET
 
@@ -2538,9 +4039,9 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_163
+	JLT  several_done_209
 
-several_162:
+several_208:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2558,13 +4059,13 @@ several_162:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_162
+	JGE       several_208
 
-several_done_163:
+several_done_209:
 	CMPQ BX, $+8
-	JLT  one_done_165
+	JLT  one_done_211
 
-one_164:
+one_210:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2576,11 +4077,11 @@ one_164:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_164
+	JGE       one_210
 
-one_done_165:
+one_done_211:
 	TESTQ      BX, BX
-	JZ         tail_none_166
+	JZ         tail_none_212
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2592,7 +4093,7 @@ one_done_165:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_166:
+tail_none_212:
 	VZEROUPPER
 	RET
 
@@ -2604,9 +4105,9 @@ TEXT ·minAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_168
+	JLT  several_done_214
 
-several_167:
+several_213:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2624,13 +4125,13 @@ several_167:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_167
+	JGE       several_213
 
-several_done_168:
+several_done_214:
 	CMPQ BX, $+8
-	JLT  one_done_170
+	JLT  one_done_216
 
-one_169:
+one_215:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2642,11 +4143,11 @@ one_169:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_169
+	JGE       one_215
 
-one_done_170:
+one_done_216:
 	TESTQ      BX, BX
-	JZ         tail_none_171
+	JZ         tail_none_217
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2658,7 +4159,7 @@ one_done_170:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_171:
+tail_none_217:
 	VZEROUPPER
 	RET
 
@@ -2670,9 +4171,9 @@ TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_173
+	JLT          several_done_219
 
-several_172:
+several_218:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -2689,13 +4190,13 @@ several_172:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_172
+	JGE     several_218
 
-several_done_173:
+several_done_219:
 	CMPQ DX, $+8
-	JLT  one_done_175
+	JLT  one_done_221
 
-one_174:
+one_220:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -2703,11 +4204,11 @@ one_174:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_174
+	JGE     one_220
 
-one_done_175:
+one_done_221:
 	TESTQ      DX, DX
-	JZ         tail_none_176
+	JZ         tail_none_222
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -2716,7 +4217,7 @@ one_done_175:
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_176:
+tail_none_222:
 	VZEROUPPER
 	RET
 
@@ -2728,9 +4229,9 @@ TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_178
+	JLT          several_done_224
 
-several_177:
+several_223:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -2747,13 +4248,13 @@ several_177:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_177
+	JGE     several_223
 
-several_done_178:
+several_done_224:
 	CMPQ DX, $+8
-	JLT  one_done_180
+	JLT  one_done_226
 
-one_179:
+one_225:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -2761,11 +4262,11 @@ one_179:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_179
+	JGE     one_225
 
-one_done_180:
+one_done_226:
 	TESTQ      DX, DX
-	JZ         tail_none_181
+	JZ         tail_none_227
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -2774,7 +4275,7 @@ one_done_180:
 	VMULPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_181:
+tail_none_227:
 	VZEROUPPER
 	RET
 
@@ -2786,9 +4287,9 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_183
+	JLT          several_done_229
 
-several_182:
+several_228:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -2809,13 +4310,13 @@ several_182:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_182
+	JGE         several_228
 
-several_done_183:
+several_done_229:
 	CMPQ DX, $+8
-	JLT  one_done_185
+	JLT  one_done_231
 
-one_184:
+one_230:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -2824,11 +4325,11 @@ one_184:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_184
+	JGE         one_230
 
-one_done_185:
+one_done_231:
 	TESTQ       DX, DX
-	JZ          tail_none_186
+	JZ          tail_none_232
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -2838,7 +4339,7 @@ one_done_185:
 	VFMADD231PS Y14, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_186:
+tail_none_232:
 	VZEROUPPER
 	RET
 
@@ -2853,9 +4354,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+32
-	JLT    several_done_188
+	JLT    several_done_234
 
-several_187:
+several_233:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -2872,13 +4373,13 @@ several_187:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_187
+	JGE         several_233
 
-several_done_188:
+several_done_234:
 	CMPQ DX, $+8
-	JLT  one_done_190
+	JLT  one_done_236
 
-one_189:
+one_235:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -2886,11 +4387,11 @@ one_189:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_189
+	JGE         one_235
 
-one_done_190:
+one_done_236:
 	TESTQ       DX, DX
-	JZ          tail_none_191
+	JZ          tail_none_237
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -2899,7 +4400,7 @@ one_done_190:
 	VMASKMOVPS  (CX), Y15, Y1
 	VFMADD231PS Y0, Y1, Y8
 
-tail_none_191:
+tail_none_237:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -2921,9 +4422,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_193
+	JLT    several_done_239
 
-several_192:
+several_238:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -2935,23 +4436,23 @@ several_192:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_192
+	JGE     several_238
 
-several_done_193:
+several_done_239:
 	CMPQ CX, $+8
-	JLT  one_done_195
+	JLT  one_done_241
 
-one_194:
+one_240:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_194
+	JGE     one_240
 
-one_done_195:
+one_done_241:
 	TESTQ      CX, CX
-	JZ         tail_none_196
+	JZ         tail_none_242
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -2959,7 +4460,7 @@ one_done_195:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_196:
+tail_none_242:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -2982,9 +4483,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_198
+	JLT          several_done_244
 
-several_197:
+several_243:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -3000,24 +4501,24 @@ several_197:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_197
+	JGE         several_243
 
-several_done_198:
+several_done_244:
 	CMPQ CX, $+8
-	JLT  one_done_200
+	JLT  one_done_246
 
-one_199:
+one_245:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_199
+	JGE         one_245
 
-one_done_200:
+one_done_246:
 	TESTQ       CX, CX
-	JZ          tail_none_201
+	JZ          tail_none_247
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -3027,7 +4528,7 @@ one_done_200:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_201:
+tail_none_247:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -3050,9 +4551,9 @@ TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_203
+	JLT     several_done_249
 
-several_202:
+several_248:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -3072,13 +4573,13 @@ several_202:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_202
+	JGE     several_248
 
-several_done_203:
+several_done_249:
 	CMPQ CX, $+8
-	JLT  one_done_205
+	JLT  one_done_251
 
-one_204:
+one_250:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -3086,11 +4587,11 @@ one_204:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_204
+	JGE     one_250
 
-one_done_205:
+one_done_251:
 	TESTQ      CX, CX
-	JZ         tail_none_206
+	JZ         tail_none_252
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -3102,7 +4603,7 @@ one_done_205:
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_206:
+tail_none_252:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -3134,9 +4635,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_208
+	JLT          one_done_254
 
-one_207:
+one_253:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -3149,11 +4650,11 @@ one_207:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_207
+	JGE       one_253
 
-one_done_208:
+one_done_254:
 	TESTQ      CX, CX
-	JZ         tail_none_209
+	JZ         tail_none_255
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -3169,7 +4670,7 @@ one_done_208:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_209:
+tail_none_255:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -3196,9 +4697,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_211
+	JLT  one_done_257
 
-one_210:
+one_256:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -3217,11 +4718,11 @@ one_210:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_210
+	JGE         one_256
 
-one_done_211:
+one_done_257:
 	TESTQ       AX, AX
-	JZ          tail_none_212
+	JZ          tail_none_258
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -3237,7 +4738,7 @@ one_done_211:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_212:
+tail_none_258:
 	VZEROUPPER
 	RET
 
@@ -3251,9 +4752,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_214
+	JLT          several_done_260
 
-several_213:
+several_259:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -3271,13 +4772,13 @@ several_213:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_213
+	JGE     several_259
 
-several_done_214:
+several_done_260:
 	CMPQ BX, $+8
-	JLT  one_done_216
+	JLT  one_done_262
 
-one_215:
+one_261:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -3289,11 +4790,11 @@ one_215:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_215
+	JGE     one_261
 
-one_done_216:
+one_done_262:
 	TESTQ      BX, BX
-	JZ         tail_none_217
+	JZ         tail_none_263
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3305,7 +4806,7 @@ one_done_216:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_217:
+tail_none_263:
 	VZEROUPPER
 	RET
 
@@ -3320,9 +4821,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_219
+	JLT          several_done_265
 
-several_218:
+several_264:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -3343,13 +4844,13 @@ several_218:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_218
+	JGE         several_264
 
-several_done_219:
+several_done_265:
 	CMPQ SI, $+8
-	JLT  one_done_221
+	JLT  one_done_267
 
-one_220:
+one_266:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -3363,11 +4864,11 @@ one_220:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_220
+	JGE         one_266
 
-one_done_221:
+one_done_267:
 	TESTQ       SI, SI
-	JZ          tail_none_222
+	JZ          tail_none_268
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -3380,7 +4881,7 @@ one_done_221:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_222:
+tail_none_268:
 	VZEROUPPER
 	RET
 
@@ -3409,6 +4910,40 @@ DATA tailmask<>+84(SB)/4, $0xffffffff
 DATA tailmask<>+88(SB)/4, $0xffffffff
 DATA tailmask<>+92(SB)/4, $0xffffffff
 GLOBL tailmask<>(SB), RODATA|NOPTR, $96
+
+DATA columnmask<>+0(SB)/4, $0xffffffff
+DATA columnmask<>+4(SB)/4, $0xffffffff
+DATA columnmask<>+8(SB)/4, $0xffffffff
+DATA columnmask<>+12(SB)/4, $0xffffffff
+DATA columnmask<>+16(SB)/4, $0xffffffff
+DATA columnmask<>+20(SB)/4, $0xffffffff
+DATA columnmask<>+24(SB)/4, $0xffffffff
+DATA columnmask<>+28(SB)/4, $0xffffffff
+DATA columnmask<>+32(SB)/4, $0xffffffff
+DATA columnmask<>+36(SB)/4, $0xffffffff
+DATA columnmask<>+40(SB)/4, $0xffffffff
+DATA columnmask<>+44(SB)/4, $0xffffffff
+DATA columnmask<>+48(SB)/4, $0xffffffff
+DATA columnmask<>+52(SB)/4, $0xffffffff
+DATA columnmask<>+56(SB)/4, $0xffffffff
+DATA columnmask<>+60(SB)/4, $0xffffffff
+DATA columnmask<>+64(SB)/4, $0x00000000
+DATA columnmask<>+68(SB)/4, $0x00000000
+DATA columnmask<>+72(SB)/4, $0x00000000
+DATA columnmask<>+76(SB)/4, $0x00000000
+DATA columnmask<>+80(SB)/4, $0x00000000
+DATA columnmask<>+84(SB)/4, $0x00000000
+DATA columnmask<>+88(SB)/4, $0x00000000
+DATA columnmask<>+92(SB)/4, $0x00000000
+DATA columnmask<>+96(SB)/4, $0x00000000
+DATA columnmask<>+100(SB)/4, $0x00000000
+DATA columnmask<>+104(SB)/4, $0x00000000
+DATA columnmask<>+108(SB)/4, $0x00000000
+DATA columnmask<>+112(SB)/4, $0x00000000
+DATA columnmask<>+116(SB)/4, $0x00000000
+DATA columnmask<>+120(SB)/4, $0x00000000
+DATA columnmask<>+124(SB)/4, $0x00000000
+GLOBL columnmask<>(SB), RODATA|NOPTR, $128
 
 DATA constants<>+0(SB)/4, $0x00000040
 DATA constants<>+4(SB)/4, $0x00000040

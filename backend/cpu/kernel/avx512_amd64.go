@@ -204,6 +204,41 @@ func widenFloat16AVX512(dst *float32, src *byte, n int)
 //go:noescape
 func narrowFloat16AVX512(dst *byte, src *float32, n int)
 
+// tileAVX512 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
+//
+//go:noescape
+func tileAVX512(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+
+// peakAVX512 runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakAVX512(rounds int) int
+
+// packFloat32AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packFloat32AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packBFloat16AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packFloat16AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packRowsAVX512 sets 12 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packRowsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packColsAVX512 copies k rows of n numbers, 1 to a panel's width, and pads them with zeros; ldb is in bytes.
+//
+//go:noescape
+func packColsAVX512(dst *float32, b *float32, ldb int, k int, n int)
+
 // addAVX512 sets dst to x + y.
 //
 //go:noescape
