@@ -26,6 +26,13 @@ type journal struct {
 // entry is one piece that has arrived.
 type entry struct{ piece, sum uint32 }
 
+func (e entry) encode() []byte {
+	b := make([]byte, 0, entrySize)
+	b = binary.LittleEndian.AppendUint32(b, e.piece)
+	b = binary.LittleEndian.AppendUint32(b, e.sum)
+	return binary.LittleEndian.AppendUint32(b, checksum(b))
+}
+
 const entrySize = 12
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -88,13 +95,9 @@ func parseJournal(text []byte, header string, pieces int64) (entries []entry, en
 
 // add appends an entry in one write.
 func (j *journal) add(e entry) error {
-	var b [entrySize]byte
-	binary.LittleEndian.PutUint32(b[:], e.piece)
-	binary.LittleEndian.PutUint32(b[4:], e.sum)
-	binary.LittleEndian.PutUint32(b[8:], checksum(b[:8]))
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_, err := j.file.Write(b[:])
+	_, err := j.file.Write(e.encode())
 	return err
 }
 

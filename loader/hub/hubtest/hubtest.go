@@ -116,7 +116,7 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if tcp, ok := conn.(*net.TCPConn); ok && l.narrow.Load() {
-		tcp.SetWriteBuffer(16 << 10)
+		tcp.SetWriteBuffer(64 << 10)
 	}
 	return conn, err
 }

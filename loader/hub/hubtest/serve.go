@@ -113,27 +113,27 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, kind, name, re
 		return
 	}
 	type large struct {
-		OID  string `json:"oid"`
-		Size int    `json:"size"`
+		OID     string `json:"oid"`
+		Size    int    `json:"size"`
+		Pointer int    `json:"pointerSize"`
+	}
+	type sibling struct {
+		Name string `json:"rfilename"`
 	}
 	type entry struct {
-		Type string `json:"type,omitempty"`
-		Path string `json:"path,omitempty"`
-		Size int    `json:"size,omitempty"`
-		OID  string `json:"oid,omitempty"`
+		Type string `json:"type"`
+		Path string `json:"path"`
+		Size int    `json:"size"`
+		OID  string `json:"oid"`
 		LFS  *large `json:"lfs,omitempty"`
-		Name string `json:"rfilename,omitempty"`
 	}
-	entries := []entry{}
+	siblings, entries := []sibling{}, []entry{}
 	for _, path := range slices.Sorted(maps.Keys(m.files)) {
 		f := m.files[path]
-		if kind == "/revision/" {
-			entries = append(entries, entry{Name: path})
-			continue
-		}
+		siblings = append(siblings, sibling{path})
 		e := entry{Type: "file", Path: path, Size: len(f.data), OID: f.gitID}
 		if f.sha256 != "" {
-			e.LFS = &large{f.sha256, len(f.data)}
+			e.LFS = &large{f.sha256, len(f.data), 130}
 		}
 		entries = append(entries, e)
 	}
@@ -142,7 +142,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, kind, name, re
 		json.NewEncoder(w).Encode(entries)
 		return
 	}
-	json.NewEncoder(w).Encode(map[string]any{"id": name, "modelId": name, "sha": m.commit, "siblings": entries, "private": false, "tags": []string{}, "downloads": 0})
+	json.NewEncoder(w).Encode(map[string]any{"id": name, "modelId": name, "sha": m.commit, "siblings": siblings, "private": false, "tags": []string{}, "downloads": 0})
 }
 
 // serveFile answers for a file: small ones by a relative redirect and then
@@ -241,7 +241,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	if stop := max(fault.Cut, fault.Stall); stop > 0 {
 		end = min(end, int(stop))
 	}
-	const chunk = 16 << 10
+	chunk := 1 << 20
+	if s.Sent != nil {
+		chunk = 16 << 10
+	}
 	for at := 0; at < end; at += chunk {
 		n, err := w.Write(body[at:min(at+chunk, end)])
 		s.count(path, int64(n))
