@@ -149,7 +149,9 @@ func (w *checkedWriter) Write(p []byte) (int, error) {
 }
 
 // oneLine keeps an error message on one line.
-func oneLine(s string) string { return strings.Join(strings.Fields(strings.ReplaceAll(s, "\n", "; ")), " ") }
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(s, "\n", "; ")), " ")
+}
 
 // versionString is the release's version, or the commit it was built from.
 func versionString() string {
