@@ -505,9 +505,9 @@ TEXT ·accumulate1Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_29
+	JLT  block4_done_29
 
-block_28:
+block4_28:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -547,9 +547,9 @@ sum_done_31:
 	ADDQ    $+128, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_28
+	JGE     block4_28
 
-block_done_29:
+block4_done_29:
 	CMPQ AX, $+8
 	JLT  vector_done_33
 
@@ -594,9 +594,9 @@ TEXT ·accumulate2Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_37
+	JLT  block4_done_37
 
-block_36:
+block4_36:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -655,9 +655,9 @@ sum_done_39:
 	ADDQ    $+128, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_36
+	JGE     block4_36
 
-block_done_37:
+block4_done_37:
 	CMPQ AX, $+8
 	JLT  vector_done_41
 
@@ -1241,9 +1241,9 @@ TEXT ·accumulate1BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_72
+	JLT  block4_done_72
 
-block_71:
+block4_71:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1287,9 +1287,9 @@ sum_done_74:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_71
+	JGE     block4_71
 
-block_done_72:
+block4_done_72:
 	CMPQ AX, $+8
 	JLT  vector_done_76
 
@@ -1335,9 +1335,9 @@ TEXT ·accumulate2BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_80
+	JLT  block4_done_80
 
-block_79:
+block4_79:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1400,9 +1400,9 @@ sum_done_82:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_79
+	JGE     block4_79
 
-block_done_80:
+block4_done_80:
 	CMPQ AX, $+8
 	JLT  vector_done_84
 
@@ -1957,9 +1957,9 @@ TEXT ·accumulate1Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_115
+	JLT  block4_done_115
 
-block_114:
+block4_114:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1999,9 +1999,9 @@ sum_done_117:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_114
+	JGE     block4_114
 
-block_done_115:
+block4_done_115:
 	CMPQ AX, $+8
 	JLT  vector_done_119
 
@@ -2046,9 +2046,9 @@ TEXT ·accumulate2Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_123
+	JLT  block4_done_123
 
-block_122:
+block4_122:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -2107,9 +2107,9 @@ sum_done_125:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_122
+	JGE     block4_122
 
-block_done_123:
+block4_done_123:
 	CMPQ AX, $+8
 	JLT  vector_done_127
 
