@@ -18,11 +18,19 @@ type rowLoops struct {
 	rotate                       func(dst, x, cos, sin *float32, h int)
 	norm                         func(dst, x *float32, mean, scale float32, weight *float32, n int)
 	normBias                     func(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
+
+	exp, tanh, erf, silu, gelu, geluTanh func(dst, x *float32, n int)
+	swiGLU                               func(dst, gate, up *float32, n int)
+	expSum                               func(dst, x *float32, max float32, n int) float32
 }
 
 // first returns the address of x's first element, after checking that x has n
 // elements.
 func first(x []float32, n int) *float32 { return unsafe.SliceData(x[:n]) }
+
+func unary(f func(dst, x *float32, n int)) func(dst, x []float32) {
+	return func(dst, x []float32) { f(first(dst, len(dst)), first(x, len(dst)), len(dst)) }
+}
 
 func pairwise(f func(dst, x, y *float32, n int)) func(dst, x, y []float32) {
 	return func(dst, x, y []float32) {
@@ -62,5 +70,14 @@ func (l rowLoops) into(s *Set) {
 			return
 		}
 		l.normBias(first(dst, n), first(x, n), mean, scale, first(weight, n), first(bias, n), n)
+	}
+	if l.exp == nil {
+		return
+	}
+	s.Exp, s.Tanh, s.Erf = unary(l.exp), unary(l.tanh), unary(l.erf)
+	s.SiLU, s.GELU, s.GELUTanh = unary(l.silu), unary(l.gelu), unary(l.geluTanh)
+	s.SwiGLU = pairwise(l.swiGLU)
+	s.ExpSum = func(dst, x []float32, max float32) float32 {
+		return l.expSum(first(dst, len(dst)), first(x, len(dst)), max, len(dst))
 	}
 }
