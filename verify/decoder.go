@@ -49,7 +49,7 @@ func (c *comparison) decoderCase(ctx context.Context, d arch.Decoder, tok *token
 		return errors.New("it has no input_ids")
 	}
 	name := func(s string) string { return fmt.Sprintf("%d.%s", i, s) }
-	if err := c.prompt(tok, name("input_ids"), k); err != nil {
+	if err := c.prompt(ctx, tok, name("input_ids"), k); err != nil {
 		return err
 	}
 	if c.ref.has(name("logits")) {
@@ -78,7 +78,7 @@ func (c *comparison) decoderCase(ctx context.Context, d arch.Decoder, tok *token
 }
 
 // prompt compares the tokenizer's ids where the reference has the text.
-func (c *comparison) prompt(tok *tokenizer.Tokenizer, name string, k *decoderCase) error {
+func (c *comparison) prompt(ctx context.Context, tok *tokenizer.Tokenizer, name string, k *decoderCase) error {
 	if tok == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (c *comparison) prompt(tok *tokenizer.Tokenizer, name string, k *decoderCas
 		if err != nil || template == nil {
 			return err
 		}
-		ids, err := (&arch.Text{Tokenizer: tok, Template: template}).ChatIDs(k.Messages, nil)
+		ids, err := (&arch.Text{Tokenizer: tok, Template: template}).ChatIDs(ctx, k.Messages, nil)
 		if err != nil {
 			return err
 		}
