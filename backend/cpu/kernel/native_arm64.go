@@ -34,6 +34,8 @@ func neon() *Set {
 		addScalar: addScalarNEON, mulScalar: mulScalarNEON, axpy: axpyNEON,
 		dot: dotNEON, sum: sumNEON, sumSquares: sumSquaresNEON, maxOf: maxOfNEON,
 		rotate: rotateNEON, norm: normNEON, normBias: normBiasNEON,
+		exp: expNEON, tanh: tanhNEON, erf: erfNEON, silu: siluNEON, gelu: geluNEON, geluTanh: geluTanhNEON,
+		swiGLU: swiGLUNEON, expSum: expSumNEON,
 	}.into(s)
 	return s
 }

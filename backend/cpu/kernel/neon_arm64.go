@@ -223,3 +223,43 @@ func normNEON(dst, x *float32, mean, scale float32, weight *float32, n int)
 //
 //go:noescape
 func normBiasNEON(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
+
+// expNEON sets dst to e^x.
+//
+//go:noescape
+func expNEON(dst, x *float32, n int)
+
+// tanhNEON sets dst to tanh x.
+//
+//go:noescape
+func tanhNEON(dst, x *float32, n int)
+
+// erfNEON sets dst to erf x.
+//
+//go:noescape
+func erfNEON(dst, x *float32, n int)
+
+// siluNEON sets dst to x·sigmoid(x).
+//
+//go:noescape
+func siluNEON(dst, x *float32, n int)
+
+// geluNEON sets dst to x·Φ(x).
+//
+//go:noescape
+func geluNEON(dst, x *float32, n int)
+
+// geluTanhNEON sets dst to x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³).
+//
+//go:noescape
+func geluTanhNEON(dst, x *float32, n int)
+
+// swiGLUNEON sets dst to gate·sigmoid(gate)·up.
+//
+//go:noescape
+func swiGLUNEON(dst, gate, up *float32, n int)
+
+// expSumNEON sets dst to e^(x-max) and returns the sum.
+//
+//go:noescape
+func expSumNEON(dst, x *float32, max float32, n int) float32

@@ -5204,3 +5204,1885 @@ one_228:
 
 one_228_done:
 	RET
+
+// func expNEON(dst, x *float32, n int)
+TEXT ·expNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $4, R2
+	BLT four_229_done
+
+four_229:
+	MOVD $exp_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x6e23dc01 // fmul v1.4s, v0.4s, v3.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VORR V0.B16, V0.B16, V2.B16
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4f3f0423 // sshr v3.4s, v1.4s, #1
+	VSUB V3.S4, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24d440 // fadd v0.4s, v2.4s, v4.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_229
+
+four_229_done:
+	CMP $1, R2
+	BLT one_230_done
+
+one_230:
+	MOVD $exp_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x6e23dc01 // fmul v1.4s, v0.4s, v3.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VORR V0.B16, V0.B16, V2.B16
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4f3f0423 // sshr v3.4s, v1.4s, #1
+	VSUB V3.S4, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24d440 // fadd v0.4s, v2.4s, v4.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_230
+
+one_230_done:
+	RET
+
+DATA exp_constants<>+0(SB)/4, $0xc2d10000
+DATA exp_constants<>+4(SB)/4, $0xc2d10000
+DATA exp_constants<>+8(SB)/4, $0xc2d10000
+DATA exp_constants<>+12(SB)/4, $0xc2d10000
+DATA exp_constants<>+16(SB)/4, $0x42b20000
+DATA exp_constants<>+20(SB)/4, $0x42b20000
+DATA exp_constants<>+24(SB)/4, $0x42b20000
+DATA exp_constants<>+28(SB)/4, $0x42b20000
+DATA exp_constants<>+32(SB)/4, $0x3fb8aa3b
+DATA exp_constants<>+36(SB)/4, $0x3fb8aa3b
+DATA exp_constants<>+40(SB)/4, $0x3fb8aa3b
+DATA exp_constants<>+44(SB)/4, $0x3fb8aa3b
+DATA exp_constants<>+48(SB)/4, $0x3f318000
+DATA exp_constants<>+52(SB)/4, $0x3f318000
+DATA exp_constants<>+56(SB)/4, $0x3f318000
+DATA exp_constants<>+60(SB)/4, $0x3f318000
+DATA exp_constants<>+64(SB)/4, $0xb95e8083
+DATA exp_constants<>+68(SB)/4, $0xb95e8083
+DATA exp_constants<>+72(SB)/4, $0xb95e8083
+DATA exp_constants<>+76(SB)/4, $0xb95e8083
+DATA exp_constants<>+80(SB)/4, $0x3ab6da72
+DATA exp_constants<>+84(SB)/4, $0x3ab6da72
+DATA exp_constants<>+88(SB)/4, $0x3ab6da72
+DATA exp_constants<>+92(SB)/4, $0x3ab6da72
+DATA exp_constants<>+96(SB)/4, $0x3c091df0
+DATA exp_constants<>+100(SB)/4, $0x3c091df0
+DATA exp_constants<>+104(SB)/4, $0x3c091df0
+DATA exp_constants<>+108(SB)/4, $0x3c091df0
+DATA exp_constants<>+112(SB)/4, $0x3d2aaa2f
+DATA exp_constants<>+116(SB)/4, $0x3d2aaa2f
+DATA exp_constants<>+120(SB)/4, $0x3d2aaa2f
+DATA exp_constants<>+124(SB)/4, $0x3d2aaa2f
+DATA exp_constants<>+128(SB)/4, $0x3e2aaa47
+DATA exp_constants<>+132(SB)/4, $0x3e2aaa47
+DATA exp_constants<>+136(SB)/4, $0x3e2aaa47
+DATA exp_constants<>+140(SB)/4, $0x3e2aaa47
+DATA exp_constants<>+144(SB)/4, $0x3f000000
+DATA exp_constants<>+148(SB)/4, $0x3f000000
+DATA exp_constants<>+152(SB)/4, $0x3f000000
+DATA exp_constants<>+156(SB)/4, $0x3f000000
+DATA exp_constants<>+160(SB)/4, $0x0000007f
+DATA exp_constants<>+164(SB)/4, $0x0000007f
+DATA exp_constants<>+168(SB)/4, $0x0000007f
+DATA exp_constants<>+172(SB)/4, $0x0000007f
+DATA exp_constants<>+176(SB)/4, $0x0000007f
+DATA exp_constants<>+180(SB)/4, $0x0000007f
+DATA exp_constants<>+184(SB)/4, $0x0000007f
+DATA exp_constants<>+188(SB)/4, $0x0000007f
+DATA exp_constants<>+192(SB)/4, $0x3f800000
+DATA exp_constants<>+196(SB)/4, $0x3f800000
+DATA exp_constants<>+200(SB)/4, $0x3f800000
+DATA exp_constants<>+204(SB)/4, $0x3f800000
+GLOBL exp_constants<>(SB), RODATA|NOPTR, $208
+
+// func tanhNEON(dst, x *float32, n int)
+TEXT ·tanhNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $4, R2
+	BLT four_231_done
+
+four_231:
+	MOVD $tanh_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
+	WORD $0x6e21dc25 // fmul v5.4s, v1.4s, v1.4s
+	VLD1.P 16(R20), [V7.S4]
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	VORR V1.B16, V1.B16, V2.B16
+	WORD $0x4e21cce2 // fmla v2.4s, v7.4s, v1.4s
+	WORD $0x4e21d425 // fadd v5.4s, v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6f4a5 // fmin v5.4s, v5.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dca3 // fmul v3.4s, v5.4s, v6.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc65 // fmls v5.4s, v3.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc65 // fmls v5.4s, v3.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	VORR V5.B16, V5.B16, V4.B16
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e26d465 // fadd v5.4s, v3.4s, v6.4s
+	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x6e25fce7 // fdiv v7.4s, v7.4s, v5.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4ea7d421 // fsub v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0a821 // cmlt v1.4s, v1.4s, #0
+	VBIT V1.B16, V2.B16, V6.B16
+	VLD1.P 16(R20), [V7.S4]
+	VAND V7.B16, V0.B16, V7.B16
+	VORR V7.B16, V6.B16, V6.B16
+	VORR V6.B16, V6.B16, V0.B16
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_231
+
+four_231_done:
+	CMP $1, R2
+	BLT one_232_done
+
+one_232:
+	MOVD $tanh_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
+	WORD $0x6e21dc25 // fmul v5.4s, v1.4s, v1.4s
+	VLD1.P 16(R20), [V7.S4]
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	WORD $0x6e25dce7 // fmul v7.4s, v7.4s, v5.4s
+	VORR V1.B16, V1.B16, V2.B16
+	WORD $0x4e21cce2 // fmla v2.4s, v7.4s, v1.4s
+	WORD $0x4e21d425 // fadd v5.4s, v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6f4a5 // fmin v5.4s, v5.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dca3 // fmul v3.4s, v5.4s, v6.4s
+	WORD $0x4e218863 // frintn v3.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc65 // fmls v5.4s, v3.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc65 // fmls v5.4s, v3.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e25cc86 // fmla v6.4s, v4.4s, v5.4s
+	WORD $0x6e25dcc6 // fmul v6.4s, v6.4s, v5.4s
+	VORR V5.B16, V5.B16, V4.B16
+	WORD $0x4e25ccc4 // fmla v4.4s, v6.4s, v5.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e26d465 // fadd v5.4s, v3.4s, v6.4s
+	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x6e25fce7 // fdiv v7.4s, v7.4s, v5.4s
+	WORD $0x4ea7d4c6 // fsub v6.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4ea7d421 // fsub v1.4s, v1.4s, v7.4s
+	WORD $0x4ea0a821 // cmlt v1.4s, v1.4s, #0
+	VBIT V1.B16, V2.B16, V6.B16
+	VLD1.P 16(R20), [V7.S4]
+	VAND V7.B16, V0.B16, V7.B16
+	VORR V7.B16, V6.B16, V6.B16
+	VORR V6.B16, V6.B16, V0.B16
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_232
+
+one_232_done:
+	RET
+
+DATA tanh_constants<>+0(SB)/4, $0xbbb97e12
+DATA tanh_constants<>+4(SB)/4, $0xbbb97e12
+DATA tanh_constants<>+8(SB)/4, $0xbbb97e12
+DATA tanh_constants<>+12(SB)/4, $0xbbb97e12
+DATA tanh_constants<>+16(SB)/4, $0x3ca8c586
+DATA tanh_constants<>+20(SB)/4, $0x3ca8c586
+DATA tanh_constants<>+24(SB)/4, $0x3ca8c586
+DATA tanh_constants<>+28(SB)/4, $0x3ca8c586
+DATA tanh_constants<>+32(SB)/4, $0xbd5c132e
+DATA tanh_constants<>+36(SB)/4, $0xbd5c132e
+DATA tanh_constants<>+40(SB)/4, $0xbd5c132e
+DATA tanh_constants<>+44(SB)/4, $0xbd5c132e
+DATA tanh_constants<>+48(SB)/4, $0x3e088347
+DATA tanh_constants<>+52(SB)/4, $0x3e088347
+DATA tanh_constants<>+56(SB)/4, $0x3e088347
+DATA tanh_constants<>+60(SB)/4, $0x3e088347
+DATA tanh_constants<>+64(SB)/4, $0xbeaaaa98
+DATA tanh_constants<>+68(SB)/4, $0xbeaaaa98
+DATA tanh_constants<>+72(SB)/4, $0xbeaaaa98
+DATA tanh_constants<>+76(SB)/4, $0xbeaaaa98
+DATA tanh_constants<>+80(SB)/4, $0x41a00000
+DATA tanh_constants<>+84(SB)/4, $0x41a00000
+DATA tanh_constants<>+88(SB)/4, $0x41a00000
+DATA tanh_constants<>+92(SB)/4, $0x41a00000
+DATA tanh_constants<>+96(SB)/4, $0x3fb8aa3b
+DATA tanh_constants<>+100(SB)/4, $0x3fb8aa3b
+DATA tanh_constants<>+104(SB)/4, $0x3fb8aa3b
+DATA tanh_constants<>+108(SB)/4, $0x3fb8aa3b
+DATA tanh_constants<>+112(SB)/4, $0x3f318000
+DATA tanh_constants<>+116(SB)/4, $0x3f318000
+DATA tanh_constants<>+120(SB)/4, $0x3f318000
+DATA tanh_constants<>+124(SB)/4, $0x3f318000
+DATA tanh_constants<>+128(SB)/4, $0xb95e8083
+DATA tanh_constants<>+132(SB)/4, $0xb95e8083
+DATA tanh_constants<>+136(SB)/4, $0xb95e8083
+DATA tanh_constants<>+140(SB)/4, $0xb95e8083
+DATA tanh_constants<>+144(SB)/4, $0x3ab6da72
+DATA tanh_constants<>+148(SB)/4, $0x3ab6da72
+DATA tanh_constants<>+152(SB)/4, $0x3ab6da72
+DATA tanh_constants<>+156(SB)/4, $0x3ab6da72
+DATA tanh_constants<>+160(SB)/4, $0x3c091df0
+DATA tanh_constants<>+164(SB)/4, $0x3c091df0
+DATA tanh_constants<>+168(SB)/4, $0x3c091df0
+DATA tanh_constants<>+172(SB)/4, $0x3c091df0
+DATA tanh_constants<>+176(SB)/4, $0x3d2aaa2f
+DATA tanh_constants<>+180(SB)/4, $0x3d2aaa2f
+DATA tanh_constants<>+184(SB)/4, $0x3d2aaa2f
+DATA tanh_constants<>+188(SB)/4, $0x3d2aaa2f
+DATA tanh_constants<>+192(SB)/4, $0x3e2aaa47
+DATA tanh_constants<>+196(SB)/4, $0x3e2aaa47
+DATA tanh_constants<>+200(SB)/4, $0x3e2aaa47
+DATA tanh_constants<>+204(SB)/4, $0x3e2aaa47
+DATA tanh_constants<>+208(SB)/4, $0x3f000000
+DATA tanh_constants<>+212(SB)/4, $0x3f000000
+DATA tanh_constants<>+216(SB)/4, $0x3f000000
+DATA tanh_constants<>+220(SB)/4, $0x3f000000
+DATA tanh_constants<>+224(SB)/4, $0x0000007f
+DATA tanh_constants<>+228(SB)/4, $0x0000007f
+DATA tanh_constants<>+232(SB)/4, $0x0000007f
+DATA tanh_constants<>+236(SB)/4, $0x0000007f
+DATA tanh_constants<>+240(SB)/4, $0x3f800000
+DATA tanh_constants<>+244(SB)/4, $0x3f800000
+DATA tanh_constants<>+248(SB)/4, $0x3f800000
+DATA tanh_constants<>+252(SB)/4, $0x3f800000
+DATA tanh_constants<>+256(SB)/4, $0x40000000
+DATA tanh_constants<>+260(SB)/4, $0x40000000
+DATA tanh_constants<>+264(SB)/4, $0x40000000
+DATA tanh_constants<>+268(SB)/4, $0x40000000
+DATA tanh_constants<>+272(SB)/4, $0x3f200000
+DATA tanh_constants<>+276(SB)/4, $0x3f200000
+DATA tanh_constants<>+280(SB)/4, $0x3f200000
+DATA tanh_constants<>+284(SB)/4, $0x3f200000
+DATA tanh_constants<>+288(SB)/4, $0x80000000
+DATA tanh_constants<>+292(SB)/4, $0x80000000
+DATA tanh_constants<>+296(SB)/4, $0x80000000
+DATA tanh_constants<>+300(SB)/4, $0x80000000
+GLOBL tanh_constants<>(SB), RODATA|NOPTR, $304
+
+// func erfNEON(dst, x *float32, n int)
+TEXT ·erfNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $4, R2
+	BLT four_233_done
+
+four_233:
+	MOVD $erf_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8f463 // fmin v3.4s, v3.4s, v8.4s
+	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e24cd09 // fmla v9.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e24cd09 // fmla v9.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e24cd09 // fmla v9.4s, v8.4s, v4.4s
+	VORR V3.B16, V3.B16, V5.B16
+	WORD $0x4e23cd25 // fmla v5.4s, v9.4s, v3.4s
+	WORD $0x6ea0f884 // fneg v4.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x6e28dc81 // fmul v1.4s, v4.4s, v8.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8cc24 // fmls v4.4s, v1.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8cc24 // fmls v4.4s, v1.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e24cd02 // fmla v2.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e24cd02 // fmla v2.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	VORR V4.B16, V4.B16, V2.B16
+	WORD $0x4e24cd02 // fmla v2.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8d464 // fsub v4.4s, v3.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e28d467 // fadd v7.4s, v3.4s, v8.4s
+	WORD $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	VLD1.P 16(R20), [V8.S4]
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	WORD $0x4e22ccc6 // fmla v6.4s, v6.4s, v2.4s
+	WORD $0x6e27fcc6 // fdiv v6.4s, v6.4s, v7.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V8.S4]
+	VADD V8.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e21dcc6 // fmul v6.4s, v6.4s, v1.4s
+	WORD $0x4e26d4c6 // fadd v6.4s, v6.4s, v6.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea6d463 // fsub v3.4s, v3.4s, v6.4s
+	WORD $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	VBIT V4.B16, V5.B16, V3.B16
+	VLD1.P 16(R20), [V8.S4]
+	VAND V8.B16, V0.B16, V8.B16
+	VORR V8.B16, V3.B16, V3.B16
+	VORR V3.B16, V3.B16, V0.B16
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_233
+
+four_233_done:
+	CMP $1, R2
+	BLT one_234_done
+
+one_234:
+	MOVD $erf_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8f463 // fmin v3.4s, v3.4s, v8.4s
+	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e24cd09 // fmla v9.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e24cd09 // fmla v9.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cd28 // fmla v8.4s, v9.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e24cd09 // fmla v9.4s, v8.4s, v4.4s
+	VORR V3.B16, V3.B16, V5.B16
+	WORD $0x4e23cd25 // fmla v5.4s, v9.4s, v3.4s
+	WORD $0x6ea0f884 // fneg v4.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x6e28dc81 // fmul v1.4s, v4.4s, v8.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8cc24 // fmls v4.4s, v1.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8cc24 // fmls v4.4s, v1.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e24cd02 // fmla v2.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e24cd02 // fmla v2.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e24cc48 // fmla v8.4s, v2.4s, v4.4s
+	WORD $0x6e24dd08 // fmul v8.4s, v8.4s, v4.4s
+	VORR V4.B16, V4.B16, V2.B16
+	WORD $0x4e24cd02 // fmla v2.4s, v8.4s, v4.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4ea8d464 // fsub v4.4s, v3.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x6e28dc63 // fmul v3.4s, v3.4s, v8.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e28d467 // fadd v7.4s, v3.4s, v8.4s
+	WORD $0x4ea8d463 // fsub v3.4s, v3.4s, v8.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	VLD1.P 16(R20), [V8.S4]
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e23ccc8 // fmla v8.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd06 // fmla v6.4s, v8.4s, v3.4s
+	WORD $0x4e22ccc6 // fmla v6.4s, v6.4s, v2.4s
+	WORD $0x6e27fcc6 // fdiv v6.4s, v6.4s, v7.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V8.S4]
+	VADD V8.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e21dcc6 // fmul v6.4s, v6.4s, v1.4s
+	WORD $0x4e26d4c6 // fadd v6.4s, v6.4s, v6.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea6d463 // fsub v3.4s, v3.4s, v6.4s
+	WORD $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	VBIT V4.B16, V5.B16, V3.B16
+	VLD1.P 16(R20), [V8.S4]
+	VAND V8.B16, V0.B16, V8.B16
+	VORR V8.B16, V3.B16, V3.B16
+	VORR V3.B16, V3.B16, V0.B16
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_234
+
+one_234_done:
+	RET
+
+DATA erf_constants<>+0(SB)/4, $0x40800000
+DATA erf_constants<>+4(SB)/4, $0x40800000
+DATA erf_constants<>+8(SB)/4, $0x40800000
+DATA erf_constants<>+12(SB)/4, $0x40800000
+DATA erf_constants<>+16(SB)/4, $0x38a57263
+DATA erf_constants<>+20(SB)/4, $0x38a57263
+DATA erf_constants<>+24(SB)/4, $0x38a57263
+DATA erf_constants<>+28(SB)/4, $0x38a57263
+DATA erf_constants<>+32(SB)/4, $0xba5242f4
+DATA erf_constants<>+36(SB)/4, $0xba5242f4
+DATA erf_constants<>+40(SB)/4, $0xba5242f4
+DATA erf_constants<>+44(SB)/4, $0xba5242f4
+DATA erf_constants<>+48(SB)/4, $0x3baa0cfa
+DATA erf_constants<>+52(SB)/4, $0x3baa0cfa
+DATA erf_constants<>+56(SB)/4, $0x3baa0cfa
+DATA erf_constants<>+60(SB)/4, $0x3baa0cfa
+DATA erf_constants<>+64(SB)/4, $0xbcdbfdda
+DATA erf_constants<>+68(SB)/4, $0xbcdbfdda
+DATA erf_constants<>+72(SB)/4, $0xbcdbfdda
+DATA erf_constants<>+76(SB)/4, $0xbcdbfdda
+DATA erf_constants<>+80(SB)/4, $0x3de71690
+DATA erf_constants<>+84(SB)/4, $0x3de71690
+DATA erf_constants<>+88(SB)/4, $0x3de71690
+DATA erf_constants<>+92(SB)/4, $0x3de71690
+DATA erf_constants<>+96(SB)/4, $0xbec0939f
+DATA erf_constants<>+100(SB)/4, $0xbec0939f
+DATA erf_constants<>+104(SB)/4, $0xbec0939f
+DATA erf_constants<>+108(SB)/4, $0xbec0939f
+DATA erf_constants<>+112(SB)/4, $0x3e0375d4
+DATA erf_constants<>+116(SB)/4, $0x3e0375d4
+DATA erf_constants<>+120(SB)/4, $0x3e0375d4
+DATA erf_constants<>+124(SB)/4, $0x3e0375d4
+DATA erf_constants<>+128(SB)/4, $0x3fb8aa3b
+DATA erf_constants<>+132(SB)/4, $0x3fb8aa3b
+DATA erf_constants<>+136(SB)/4, $0x3fb8aa3b
+DATA erf_constants<>+140(SB)/4, $0x3fb8aa3b
+DATA erf_constants<>+144(SB)/4, $0x3f318000
+DATA erf_constants<>+148(SB)/4, $0x3f318000
+DATA erf_constants<>+152(SB)/4, $0x3f318000
+DATA erf_constants<>+156(SB)/4, $0x3f318000
+DATA erf_constants<>+160(SB)/4, $0xb95e8083
+DATA erf_constants<>+164(SB)/4, $0xb95e8083
+DATA erf_constants<>+168(SB)/4, $0xb95e8083
+DATA erf_constants<>+172(SB)/4, $0xb95e8083
+DATA erf_constants<>+176(SB)/4, $0x3ab6da72
+DATA erf_constants<>+180(SB)/4, $0x3ab6da72
+DATA erf_constants<>+184(SB)/4, $0x3ab6da72
+DATA erf_constants<>+188(SB)/4, $0x3ab6da72
+DATA erf_constants<>+192(SB)/4, $0x3c091df0
+DATA erf_constants<>+196(SB)/4, $0x3c091df0
+DATA erf_constants<>+200(SB)/4, $0x3c091df0
+DATA erf_constants<>+204(SB)/4, $0x3c091df0
+DATA erf_constants<>+208(SB)/4, $0x3d2aaa2f
+DATA erf_constants<>+212(SB)/4, $0x3d2aaa2f
+DATA erf_constants<>+216(SB)/4, $0x3d2aaa2f
+DATA erf_constants<>+220(SB)/4, $0x3d2aaa2f
+DATA erf_constants<>+224(SB)/4, $0x3e2aaa47
+DATA erf_constants<>+228(SB)/4, $0x3e2aaa47
+DATA erf_constants<>+232(SB)/4, $0x3e2aaa47
+DATA erf_constants<>+236(SB)/4, $0x3e2aaa47
+DATA erf_constants<>+240(SB)/4, $0x3f000000
+DATA erf_constants<>+244(SB)/4, $0x3f000000
+DATA erf_constants<>+248(SB)/4, $0x3f000000
+DATA erf_constants<>+252(SB)/4, $0x3f000000
+DATA erf_constants<>+256(SB)/4, $0x3f800000
+DATA erf_constants<>+260(SB)/4, $0x3f800000
+DATA erf_constants<>+264(SB)/4, $0x3f800000
+DATA erf_constants<>+268(SB)/4, $0x3f800000
+DATA erf_constants<>+272(SB)/4, $0x3fb504f3
+DATA erf_constants<>+276(SB)/4, $0x3fb504f3
+DATA erf_constants<>+280(SB)/4, $0x3fb504f3
+DATA erf_constants<>+284(SB)/4, $0x3fb504f3
+DATA erf_constants<>+288(SB)/4, $0x40800000
+DATA erf_constants<>+292(SB)/4, $0x40800000
+DATA erf_constants<>+296(SB)/4, $0x40800000
+DATA erf_constants<>+300(SB)/4, $0x40800000
+DATA erf_constants<>+304(SB)/4, $0xb90b57bf
+DATA erf_constants<>+308(SB)/4, $0xb90b57bf
+DATA erf_constants<>+312(SB)/4, $0xb90b57bf
+DATA erf_constants<>+316(SB)/4, $0xb90b57bf
+DATA erf_constants<>+320(SB)/4, $0x393a06dd
+DATA erf_constants<>+324(SB)/4, $0x393a06dd
+DATA erf_constants<>+328(SB)/4, $0x393a06dd
+DATA erf_constants<>+332(SB)/4, $0x393a06dd
+DATA erf_constants<>+336(SB)/4, $0x3acdb004
+DATA erf_constants<>+340(SB)/4, $0x3acdb004
+DATA erf_constants<>+344(SB)/4, $0x3acdb004
+DATA erf_constants<>+348(SB)/4, $0x3acdb004
+DATA erf_constants<>+352(SB)/4, $0xbb6622f1
+DATA erf_constants<>+356(SB)/4, $0xbb6622f1
+DATA erf_constants<>+360(SB)/4, $0xbb6622f1
+DATA erf_constants<>+364(SB)/4, $0xbb6622f1
+DATA erf_constants<>+368(SB)/4, $0xbbf6921e
+DATA erf_constants<>+372(SB)/4, $0xbbf6921e
+DATA erf_constants<>+376(SB)/4, $0xbbf6921e
+DATA erf_constants<>+380(SB)/4, $0xbbf6921e
+DATA erf_constants<>+384(SB)/4, $0x3d7769de
+DATA erf_constants<>+388(SB)/4, $0x3d7769de
+DATA erf_constants<>+392(SB)/4, $0x3d7769de
+DATA erf_constants<>+396(SB)/4, $0x3d7769de
+DATA erf_constants<>+400(SB)/4, $0xbe3f0006
+DATA erf_constants<>+404(SB)/4, $0xbe3f0006
+DATA erf_constants<>+408(SB)/4, $0xbe3f0006
+DATA erf_constants<>+412(SB)/4, $0xbe3f0006
+DATA erf_constants<>+416(SB)/4, $0x3ec636cf
+DATA erf_constants<>+420(SB)/4, $0x3ec636cf
+DATA erf_constants<>+424(SB)/4, $0x3ec636cf
+DATA erf_constants<>+428(SB)/4, $0x3ec636cf
+DATA erf_constants<>+432(SB)/4, $0xbf1b9f1c
+DATA erf_constants<>+436(SB)/4, $0xbf1b9f1c
+DATA erf_constants<>+440(SB)/4, $0xbf1b9f1c
+DATA erf_constants<>+444(SB)/4, $0xbf1b9f1c
+DATA erf_constants<>+448(SB)/4, $0x3f415a5e
+DATA erf_constants<>+452(SB)/4, $0x3f415a5e
+DATA erf_constants<>+456(SB)/4, $0x3f415a5e
+DATA erf_constants<>+460(SB)/4, $0x3f415a5e
+DATA erf_constants<>+464(SB)/4, $0x0000007f
+DATA erf_constants<>+468(SB)/4, $0x0000007f
+DATA erf_constants<>+472(SB)/4, $0x0000007f
+DATA erf_constants<>+476(SB)/4, $0x0000007f
+DATA erf_constants<>+480(SB)/4, $0x3f800000
+DATA erf_constants<>+484(SB)/4, $0x3f800000
+DATA erf_constants<>+488(SB)/4, $0x3f800000
+DATA erf_constants<>+492(SB)/4, $0x3f800000
+DATA erf_constants<>+496(SB)/4, $0x80000000
+DATA erf_constants<>+500(SB)/4, $0x80000000
+DATA erf_constants<>+504(SB)/4, $0x80000000
+DATA erf_constants<>+508(SB)/4, $0x80000000
+GLOBL erf_constants<>(SB), RODATA|NOPTR, $512
+
+// func siluNEON(dst, x *float32, n int)
+TEXT ·siluNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $4, R2
+	BLT four_235_done
+
+four_235:
+	MOVD $silu_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	WORD $0x6ea0f807 // fneg v7.4s, v0.4s
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f4e7 // fmax v7.4s, v7.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dce1 // fmul v1.4s, v7.4s, v6.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	VORR V7.B16, V7.B16, V2.B16
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	VLD1.P 16(R20), [V5.S4]
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e25f464 // fmax v4.4s, v3.4s, v5.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V4.S4, V4.S4
+	VSHL $23, V4.S4, V4.S4
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	VSUB V1.S4, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_235
+
+four_235_done:
+	CMP $1, R2
+	BLT one_236_done
+
+one_236:
+	MOVD $silu_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	WORD $0x6ea0f807 // fneg v7.4s, v0.4s
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f4e7 // fmax v7.4s, v7.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dce1 // fmul v1.4s, v7.4s, v6.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	VORR V7.B16, V7.B16, V2.B16
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	VLD1.P 16(R20), [V5.S4]
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e25f464 // fmax v4.4s, v3.4s, v5.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V4.S4, V4.S4
+	VSHL $23, V4.S4, V4.S4
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	VSUB V1.S4, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_236
+
+one_236_done:
+	RET
+
+DATA silu_constants<>+0(SB)/4, $0xc2dc0000
+DATA silu_constants<>+4(SB)/4, $0xc2dc0000
+DATA silu_constants<>+8(SB)/4, $0xc2dc0000
+DATA silu_constants<>+12(SB)/4, $0xc2dc0000
+DATA silu_constants<>+16(SB)/4, $0xc2dc0000
+DATA silu_constants<>+20(SB)/4, $0xc2dc0000
+DATA silu_constants<>+24(SB)/4, $0xc2dc0000
+DATA silu_constants<>+28(SB)/4, $0xc2dc0000
+DATA silu_constants<>+32(SB)/4, $0x3fb8aa3b
+DATA silu_constants<>+36(SB)/4, $0x3fb8aa3b
+DATA silu_constants<>+40(SB)/4, $0x3fb8aa3b
+DATA silu_constants<>+44(SB)/4, $0x3fb8aa3b
+DATA silu_constants<>+48(SB)/4, $0x3f318000
+DATA silu_constants<>+52(SB)/4, $0x3f318000
+DATA silu_constants<>+56(SB)/4, $0x3f318000
+DATA silu_constants<>+60(SB)/4, $0x3f318000
+DATA silu_constants<>+64(SB)/4, $0xb95e8083
+DATA silu_constants<>+68(SB)/4, $0xb95e8083
+DATA silu_constants<>+72(SB)/4, $0xb95e8083
+DATA silu_constants<>+76(SB)/4, $0xb95e8083
+DATA silu_constants<>+80(SB)/4, $0x3ab6da72
+DATA silu_constants<>+84(SB)/4, $0x3ab6da72
+DATA silu_constants<>+88(SB)/4, $0x3ab6da72
+DATA silu_constants<>+92(SB)/4, $0x3ab6da72
+DATA silu_constants<>+96(SB)/4, $0x3c091df0
+DATA silu_constants<>+100(SB)/4, $0x3c091df0
+DATA silu_constants<>+104(SB)/4, $0x3c091df0
+DATA silu_constants<>+108(SB)/4, $0x3c091df0
+DATA silu_constants<>+112(SB)/4, $0x3d2aaa2f
+DATA silu_constants<>+116(SB)/4, $0x3d2aaa2f
+DATA silu_constants<>+120(SB)/4, $0x3d2aaa2f
+DATA silu_constants<>+124(SB)/4, $0x3d2aaa2f
+DATA silu_constants<>+128(SB)/4, $0x3e2aaa47
+DATA silu_constants<>+132(SB)/4, $0x3e2aaa47
+DATA silu_constants<>+136(SB)/4, $0x3e2aaa47
+DATA silu_constants<>+140(SB)/4, $0x3e2aaa47
+DATA silu_constants<>+144(SB)/4, $0x3f000000
+DATA silu_constants<>+148(SB)/4, $0x3f000000
+DATA silu_constants<>+152(SB)/4, $0x3f000000
+DATA silu_constants<>+156(SB)/4, $0x3f000000
+DATA silu_constants<>+160(SB)/4, $0xc2fc0000
+DATA silu_constants<>+164(SB)/4, $0xc2fc0000
+DATA silu_constants<>+168(SB)/4, $0xc2fc0000
+DATA silu_constants<>+172(SB)/4, $0xc2fc0000
+DATA silu_constants<>+176(SB)/4, $0x0000007f
+DATA silu_constants<>+180(SB)/4, $0x0000007f
+DATA silu_constants<>+184(SB)/4, $0x0000007f
+DATA silu_constants<>+188(SB)/4, $0x0000007f
+DATA silu_constants<>+192(SB)/4, $0x0000007f
+DATA silu_constants<>+196(SB)/4, $0x0000007f
+DATA silu_constants<>+200(SB)/4, $0x0000007f
+DATA silu_constants<>+204(SB)/4, $0x0000007f
+DATA silu_constants<>+208(SB)/4, $0x0000007f
+DATA silu_constants<>+212(SB)/4, $0x0000007f
+DATA silu_constants<>+216(SB)/4, $0x0000007f
+DATA silu_constants<>+220(SB)/4, $0x0000007f
+DATA silu_constants<>+224(SB)/4, $0x0000007f
+DATA silu_constants<>+228(SB)/4, $0x0000007f
+DATA silu_constants<>+232(SB)/4, $0x0000007f
+DATA silu_constants<>+236(SB)/4, $0x0000007f
+GLOBL silu_constants<>(SB), RODATA|NOPTR, $240
+
+// func geluNEON(dst, x *float32, n int)
+TEXT ·geluNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $4, R2
+	BLT four_237_done
+
+four_237:
+	MOVD $gelu_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	VLD1.P 16(R20), [V10.S4]
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cd49 // fmla v9.4s, v10.4s, v5.4s
+	VLD1.P 16(R20), [V10.S4]
+	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cd49 // fmla v9.4s, v10.4s, v5.4s
+	VLD1.P 16(R20), [V10.S4]
+	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e20cd48 // fmla v8.4s, v10.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6ea0f8a4 // fneg v4.4s, v5.4s
+	WORD $0x4e23cc64 // fmla v4.4s, v3.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
+	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
+	WORD $0x6ea0f8a5 // fneg v5.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x6e29dca1 // fmul v1.4s, v5.4s, v9.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9cc25 // fmls v5.4s, v1.4s, v9.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9cc25 // fmls v5.4s, v1.4s, v9.4s
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cc49 // fmla v9.4s, v2.4s, v5.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cc49 // fmla v9.4s, v2.4s, v5.4s
+	WORD $0x6e25dd29 // fmul v9.4s, v9.4s, v5.4s
+	VORR V5.B16, V5.B16, V2.B16
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9d464 // fsub v4.4s, v3.4s, v9.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e29d467 // fadd v7.4s, v3.4s, v9.4s
+	WORD $0x4ea9d463 // fsub v3.4s, v3.4s, v9.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	VLD1.P 16(R20), [V9.S4]
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	WORD $0x4e22ccc6 // fmla v6.4s, v6.4s, v2.4s
+	WORD $0x6e20dcc3 // fmul v3.4s, v6.4s, v0.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	WORD $0x6e27fcc2 // fdiv v2.4s, v6.4s, v7.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4f3f0425 // sshr v5.4s, v1.4s, #1
+	VSUB V5.S4, V1.S4, V1.S4
+	VLD1.P 16(R20), [V9.S4]
+	VADD V9.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	VLD1.P 16(R20), [V9.S4]
+	VADD V9.S4, V5.S4, V5.S4
+	VSHL $23, V5.S4, V5.S4
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4ea2d4e7 // fsub v7.4s, v7.4s, v2.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x4ea0a800 // cmlt v0.4s, v0.4s, #0
+	VBIT V0.B16, V3.B16, V7.B16
+	WORD $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	VBIT V4.B16, V8.B16, V7.B16
+	VORR V7.B16, V7.B16, V0.B16
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_237
+
+four_237_done:
+	CMP $1, R2
+	BLT one_238_done
+
+one_238:
+	MOVD $gelu_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
+	WORD $0x6e23dc65 // fmul v5.4s, v3.4s, v3.4s
+	VLD1.P 16(R20), [V10.S4]
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cd49 // fmla v9.4s, v10.4s, v5.4s
+	VLD1.P 16(R20), [V10.S4]
+	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cd49 // fmla v9.4s, v10.4s, v5.4s
+	VLD1.P 16(R20), [V10.S4]
+	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V8.S4]
+	WORD $0x4e20cd48 // fmla v8.4s, v10.4s, v0.4s
+	WORD $0x6e20dd08 // fmul v8.4s, v8.4s, v0.4s
+	WORD $0x6ea0f8a4 // fneg v4.4s, v5.4s
+	WORD $0x4e23cc64 // fmla v4.4s, v3.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x6e29dc84 // fmul v4.4s, v4.4s, v9.4s
+	WORD $0x6e29dca5 // fmul v5.4s, v5.4s, v9.4s
+	WORD $0x6ea0f8a5 // fneg v5.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x6e29dca1 // fmul v1.4s, v5.4s, v9.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9cc25 // fmls v5.4s, v1.4s, v9.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9cc25 // fmls v5.4s, v1.4s, v9.4s
+	WORD $0x4ea4d4a5 // fsub v5.4s, v5.4s, v4.4s
+	VLD1.P 16(R20), [V9.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cc49 // fmla v9.4s, v2.4s, v5.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e25cc49 // fmla v9.4s, v2.4s, v5.4s
+	WORD $0x6e25dd29 // fmul v9.4s, v9.4s, v5.4s
+	VORR V5.B16, V5.B16, V2.B16
+	WORD $0x4e25cd22 // fmla v2.4s, v9.4s, v5.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4ea9d464 // fsub v4.4s, v3.4s, v9.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e29d467 // fadd v7.4s, v3.4s, v9.4s
+	WORD $0x4ea9d463 // fsub v3.4s, v3.4s, v9.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	VLD1.P 16(R20), [V9.S4]
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	VLD1.P 16(R20), [V9.S4]
+	WORD $0x4e23ccc9 // fmla v9.4s, v6.4s, v3.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e23cd26 // fmla v6.4s, v9.4s, v3.4s
+	WORD $0x4e22ccc6 // fmla v6.4s, v6.4s, v2.4s
+	WORD $0x6e20dcc3 // fmul v3.4s, v6.4s, v0.4s
+	WORD $0x6e27fc63 // fdiv v3.4s, v3.4s, v7.4s
+	WORD $0x6e27fcc2 // fdiv v2.4s, v6.4s, v7.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4f3f0425 // sshr v5.4s, v1.4s, #1
+	VSUB V5.S4, V1.S4, V1.S4
+	VLD1.P 16(R20), [V9.S4]
+	VADD V9.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	VLD1.P 16(R20), [V9.S4]
+	VADD V9.S4, V5.S4, V5.S4
+	VSHL $23, V5.S4, V5.S4
+	WORD $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
+	WORD $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
+	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
+	VLD1.P 16(R20), [V7.S4]
+	WORD $0x4ea2d4e7 // fsub v7.4s, v7.4s, v2.4s
+	WORD $0x6e20dce7 // fmul v7.4s, v7.4s, v0.4s
+	WORD $0x4ea0a800 // cmlt v0.4s, v0.4s, #0
+	VBIT V0.B16, V3.B16, V7.B16
+	WORD $0x4ea0a884 // cmlt v4.4s, v4.4s, #0
+	VBIT V4.B16, V8.B16, V7.B16
+	VORR V7.B16, V7.B16, V0.B16
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_238
+
+one_238_done:
+	RET
+
+DATA gelu_constants<>+0(SB)/4, $0xc16b3333
+DATA gelu_constants<>+4(SB)/4, $0xc16b3333
+DATA gelu_constants<>+8(SB)/4, $0xc16b3333
+DATA gelu_constants<>+12(SB)/4, $0xc16b3333
+DATA gelu_constants<>+16(SB)/4, $0x416b3333
+DATA gelu_constants<>+20(SB)/4, $0x416b3333
+DATA gelu_constants<>+24(SB)/4, $0x416b3333
+DATA gelu_constants<>+28(SB)/4, $0x416b3333
+DATA gelu_constants<>+32(SB)/4, $0x38d584cc
+DATA gelu_constants<>+36(SB)/4, $0x38d584cc
+DATA gelu_constants<>+40(SB)/4, $0x38d584cc
+DATA gelu_constants<>+44(SB)/4, $0x38d584cc
+DATA gelu_constants<>+48(SB)/4, $0xba9aa54d
+DATA gelu_constants<>+52(SB)/4, $0xba9aa54d
+DATA gelu_constants<>+56(SB)/4, $0xba9aa54d
+DATA gelu_constants<>+60(SB)/4, $0xba9aa54d
+DATA gelu_constants<>+64(SB)/4, $0x3c236084
+DATA gelu_constants<>+68(SB)/4, $0x3c236084
+DATA gelu_constants<>+72(SB)/4, $0x3c236084
+DATA gelu_constants<>+76(SB)/4, $0x3c236084
+DATA gelu_constants<>+80(SB)/4, $0xbd882c03
+DATA gelu_constants<>+84(SB)/4, $0xbd882c03
+DATA gelu_constants<>+88(SB)/4, $0xbd882c03
+DATA gelu_constants<>+92(SB)/4, $0xbd882c03
+DATA gelu_constants<>+96(SB)/4, $0x3ecc4229
+DATA gelu_constants<>+100(SB)/4, $0x3ecc4229
+DATA gelu_constants<>+104(SB)/4, $0x3ecc4229
+DATA gelu_constants<>+108(SB)/4, $0x3ecc4229
+DATA gelu_constants<>+112(SB)/4, $0x3f000000
+DATA gelu_constants<>+116(SB)/4, $0x3f000000
+DATA gelu_constants<>+120(SB)/4, $0x3f000000
+DATA gelu_constants<>+124(SB)/4, $0x3f000000
+DATA gelu_constants<>+128(SB)/4, $0x3f000000
+DATA gelu_constants<>+132(SB)/4, $0x3f000000
+DATA gelu_constants<>+136(SB)/4, $0x3f000000
+DATA gelu_constants<>+140(SB)/4, $0x3f000000
+DATA gelu_constants<>+144(SB)/4, $0x3fb8aa3b
+DATA gelu_constants<>+148(SB)/4, $0x3fb8aa3b
+DATA gelu_constants<>+152(SB)/4, $0x3fb8aa3b
+DATA gelu_constants<>+156(SB)/4, $0x3fb8aa3b
+DATA gelu_constants<>+160(SB)/4, $0x3f318000
+DATA gelu_constants<>+164(SB)/4, $0x3f318000
+DATA gelu_constants<>+168(SB)/4, $0x3f318000
+DATA gelu_constants<>+172(SB)/4, $0x3f318000
+DATA gelu_constants<>+176(SB)/4, $0xb95e8083
+DATA gelu_constants<>+180(SB)/4, $0xb95e8083
+DATA gelu_constants<>+184(SB)/4, $0xb95e8083
+DATA gelu_constants<>+188(SB)/4, $0xb95e8083
+DATA gelu_constants<>+192(SB)/4, $0x3ab6da72
+DATA gelu_constants<>+196(SB)/4, $0x3ab6da72
+DATA gelu_constants<>+200(SB)/4, $0x3ab6da72
+DATA gelu_constants<>+204(SB)/4, $0x3ab6da72
+DATA gelu_constants<>+208(SB)/4, $0x3c091df0
+DATA gelu_constants<>+212(SB)/4, $0x3c091df0
+DATA gelu_constants<>+216(SB)/4, $0x3c091df0
+DATA gelu_constants<>+220(SB)/4, $0x3c091df0
+DATA gelu_constants<>+224(SB)/4, $0x3d2aaa2f
+DATA gelu_constants<>+228(SB)/4, $0x3d2aaa2f
+DATA gelu_constants<>+232(SB)/4, $0x3d2aaa2f
+DATA gelu_constants<>+236(SB)/4, $0x3d2aaa2f
+DATA gelu_constants<>+240(SB)/4, $0x3e2aaa47
+DATA gelu_constants<>+244(SB)/4, $0x3e2aaa47
+DATA gelu_constants<>+248(SB)/4, $0x3e2aaa47
+DATA gelu_constants<>+252(SB)/4, $0x3e2aaa47
+DATA gelu_constants<>+256(SB)/4, $0x3f000000
+DATA gelu_constants<>+260(SB)/4, $0x3f000000
+DATA gelu_constants<>+264(SB)/4, $0x3f000000
+DATA gelu_constants<>+268(SB)/4, $0x3f000000
+DATA gelu_constants<>+272(SB)/4, $0x3f400000
+DATA gelu_constants<>+276(SB)/4, $0x3f400000
+DATA gelu_constants<>+280(SB)/4, $0x3f400000
+DATA gelu_constants<>+284(SB)/4, $0x3f400000
+DATA gelu_constants<>+288(SB)/4, $0x40800000
+DATA gelu_constants<>+292(SB)/4, $0x40800000
+DATA gelu_constants<>+296(SB)/4, $0x40800000
+DATA gelu_constants<>+300(SB)/4, $0x40800000
+DATA gelu_constants<>+304(SB)/4, $0xb90b57bf
+DATA gelu_constants<>+308(SB)/4, $0xb90b57bf
+DATA gelu_constants<>+312(SB)/4, $0xb90b57bf
+DATA gelu_constants<>+316(SB)/4, $0xb90b57bf
+DATA gelu_constants<>+320(SB)/4, $0x393a06dd
+DATA gelu_constants<>+324(SB)/4, $0x393a06dd
+DATA gelu_constants<>+328(SB)/4, $0x393a06dd
+DATA gelu_constants<>+332(SB)/4, $0x393a06dd
+DATA gelu_constants<>+336(SB)/4, $0x3acdb004
+DATA gelu_constants<>+340(SB)/4, $0x3acdb004
+DATA gelu_constants<>+344(SB)/4, $0x3acdb004
+DATA gelu_constants<>+348(SB)/4, $0x3acdb004
+DATA gelu_constants<>+352(SB)/4, $0xbb6622f1
+DATA gelu_constants<>+356(SB)/4, $0xbb6622f1
+DATA gelu_constants<>+360(SB)/4, $0xbb6622f1
+DATA gelu_constants<>+364(SB)/4, $0xbb6622f1
+DATA gelu_constants<>+368(SB)/4, $0xbbf6921e
+DATA gelu_constants<>+372(SB)/4, $0xbbf6921e
+DATA gelu_constants<>+376(SB)/4, $0xbbf6921e
+DATA gelu_constants<>+380(SB)/4, $0xbbf6921e
+DATA gelu_constants<>+384(SB)/4, $0x3d7769de
+DATA gelu_constants<>+388(SB)/4, $0x3d7769de
+DATA gelu_constants<>+392(SB)/4, $0x3d7769de
+DATA gelu_constants<>+396(SB)/4, $0x3d7769de
+DATA gelu_constants<>+400(SB)/4, $0xbe3f0006
+DATA gelu_constants<>+404(SB)/4, $0xbe3f0006
+DATA gelu_constants<>+408(SB)/4, $0xbe3f0006
+DATA gelu_constants<>+412(SB)/4, $0xbe3f0006
+DATA gelu_constants<>+416(SB)/4, $0x3ec636cf
+DATA gelu_constants<>+420(SB)/4, $0x3ec636cf
+DATA gelu_constants<>+424(SB)/4, $0x3ec636cf
+DATA gelu_constants<>+428(SB)/4, $0x3ec636cf
+DATA gelu_constants<>+432(SB)/4, $0xbf1b9f1c
+DATA gelu_constants<>+436(SB)/4, $0xbf1b9f1c
+DATA gelu_constants<>+440(SB)/4, $0xbf1b9f1c
+DATA gelu_constants<>+444(SB)/4, $0xbf1b9f1c
+DATA gelu_constants<>+448(SB)/4, $0x3f415a5e
+DATA gelu_constants<>+452(SB)/4, $0x3f415a5e
+DATA gelu_constants<>+456(SB)/4, $0x3f415a5e
+DATA gelu_constants<>+460(SB)/4, $0x3f415a5e
+DATA gelu_constants<>+464(SB)/4, $0x0000007f
+DATA gelu_constants<>+468(SB)/4, $0x0000007f
+DATA gelu_constants<>+472(SB)/4, $0x0000007f
+DATA gelu_constants<>+476(SB)/4, $0x0000007f
+DATA gelu_constants<>+480(SB)/4, $0x0000007f
+DATA gelu_constants<>+484(SB)/4, $0x0000007f
+DATA gelu_constants<>+488(SB)/4, $0x0000007f
+DATA gelu_constants<>+492(SB)/4, $0x0000007f
+DATA gelu_constants<>+496(SB)/4, $0x3f800000
+DATA gelu_constants<>+500(SB)/4, $0x3f800000
+DATA gelu_constants<>+504(SB)/4, $0x3f800000
+DATA gelu_constants<>+508(SB)/4, $0x3f800000
+GLOBL gelu_constants<>(SB), RODATA|NOPTR, $512
+
+// func geluTanhNEON(dst, x *float32, n int)
+TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $4, R2
+	BLT four_239_done
+
+four_239:
+	MOVD $geluTanh_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VORR V0.B16, V0.B16, V7.B16
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3f4e7 // fmin v7.4s, v7.4s, v3.4s
+	WORD $0x6e27dce1 // fmul v1.4s, v7.4s, v7.4s
+	WORD $0x6ea0f822 // fneg v2.4s, v1.4s
+	WORD $0x4e27cce2 // fmla v2.4s, v7.4s, v7.4s
+	VLD1.P 16(R20), [V8.S4]
+	VLD1.P 16(R20), [V3.S4]
+	VORR V8.B16, V8.B16, V9.B16
+	WORD $0x4e23cc28 // fmla v8.4s, v1.4s, v3.4s
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x4e23cc29 // fmla v9.4s, v1.4s, v3.4s
+	WORD $0x4e23cc49 // fmla v9.4s, v2.4s, v3.4s
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24cc29 // fmla v9.4s, v1.4s, v4.4s
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	WORD $0x6e28dce1 // fmul v1.4s, v7.4s, v8.4s
+	WORD $0x6ea0f822 // fneg v2.4s, v1.4s
+	WORD $0x4e28cce2 // fmla v2.4s, v7.4s, v8.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+	WORD $0x6ea0f827 // fneg v7.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dce1 // fmul v1.4s, v7.4s, v6.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	WORD $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	VORR V7.B16, V7.B16, V2.B16
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	VLD1.P 16(R20), [V5.S4]
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e25f464 // fmax v4.4s, v3.4s, v5.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V4.S4, V4.S4
+	VSHL $23, V4.S4, V4.S4
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	VSUB V1.S4, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_239
+
+four_239_done:
+	CMP $1, R2
+	BLT one_240_done
+
+one_240:
+	MOVD $geluTanh_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VORR V0.B16, V0.B16, V7.B16
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3f4e7 // fmin v7.4s, v7.4s, v3.4s
+	WORD $0x6e27dce1 // fmul v1.4s, v7.4s, v7.4s
+	WORD $0x6ea0f822 // fneg v2.4s, v1.4s
+	WORD $0x4e27cce2 // fmla v2.4s, v7.4s, v7.4s
+	VLD1.P 16(R20), [V8.S4]
+	VLD1.P 16(R20), [V3.S4]
+	VORR V8.B16, V8.B16, V9.B16
+	WORD $0x4e23cc28 // fmla v8.4s, v1.4s, v3.4s
+	WORD $0x4ea8d529 // fsub v9.4s, v9.4s, v8.4s
+	WORD $0x4e23cc29 // fmla v9.4s, v1.4s, v3.4s
+	WORD $0x4e23cc49 // fmla v9.4s, v2.4s, v3.4s
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24cc29 // fmla v9.4s, v1.4s, v4.4s
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24d529 // fadd v9.4s, v9.4s, v4.4s
+	WORD $0x6e27dd29 // fmul v9.4s, v9.4s, v7.4s
+	WORD $0x6e28dce1 // fmul v1.4s, v7.4s, v8.4s
+	WORD $0x6ea0f822 // fneg v2.4s, v1.4s
+	WORD $0x4e28cce2 // fmla v2.4s, v7.4s, v8.4s
+	WORD $0x4e22d529 // fadd v9.4s, v9.4s, v2.4s
+	WORD $0x6ea0f827 // fneg v7.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dce1 // fmul v1.4s, v7.4s, v6.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	WORD $0x4ea9d4e7 // fsub v7.4s, v7.4s, v9.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	VORR V7.B16, V7.B16, V2.B16
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	VLD1.P 16(R20), [V5.S4]
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e25f464 // fmax v4.4s, v3.4s, v5.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V4.S4, V4.S4
+	VSHL $23, V4.S4, V4.S4
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	VSUB V1.S4, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_240
+
+one_240_done:
+	RET
+
+DATA geluTanh_constants<>+0(SB)/4, $0xc1300000
+DATA geluTanh_constants<>+4(SB)/4, $0xc1300000
+DATA geluTanh_constants<>+8(SB)/4, $0xc1300000
+DATA geluTanh_constants<>+12(SB)/4, $0xc1300000
+DATA geluTanh_constants<>+16(SB)/4, $0x41300000
+DATA geluTanh_constants<>+20(SB)/4, $0x41300000
+DATA geluTanh_constants<>+24(SB)/4, $0x41300000
+DATA geluTanh_constants<>+28(SB)/4, $0x41300000
+DATA geluTanh_constants<>+32(SB)/4, $0x3fcc4228
+DATA geluTanh_constants<>+36(SB)/4, $0x3fcc4228
+DATA geluTanh_constants<>+40(SB)/4, $0x3fcc4228
+DATA geluTanh_constants<>+44(SB)/4, $0x3fcc4228
+DATA geluTanh_constants<>+48(SB)/4, $0x3d922279
+DATA geluTanh_constants<>+52(SB)/4, $0x3d922279
+DATA geluTanh_constants<>+56(SB)/4, $0x3d922279
+DATA geluTanh_constants<>+60(SB)/4, $0x3d922279
+DATA geluTanh_constants<>+64(SB)/4, $0x3124d8b5
+DATA geluTanh_constants<>+68(SB)/4, $0x3124d8b5
+DATA geluTanh_constants<>+72(SB)/4, $0x3124d8b5
+DATA geluTanh_constants<>+76(SB)/4, $0x3124d8b5
+DATA geluTanh_constants<>+80(SB)/4, $0x344f50d9
+DATA geluTanh_constants<>+84(SB)/4, $0x344f50d9
+DATA geluTanh_constants<>+88(SB)/4, $0x344f50d9
+DATA geluTanh_constants<>+92(SB)/4, $0x344f50d9
+DATA geluTanh_constants<>+96(SB)/4, $0x3fb8aa3b
+DATA geluTanh_constants<>+100(SB)/4, $0x3fb8aa3b
+DATA geluTanh_constants<>+104(SB)/4, $0x3fb8aa3b
+DATA geluTanh_constants<>+108(SB)/4, $0x3fb8aa3b
+DATA geluTanh_constants<>+112(SB)/4, $0x3f318000
+DATA geluTanh_constants<>+116(SB)/4, $0x3f318000
+DATA geluTanh_constants<>+120(SB)/4, $0x3f318000
+DATA geluTanh_constants<>+124(SB)/4, $0x3f318000
+DATA geluTanh_constants<>+128(SB)/4, $0xb95e8083
+DATA geluTanh_constants<>+132(SB)/4, $0xb95e8083
+DATA geluTanh_constants<>+136(SB)/4, $0xb95e8083
+DATA geluTanh_constants<>+140(SB)/4, $0xb95e8083
+DATA geluTanh_constants<>+144(SB)/4, $0x3ab6da72
+DATA geluTanh_constants<>+148(SB)/4, $0x3ab6da72
+DATA geluTanh_constants<>+152(SB)/4, $0x3ab6da72
+DATA geluTanh_constants<>+156(SB)/4, $0x3ab6da72
+DATA geluTanh_constants<>+160(SB)/4, $0x3c091df0
+DATA geluTanh_constants<>+164(SB)/4, $0x3c091df0
+DATA geluTanh_constants<>+168(SB)/4, $0x3c091df0
+DATA geluTanh_constants<>+172(SB)/4, $0x3c091df0
+DATA geluTanh_constants<>+176(SB)/4, $0x3d2aaa2f
+DATA geluTanh_constants<>+180(SB)/4, $0x3d2aaa2f
+DATA geluTanh_constants<>+184(SB)/4, $0x3d2aaa2f
+DATA geluTanh_constants<>+188(SB)/4, $0x3d2aaa2f
+DATA geluTanh_constants<>+192(SB)/4, $0x3e2aaa47
+DATA geluTanh_constants<>+196(SB)/4, $0x3e2aaa47
+DATA geluTanh_constants<>+200(SB)/4, $0x3e2aaa47
+DATA geluTanh_constants<>+204(SB)/4, $0x3e2aaa47
+DATA geluTanh_constants<>+208(SB)/4, $0x3f000000
+DATA geluTanh_constants<>+212(SB)/4, $0x3f000000
+DATA geluTanh_constants<>+216(SB)/4, $0x3f000000
+DATA geluTanh_constants<>+220(SB)/4, $0x3f000000
+DATA geluTanh_constants<>+224(SB)/4, $0xc2fc0000
+DATA geluTanh_constants<>+228(SB)/4, $0xc2fc0000
+DATA geluTanh_constants<>+232(SB)/4, $0xc2fc0000
+DATA geluTanh_constants<>+236(SB)/4, $0xc2fc0000
+DATA geluTanh_constants<>+240(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+244(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+248(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+252(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+256(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+260(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+264(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+268(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+272(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+276(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+280(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+284(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+288(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+292(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+296(SB)/4, $0x0000007f
+DATA geluTanh_constants<>+300(SB)/4, $0x0000007f
+GLOBL geluTanh_constants<>(SB), RODATA|NOPTR, $304
+
+// func swiGLUNEON(dst, gate, up *float32, n int)
+TEXT ·swiGLUNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD gate+8(FP), R1
+	MOVD up+16(FP), R2
+	MOVD n+24(FP), R3
+	CMP $4, R3
+	BLT four_241_done
+
+four_241:
+	MOVD $swiGLU_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	VLD1.P 16(R2), [V1.S4]
+	VORR V1.B16, V1.B16, V16.B16
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	WORD $0x6ea0f807 // fneg v7.4s, v0.4s
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f4e7 // fmax v7.4s, v7.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dce1 // fmul v1.4s, v7.4s, v6.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	VORR V7.B16, V7.B16, V2.B16
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	VLD1.P 16(R20), [V5.S4]
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e25f464 // fmax v4.4s, v3.4s, v5.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V4.S4, V4.S4
+	VSHL $23, V4.S4, V4.S4
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	VSUB V1.S4, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R3, R3
+	CMP $4, R3
+	BGE four_241
+
+four_241_done:
+	CMP $1, R3
+	BLT one_242_done
+
+one_242:
+	MOVD $swiGLU_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	FMOVS.P 4(R2), F1
+	VORR V1.B16, V1.B16, V16.B16
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	WORD $0x6ea0f807 // fneg v7.4s, v0.4s
+	VLD1.P 16(R20), [V1.S4]
+	WORD $0x4e21f4e7 // fmax v7.4s, v7.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x6e26dce1 // fmul v1.4s, v7.4s, v6.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4ea6cc27 // fmls v7.4s, v1.4s, v6.4s
+	VLD1.P 16(R20), [V6.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VLD1.P 16(R20), [V6.S4]
+	WORD $0x4e27cc46 // fmla v6.4s, v2.4s, v7.4s
+	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
+	VORR V7.B16, V7.B16, V2.B16
+	WORD $0x4e27ccc2 // fmla v2.4s, v6.4s, v7.4s
+	VEOR V5.B16, V5.B16, V5.B16
+	WORD $0x4e25f423 // fmax v3.4s, v1.4s, v5.4s
+	WORD $0x4ea3d421 // fsub v1.4s, v1.4s, v3.4s
+	WORD $0x4ea3d4a3 // fsub v3.4s, v5.4s, v3.4s
+	VLD1.P 16(R20), [V5.S4]
+	WORD $0x4e25f421 // fmax v1.4s, v1.4s, v5.4s
+	WORD $0x4e25f464 // fmax v4.4s, v3.4s, v5.4s
+	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V4.S4, V4.S4
+	VSHL $23, V4.S4, V4.S4
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x4e21d484 // fadd v4.4s, v4.4s, v1.4s
+	WORD $0x4e22cc24 // fmla v4.4s, v1.4s, v2.4s
+	WORD $0x6e24fc00 // fdiv v0.4s, v0.4s, v4.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x4f3f0461 // sshr v1.4s, v3.4s, #1
+	VSUB V1.S4, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V6.S4]
+	VADD V6.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	FMOVS.P F0, 4(R0)
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE one_242
+
+one_242_done:
+	RET
+
+DATA swiGLU_constants<>+0(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+4(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+8(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+12(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+16(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+20(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+24(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+28(SB)/4, $0xc2dc0000
+DATA swiGLU_constants<>+32(SB)/4, $0x3fb8aa3b
+DATA swiGLU_constants<>+36(SB)/4, $0x3fb8aa3b
+DATA swiGLU_constants<>+40(SB)/4, $0x3fb8aa3b
+DATA swiGLU_constants<>+44(SB)/4, $0x3fb8aa3b
+DATA swiGLU_constants<>+48(SB)/4, $0x3f318000
+DATA swiGLU_constants<>+52(SB)/4, $0x3f318000
+DATA swiGLU_constants<>+56(SB)/4, $0x3f318000
+DATA swiGLU_constants<>+60(SB)/4, $0x3f318000
+DATA swiGLU_constants<>+64(SB)/4, $0xb95e8083
+DATA swiGLU_constants<>+68(SB)/4, $0xb95e8083
+DATA swiGLU_constants<>+72(SB)/4, $0xb95e8083
+DATA swiGLU_constants<>+76(SB)/4, $0xb95e8083
+DATA swiGLU_constants<>+80(SB)/4, $0x3ab6da72
+DATA swiGLU_constants<>+84(SB)/4, $0x3ab6da72
+DATA swiGLU_constants<>+88(SB)/4, $0x3ab6da72
+DATA swiGLU_constants<>+92(SB)/4, $0x3ab6da72
+DATA swiGLU_constants<>+96(SB)/4, $0x3c091df0
+DATA swiGLU_constants<>+100(SB)/4, $0x3c091df0
+DATA swiGLU_constants<>+104(SB)/4, $0x3c091df0
+DATA swiGLU_constants<>+108(SB)/4, $0x3c091df0
+DATA swiGLU_constants<>+112(SB)/4, $0x3d2aaa2f
+DATA swiGLU_constants<>+116(SB)/4, $0x3d2aaa2f
+DATA swiGLU_constants<>+120(SB)/4, $0x3d2aaa2f
+DATA swiGLU_constants<>+124(SB)/4, $0x3d2aaa2f
+DATA swiGLU_constants<>+128(SB)/4, $0x3e2aaa47
+DATA swiGLU_constants<>+132(SB)/4, $0x3e2aaa47
+DATA swiGLU_constants<>+136(SB)/4, $0x3e2aaa47
+DATA swiGLU_constants<>+140(SB)/4, $0x3e2aaa47
+DATA swiGLU_constants<>+144(SB)/4, $0x3f000000
+DATA swiGLU_constants<>+148(SB)/4, $0x3f000000
+DATA swiGLU_constants<>+152(SB)/4, $0x3f000000
+DATA swiGLU_constants<>+156(SB)/4, $0x3f000000
+DATA swiGLU_constants<>+160(SB)/4, $0xc2fc0000
+DATA swiGLU_constants<>+164(SB)/4, $0xc2fc0000
+DATA swiGLU_constants<>+168(SB)/4, $0xc2fc0000
+DATA swiGLU_constants<>+172(SB)/4, $0xc2fc0000
+DATA swiGLU_constants<>+176(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+180(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+184(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+188(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+192(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+196(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+200(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+204(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+208(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+212(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+216(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+220(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+224(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+228(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+232(SB)/4, $0x0000007f
+DATA swiGLU_constants<>+236(SB)/4, $0x0000007f
+GLOBL swiGLU_constants<>(SB), RODATA|NOPTR, $240
+
+// func expSumNEON(dst, x *float32, max float32, n int) float32
+TEXT ·expSumNEON(SB), NOSPLIT, $0-36
+	MOVD dst+0(FP), R0
+	MOVD x+8(FP), R1
+	FMOVS max+16(FP), F28
+	VDUP V28.S[0], V28.S4
+	MOVD n+24(FP), R2
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	CMP $4, R2
+	BLT four_243_done
+
+four_243:
+	MOVD $expSum_constants<>(SB), R20
+	VLD1.P 16(R1), [V0.S4]
+	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x6e23dc01 // fmul v1.4s, v0.4s, v3.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VORR V0.B16, V0.B16, V2.B16
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4f3f0423 // sshr v3.4s, v1.4s, #1
+	VSUB V3.S4, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24d440 // fadd v0.4s, v2.4s, v4.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	VST1.P [V0.S4], 16(R0)
+	SUB $4, R2, R2
+	CMP $4, R2
+	BGE four_243
+
+four_243_done:
+	CMP $1, R2
+	BLT one_244_done
+
+one_244:
+	MOVD $expSum_constants<>(SB), R20
+	FMOVS.P 4(R1), F0
+	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x6e23dc01 // fmul v1.4s, v0.4s, v3.4s
+	WORD $0x4e218821 // frintn v1.4s, v1.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4ea3cc20 // fmls v0.4s, v1.4s, v3.4s
+	VLD1.P 16(R20), [V3.S4]
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	VLD1.P 16(R20), [V2.S4]
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	VLD1.P 16(R20), [V3.S4]
+	WORD $0x4e20cc43 // fmla v3.4s, v2.4s, v0.4s
+	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
+	VORR V0.B16, V0.B16, V2.B16
+	WORD $0x4e20cc62 // fmla v2.4s, v3.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4f3f0423 // sshr v3.4s, v1.4s, #1
+	VSUB V3.S4, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V1.S4, V1.S4
+	VSHL $23, V1.S4, V1.S4
+	VLD1.P 16(R20), [V4.S4]
+	VADD V4.S4, V3.S4, V3.S4
+	VSHL $23, V3.S4, V3.S4
+	VLD1.P 16(R20), [V4.S4]
+	WORD $0x4e24d440 // fadd v0.4s, v2.4s, v4.4s
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	VEOR V1.B16, V1.B16, V1.B16
+	VMOV V0.S[0], V1.S[0]
+	VORR V1.B16, V1.B16, V0.B16
+	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
+	FMOVS.P F0, 4(R0)
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_244
+
+one_244_done:
+	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	FMOVS F24, ret+32(FP)
+	RET
+
+DATA expSum_constants<>+0(SB)/4, $0xc2d10000
+DATA expSum_constants<>+4(SB)/4, $0xc2d10000
+DATA expSum_constants<>+8(SB)/4, $0xc2d10000
+DATA expSum_constants<>+12(SB)/4, $0xc2d10000
+DATA expSum_constants<>+16(SB)/4, $0x42b20000
+DATA expSum_constants<>+20(SB)/4, $0x42b20000
+DATA expSum_constants<>+24(SB)/4, $0x42b20000
+DATA expSum_constants<>+28(SB)/4, $0x42b20000
+DATA expSum_constants<>+32(SB)/4, $0x3fb8aa3b
+DATA expSum_constants<>+36(SB)/4, $0x3fb8aa3b
+DATA expSum_constants<>+40(SB)/4, $0x3fb8aa3b
+DATA expSum_constants<>+44(SB)/4, $0x3fb8aa3b
+DATA expSum_constants<>+48(SB)/4, $0x3f318000
+DATA expSum_constants<>+52(SB)/4, $0x3f318000
+DATA expSum_constants<>+56(SB)/4, $0x3f318000
+DATA expSum_constants<>+60(SB)/4, $0x3f318000
+DATA expSum_constants<>+64(SB)/4, $0xb95e8083
+DATA expSum_constants<>+68(SB)/4, $0xb95e8083
+DATA expSum_constants<>+72(SB)/4, $0xb95e8083
+DATA expSum_constants<>+76(SB)/4, $0xb95e8083
+DATA expSum_constants<>+80(SB)/4, $0x3ab6da72
+DATA expSum_constants<>+84(SB)/4, $0x3ab6da72
+DATA expSum_constants<>+88(SB)/4, $0x3ab6da72
+DATA expSum_constants<>+92(SB)/4, $0x3ab6da72
+DATA expSum_constants<>+96(SB)/4, $0x3c091df0
+DATA expSum_constants<>+100(SB)/4, $0x3c091df0
+DATA expSum_constants<>+104(SB)/4, $0x3c091df0
+DATA expSum_constants<>+108(SB)/4, $0x3c091df0
+DATA expSum_constants<>+112(SB)/4, $0x3d2aaa2f
+DATA expSum_constants<>+116(SB)/4, $0x3d2aaa2f
+DATA expSum_constants<>+120(SB)/4, $0x3d2aaa2f
+DATA expSum_constants<>+124(SB)/4, $0x3d2aaa2f
+DATA expSum_constants<>+128(SB)/4, $0x3e2aaa47
+DATA expSum_constants<>+132(SB)/4, $0x3e2aaa47
+DATA expSum_constants<>+136(SB)/4, $0x3e2aaa47
+DATA expSum_constants<>+140(SB)/4, $0x3e2aaa47
+DATA expSum_constants<>+144(SB)/4, $0x3f000000
+DATA expSum_constants<>+148(SB)/4, $0x3f000000
+DATA expSum_constants<>+152(SB)/4, $0x3f000000
+DATA expSum_constants<>+156(SB)/4, $0x3f000000
+DATA expSum_constants<>+160(SB)/4, $0x0000007f
+DATA expSum_constants<>+164(SB)/4, $0x0000007f
+DATA expSum_constants<>+168(SB)/4, $0x0000007f
+DATA expSum_constants<>+172(SB)/4, $0x0000007f
+DATA expSum_constants<>+176(SB)/4, $0x0000007f
+DATA expSum_constants<>+180(SB)/4, $0x0000007f
+DATA expSum_constants<>+184(SB)/4, $0x0000007f
+DATA expSum_constants<>+188(SB)/4, $0x0000007f
+DATA expSum_constants<>+192(SB)/4, $0x3f800000
+DATA expSum_constants<>+196(SB)/4, $0x3f800000
+DATA expSum_constants<>+200(SB)/4, $0x3f800000
+DATA expSum_constants<>+204(SB)/4, $0x3f800000
+GLOBL expSum_constants<>(SB), RODATA|NOPTR, $208

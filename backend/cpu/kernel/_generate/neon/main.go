@@ -32,6 +32,7 @@ func main() {
 	tile()
 	peak()
 	rowLoops()
+	mathLoops()
 	for name, b := range map[string]*bytes.Buffer{*outName: &out, *stubsName: &stubs} {
 		if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, err)
