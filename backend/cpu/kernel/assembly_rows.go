@@ -4,8 +4,8 @@ package kernel
 
 import "unsafe"
 
-// rowLoops holds the assembly for rows of f32. A function that is nil leaves
-// the portable one in its place.
+// rowLoops holds the assembly for rows of f32. Where indexOf, or all of the
+// transcendental functions, are nil the portable ones stay in place.
 type rowLoops struct {
 	add, sub, mul, div, max, min func(dst, x, y *float32, n int)
 	addScalar, mulScalar         func(dst, x *float32, y float32, n int)
@@ -57,7 +57,11 @@ func (l rowLoops) into(s *Set) {
 	s.MaxOf = func(x []float32) float32 { return l.maxOf(first(x, len(x)), len(x)) }
 	s.ArgMax = func(x []float32) int {
 		p := first(x, len(x))
-		return l.indexOf(p, l.maxOf(p, len(x)), len(x))
+		best := l.maxOf(p, len(x))
+		if l.indexOf == nil {
+			return indexOf(x, best)
+		}
+		return l.indexOf(p, best, len(x))
 	}
 	s.Rotate = func(dst, x, cos, sin []float32) {
 		h := len(x) / 2

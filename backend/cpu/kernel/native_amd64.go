@@ -4,9 +4,6 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-//go:generate sh -c "cd _generate && go run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel"
-//go:generate sh -c "cd _generate && go run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel"
-
 // native returns the Sets in assembly that processor and operating system support.
 func native() []*Set {
 	var sets []*Set
