@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/hajimehoshi/go-mp3 v0.3.4
 	github.com/mewkiz/flac v1.0.14
+	github.com/pion/opus v0.1.0
 	golang.org/x/image v0.47.0
 )
 

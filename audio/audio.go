@@ -1,5 +1,5 @@
 // Package audio turns sound files into the input of speech models: it decodes
-// WAV, FLAC and MP3, resamples to 16 kHz mono, and computes Whisper's log-mel
+// WAV, FLAC, MP3 and Ogg Opus, resamples to 16 kHz mono, and computes Whisper's log-mel
 // features. Everything streams: an hour of sound takes the memory of a second.
 package audio
 
@@ -26,7 +26,7 @@ type source interface {
 
 // Info describes a sound file.
 type Info struct {
-	Format   string // "WAV", "FLAC" or "MP3"
+	Format   string // "WAV", "FLAC", "MP3" or "Opus"
 	Rate     int    // Hz
 	Channels int
 	Frames   int64 // samples of each channel, -1 where the file does not say
@@ -40,7 +40,7 @@ func (i Info) Seconds() (float64, bool) {
 	return float64(i.Frames) / float64(i.Rate), true
 }
 
-// Open reads the head of a WAV, FLAC or MP3 file. The format is found by content, not by
+// Open reads the head of a WAV, FLAC, MP3 or Ogg Opus file. The format is found by content, not by
 // name; r need not seek. Errors are one line and say what was found.
 func Open(r io.Reader) (*Reader, error) {
 	src, err := open(bufio.NewReaderSize(r, peekSize))
@@ -76,6 +76,8 @@ func open(r *bufio.Reader) (src source, err error) {
 		return openFLAC(r)
 	case "MP3":
 		return openMP3(r)
+	case "Opus":
+		return openOpus(r)
 	default:
 		return nil, fmt.Errorf("the file is %s: convert it to WAV, such as with: ffmpeg -i FILE -ac 1 -ar 16000 out.wav", kind)
 	}

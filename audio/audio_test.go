@@ -48,8 +48,9 @@ func readNative(t testing.TB, name string) ([]float32, Info, error) {
 	return x, src.info(), err
 }
 
-// TestDecoders compares with the samples that ffmpeg decodes. FLAC is lossless; MP3
-// decoders differ by rounding, here to 16 bits.
+// TestDecoders compares with the samples that ffmpeg decodes (libopus for Opus). FLAC is
+// lossless; MP3 decoders differ by rounding, here to 16 bits, as do Opus
+// decoders within their arithmetic.
 func TestDecoders(t *testing.T) {
 	for _, c := range []struct {
 		name           string
@@ -66,6 +67,8 @@ func TestDecoders(t *testing.T) {
 		{"mono16000.mp3", 16000, 1, true, 1e-4},
 		{"mono22050.mp3", 22050, 1, true, 1e-4},
 		{"mono24000.mp3", 24000, 1, true, 1e-4},
+		{"stereo.opus", 48000, 2, false, 1e-4},
+		{"speech.opus", 48000, 1, false, 1e-3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x, info, err := readNative(t, c.name)
@@ -131,8 +134,8 @@ func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
 		{"empty", "", "empty (0 bytes)"},
 		{"text", "Dear Sir,\nplease listen", "a text file: convert it to WAV"},
-		{"opus", "OggS\x00\x02" + strings.Repeat("\x00", 22) + "OpusHead", "an Ogg Opus file: convert it to WAV, such as with: ffmpeg"},
-		{"vorbis", "OggS\x00\x02" + strings.Repeat("\x00", 22) + "\x01vorbis", "an Ogg Vorbis file"},
+		{"opus", "OggS\x00\x02" + strings.Repeat("\x00", 22) + "OpusHead", "Opus file's head is truncated or damaged"},
+		{"vorbis", "OggS\x00\x02" + strings.Repeat("\x00", 22) + "\x01vorbis", "an Ogg Vorbis file: convert it to WAV, such as with: ffmpeg"},
 		{"m4a", "\x00\x00\x00\x20ftypM4A \x00\x00\x00\x00", "an M4A file"},
 		{"mp4", "\x00\x00\x00\x20ftypisom\x00\x00\x00\x00", "an MP4 file"},
 		{"aac", strings.Repeat("\xff\xf1\x50\x80\x01\x1f\xfc\x00", 3), "an AAC stream"},
@@ -170,6 +173,7 @@ func TestIncomplete(t *testing.T) {
 		{"sweep16.flac", 0.85, true, 1500, "FLAC file is damaged"},
 		{"stereo44100.mp3", 0.6, false, 1500, "MP3 file ends after"},
 		{"mono22050.mp3", 0.6, false, 1000, "MP3 file ends after"},
+		{"stereo.opus", 0.9, true, 0, "Opus file is damaged"},
 	} {
 		data := read(t, c.name)
 		at := int(float64(len(data)) * c.keep)
@@ -224,6 +228,8 @@ func FuzzFLAC(f *testing.F) { fuzz(f, "mono.flac", "sweep24.flac") }
 func FuzzMP3(f *testing.F) {
 	fuzz(f, "stereo44100.mp3", "vbr44100.mp3", "mono22050.mp3", "plain44100.mp3")
 }
+
+func FuzzOpus(f *testing.F) { fuzz(f, "stereo.opus", "speech.opus") }
 
 func BenchmarkOpen(b *testing.B) {
 	for _, name := range []string{"sweep.wav", "sweep16.flac", "stereo44100.mp3", "mono22050.mp3"} {

@@ -56,7 +56,7 @@ func skipID3(r *bufio.Reader) error {
 
 const unrecognised = "in a format that is not recognised"
 
-// sniff names the format of a file by its content: "WAV", "FLAC" or "MP3" for what
+// sniff names the format of a file by its content: "WAV", "FLAC", "MP3" or "Opus" for what
 // this package decodes; otherwise the words complete "the file is ...".
 func sniff(b []byte) string {
 	has := func(at int, s string) bool { return len(b) >= at && bytes.HasPrefix(b[at:], []byte(s)) }
@@ -119,7 +119,7 @@ func oggKind(b []byte) string {
 	first := b[:min(len(b), 128)]
 	switch {
 	case bytes.Contains(first, []byte("OpusHead")):
-		return "an Ogg Opus file"
+		return "Opus"
 	case bytes.Contains(first, []byte("\x01vorbis")):
 		return "an Ogg Vorbis file"
 	case bytes.Contains(first, []byte("\x7fFLAC")):

@@ -89,12 +89,27 @@ ffmpeg("-i", src, "-ac", 1, "-b:a", "32k", "-write_xing", 0, "-id3v2_version", 0
 for r in (16000, 22050, 24000):
     ffmpeg("-i", src, "-ar", r, "-ac", 1, "-b:a", "24k", out / f"mono{r}.mp3")
 ffmpeg("-i", src, "-ar", 11025, "-ac", 1, "-b:a", "16k", out / "mpeg25.mp3")
-for f in sorted(out.glob("*.flac")) + sorted(out.glob("*.mp3")):
+ffmpeg("-i", src, "-c:a", "libopus", "-b:a", "64k", out / "stereo.opus")
+ffmpeg(
+    "-i",
+    out / "tiny-0.wav",
+    "-t",
+    "0.3",
+    "-c:a",
+    "libopus",
+    "-b:a",
+    "16k",
+    "-application",
+    "voip",
+    out / "speech.opus",
+)
+for f in sorted(out.glob("*.flac")) + sorted(out.glob("*.mp3")) + sorted(out.glob("*.opus")):
     if f.name != "mpeg25.mp3":
+        decoder = ["-c:a", "libopus"] if f.suffix == ".opus" else []
         pcm = subprocess.run(
-            ["ffmpeg", "-v", "error", "-i", f, "-f", "f32le", "-"], capture_output=True, check=True
+            ["ffmpeg", "-v", "error", *decoder, "-i", f, "-f", "f32le", "-"], capture_output=True, check=True
         ).stdout
-        channels = 1 if "mono" in f.name or "plain" in f.name else 2
+        channels = 1 if f.name.startswith(("mono", "plain", "speech")) else 2
         x = np.frombuffer(pcm, "<f4").reshape(-1, channels).mean(1, dtype=np.float32)
         (out / (f.name + ".pcm")).write_bytes(
             zlib.compress((x * (1 << 23)).round().astype("<i4").tobytes(), 9)
