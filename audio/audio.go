@@ -1,6 +1,6 @@
-// Package audio turns sound files into the input of speech models: it decodes
-// WAV, FLAC, MP3 and Ogg Opus, resamples to 16 kHz mono, and computes Whisper's log-mel
-// features. Everything streams: an hour of sound takes the memory of a second.
+// Package audio turns sound files into the input of speech models: it decodes WAV, FLAC, MP3
+// and Ogg Opus, resamples to 16 kHz mono, and computes Whisper's log-mel features. Everything
+// streams: an hour of sound takes the memory of a second.
 package audio
 
 import (
@@ -13,12 +13,11 @@ import (
 // Rate is the sample rate, in Hz, of everything that this package yields.
 const Rate = 16000
 
-// ErrIncomplete is wrapped by the error that follows the last sample of a file that
-// ends early or is damaged. The samples before it are good.
+// ErrIncomplete is wrapped by the error that follows the last sample of a file that ends early
+// or is damaged. The samples before it are good.
 var ErrIncomplete = errors.New("the sound is incomplete")
 
-// A source decodes a file to mono samples at the file's own rate: channels
-// are averaged.
+// A source decodes a file to mono samples at the file's own rate: channels are averaged.
 type source interface {
 	info() Info
 	SampleReader
@@ -40,8 +39,8 @@ func (i Info) Seconds() (float64, bool) {
 	return float64(i.Frames) / float64(i.Rate), true
 }
 
-// Open reads the head of a WAV, FLAC, MP3 or Ogg Opus file. The format is found by content, not by
-// name; r need not seek. Errors are one line and say what was found.
+// Open reads the head of a WAV, FLAC, MP3 or Ogg Opus file. The format is found by content,
+// not by name; r need not seek. Errors are one line and say what was found.
 func Open(r io.Reader) (*Reader, error) {
 	src, err := open(bufio.NewReaderSize(r, peekSize))
 	if err != nil {
@@ -104,8 +103,8 @@ func (i Info) check() error {
 	return nil
 }
 
-// A Reader yields a sound file as mono samples at 16 kHz, between -1 and 1, in
-// constant memory. It is a SampleReader.
+// A Reader yields a sound file as mono samples at 16 kHz, between -1 and 1, in constant
+// memory. It is a SampleReader.
 type Reader struct {
 	info Info
 	src  SampleReader
@@ -118,9 +117,9 @@ func (r *Reader) Info() Info { return r.info }
 // Seconds returns the duration, false where the file does not say.
 func (r *Reader) Seconds() (float64, bool) { return r.info.Seconds() }
 
-// Read fills dst and returns the number of samples. At the end of the sound it returns 0
-// and io.EOF; where the file ends early or is damaged, all samples before that
-// come first and then an error that wraps ErrIncomplete.
+// Read fills dst and returns the number of samples. At the end of the sound it returns 0 and
+// io.EOF; where the file ends early or is damaged, all samples before that come first and then
+// an error that wraps ErrIncomplete.
 func (r *Reader) Read(dst []float32) (n int, err error) {
 	for n < len(dst) && r.err == nil {
 		var k int

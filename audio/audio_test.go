@@ -49,8 +49,8 @@ func readNative(t testing.TB, name string) ([]float32, Info, error) {
 }
 
 // TestDecoders compares with the samples that ffmpeg decodes (libopus for Opus). FLAC is
-// lossless; MP3 decoders differ by rounding, here to 16 bits, as do Opus
-// decoders within their arithmetic.
+// lossless; MP3 decoders differ by rounding, here to 16 bits, as do Opus decoders within their
+// arithmetic.
 func TestDecoders(t *testing.T) {
 	for _, c := range []struct {
 		name           string
@@ -66,6 +66,7 @@ func TestDecoders(t *testing.T) {
 		{"plain44100.mp3", 44100, 1, false, 1e-4},
 		{"mono16000.mp3", 16000, 1, true, 1e-4},
 		{"mono22050.mp3", 22050, 1, true, 1e-4},
+		{"vbr22050.mp3", 22050, 2, true, 1e-4},
 		{"mono24000.mp3", 24000, 1, true, 1e-4},
 		{"stereo.opus", 48000, 2, false, 1e-4},
 		{"speech.opus", 48000, 1, false, 1e-3},
@@ -95,8 +96,8 @@ func TestDecoders(t *testing.T) {
 	}
 }
 
-// TestOpenResamples checks that a file at another rate comes out at 16 kHz, equal
-// to resampling its decoded samples.
+// TestOpenResamples checks that a file at another rate comes out at 16 kHz, equal to
+// resampling its decoded samples.
 func TestOpenResamples(t *testing.T) {
 	native, _, _ := readNative(t, "sweep16.flac")
 	want := resample(t, native, 44100, Rate)
@@ -226,7 +227,7 @@ func FuzzWAV(f *testing.F) {
 func FuzzFLAC(f *testing.F) { fuzz(f, "mono.flac", "sweep24.flac") }
 
 func FuzzMP3(f *testing.F) {
-	fuzz(f, "stereo44100.mp3", "vbr44100.mp3", "mono22050.mp3", "plain44100.mp3")
+	fuzz(f, "stereo44100.mp3", "vbr44100.mp3", "mono22050.mp3", "vbr22050.mp3", "plain44100.mp3")
 }
 
 func FuzzOpus(f *testing.F) { fuzz(f, "stereo.opus", "speech.opus") }

@@ -105,6 +105,6 @@ func ExampleFeaturizer_Windows() {
 		fmt.Printf("frame %d: %d of %d\n", seek, n, total)
 	}
 	// Output:
-	// frame 0: 200 of 298
-	// frame 150: 148 of 298
+	// frame 0: 200 of 299
+	// frame 150: 149 of 299
 }

@@ -7,11 +7,11 @@ import (
 	"math"
 )
 
-// A Featurizer computes Whisper's input, the log-mel spectrogram, as
-// transformers' WhisperFeatureExtractor does: frames of n_fft samples under a Hann
-// window every hop_length samples, the signal reflected at both ends; power
-// spectrum; mel bands; log10, not below the loudest value of the signal minus 8; (x+4)/4.
-// It is immutable and may be used by several goroutines.
+// A Featurizer computes Whisper's input, the log-mel spectrogram, as transformers'
+// WhisperFeatureExtractor does: frames of n_fft samples under a Hann window every hop_length
+// samples, the signal reflected at both ends; power spectrum; mel bands; log10, not below the
+// loudest value of the signal minus 8; (x+4)/4. It is immutable and may be used by several
+// goroutines.
 type Featurizer struct {
 	hop, samples, frames int
 	padding              float32
@@ -20,8 +20,8 @@ type Featurizer struct {
 	bank                 melBank
 }
 
-// LoadFeaturizer reads the contents of a preprocessor_config.json. Fields that are
-// absent take the defaults of transformers.
+// LoadFeaturizer reads the contents of a preprocessor_config.json. Fields that are absent take
+// the defaults of transformers.
 func LoadFeaturizer(config []byte) (*Featurizer, error) {
 	c := struct {
 		Type         string  `json:"feature_extractor_type"`
@@ -72,8 +72,7 @@ func LoadFeaturizer(config []byte) (*Featurizer, error) {
 	return f, nil
 }
 
-// Shape returns the shape of one window of features, such as 80 mel bands by 3000
-// frames.
+// Shape returns the shape of one window of features, such as 80 mel bands by 3000 frames.
 func (f *Featurizer) Shape() (mels, frames int) { return len(f.bank), f.frames }
 
 // Samples returns the number of samples in one window, such as 480,000.
@@ -82,9 +81,9 @@ func (f *Featurizer) Samples() int { return f.samples }
 // Hop returns the samples from one frame to the next.
 func (f *Featurizer) Hop() int { return f.hop }
 
-// Window computes the features of one window of 16 kHz samples, cut or padded at the
-// end to Samples. dst is [mels, frames] in row-major order. This is what
-// transformers feeds the encoder for sound that fits one window.
+// Window computes the features of one window of 16 kHz samples, cut or padded at the end to
+// Samples. dst is [mels, frames] in row-major order. This is what transformers feeds the
+// encoder for sound that fits one window.
 func (f *Featurizer) Window(dst, samples []float32) error {
 	if err := f.check(dst); err != nil {
 		return err
@@ -106,8 +105,8 @@ func (f *Featurizer) check(dst []float32) error {
 	return nil
 }
 
-// normalize turns raw frames [n][mels] into features [mels, frames]. Frames that are
-// missing are zeros, as transformers pads a window cut from longer features.
+// normalize turns raw frames [n][mels] into features [mels, frames]. Frames that are missing
+// are zeros, as transformers pads a window cut from longer features.
 func (f *Featurizer) normalize(dst, raw []float32, peak float32) {
 	mels := len(f.bank)
 	floor := peak - 8

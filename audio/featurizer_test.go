@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// A featureCase is a list of files, joined, and the features that transformers computes from them:
-// of one window, or of the whole signal.
+// A featureCase is a list of files, joined, and the features that transformers computes from
+// them: of one window, or of the whole signal.
 type featureCase struct {
 	Files                []string
 	Config               json.RawMessage
@@ -48,8 +48,7 @@ func featureCases(t *testing.T) []featureCase {
 	return cases
 }
 
-// tolerance allows for f32 in transformers and for the rounding of the stored values
-// to 2^-16.
+// tolerance allows for f32 in transformers and for the rounding of the stored values to 2^-16.
 const tolerance = 4e-5
 
 func TestWindowAsTransformers(t *testing.T) {
@@ -85,8 +84,8 @@ func TestWindowAsTransformers(t *testing.T) {
 	}
 }
 
-// TestWindowsAsTransformers cuts windows out of sound longer than a window, at all
-// kinds of steps, and compares with slices of the whole signal's features.
+// TestWindowsAsTransformers cuts windows out of sound longer than a window, at all kinds of
+// steps, and compares with slices of the whole signal's features.
 func TestWindowsAsTransformers(t *testing.T) {
 	for _, c := range featureCases(t) {
 		if !c.Whole {

@@ -6,18 +6,18 @@ import (
 	"math/cmplx"
 )
 
-// A spectrum computes power spectra of real frames of one length. The frame is read
-// as complex numbers of half its length, transformed, and taken apart. The transform is
-// Stockham's: decimation in frequency, self-sorting, one pass for each
-// radix. It is f64: scalar f64 costs what f32 does, and quiet bins keep their digits.
+// A spectrum computes power spectra of real frames of one length. The frame is read as complex
+// numbers of half its length, transformed, and taken apart. The transform is Stockham's:
+// decimation in frequency, self-sorting, one pass for each radix. It is f64: scalar f64 costs
+// what f32 does, and quiet bins keep their digits.
 type spectrum struct {
 	passes []pass
 	split  []complex128 // exp(-2 pi i k/n), k = 0 .. n/4
 	a, b   []complex128 // work space, n/2 each
 }
 
-// A pass takes sub-transforms of length n*radix, of which there are stride, to
-// radix times as many of length n.
+// A pass takes sub-transforms of length n*radix, of which there are stride, to radix times as
+// many of length n.
 type pass struct {
 	radix, n, stride int
 	twiddle          []complex128 // [n][radix-1], exp(-2 pi i p j/(n*radix))
@@ -70,8 +70,8 @@ func newPass(radix, n, stride int) pass {
 // unitRoot returns exp(-2 pi i k/n).
 func unitRoot(k, n int) complex128 { return cmplx.Rect(1, -2*math.Pi*float64(k%n)/float64(n)) }
 
-// power writes |X[k]|^2 for k = 0 .. n/2, where X is the discrete Fourier
-// transform of frame times window, both of n samples.
+// power writes |X[k]|^2 for k = 0 .. n/2, where X is the discrete Fourier transform of frame
+// times window, both of n samples.
 func (s *spectrum) power(dst []float64, frame []float32, window []float64) {
 	x, y := s.a, s.b
 	frame, window = frame[:2*len(x)], window[:2*len(x)]
@@ -95,9 +95,9 @@ func (s *spectrum) power(dst []float64, frame []float32, window []float64) {
 	s.takeApart(dst, x)
 }
 
-// takeApart turns the transform z of even + i odd samples into the power of
-// X[k] = E[k] + w^k O[k], where E = (z[k] + conj z[-k])/2 and O = (z[k] - conj z[-k])/2i.
-// Bins k and n/2-k come from the same pair.
+// takeApart turns the transform z of even + i odd samples into the power of X[k] = E[k] + w^k
+// O[k], where E = (z[k] + conj z[-k])/2 and O = (z[k] - conj z[-k])/2i. Bins k and n/2-k come
+// from the same pair.
 func (s *spectrum) takeApart(dst []float64, z []complex128) {
 	n := len(z)
 	dst = dst[:n+1]

@@ -80,8 +80,7 @@ func (f *flacSource) decode() (err error) {
 	return incomplete(f.i, f.done, fmt.Sprintf("is damaged (%v)", err))
 }
 
-// mix averages the channels of a block, which may be as many as its own header
-// says.
+// mix averages the channels of a block, which may be as many as its own header says.
 func (f *flacSource) mix(block *frame.Frame) error {
 	bits := int(block.BitsPerSample)
 	if bits == 0 {

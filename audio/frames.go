@@ -7,14 +7,14 @@ import (
 	"math"
 )
 
-// SampleReader yields mono samples; *Reader is one. As with io.Reader, samples
-// may come together with an error.
+// SampleReader yields mono samples; *Reader is one. As with io.Reader, samples may come
+// together with an error.
 type SampleReader interface {
 	Read(dst []float32) (int, error)
 }
 
-// A FrameReader computes raw log-mel frames of a signal of any length in constant
-// memory. Frame t is centred on sample t*hop; there are floor(samples/hop) frames.
+// A FrameReader computes raw log-mel frames of a signal of any length in constant memory.
+// Frame t is centred on sample t*hop; there are floor(samples/hop) frames.
 type FrameReader struct {
 	f        *Featurizer
 	src      SampleReader
@@ -46,9 +46,9 @@ func (f *Featurizer) Frames(r SampleReader) *FrameReader {
 	}
 }
 
-// Read fills dst, [frames][mels], with log10 of the mel bands' power and returns
-// the number of frames. After the last frame the error is what ended the reader of
-// samples: io.EOF or, say, one that wraps ErrIncomplete.
+// Read fills dst, [frames][mels], with log10 of the mel bands' power and returns the number of
+// frames. After the last frame the error is what ended the reader of samples: io.EOF or, say,
+// one that wraps ErrIncomplete.
 func (r *FrameReader) Read(dst []float32) (frames int, err error) {
 	for mels := len(r.f.bank); len(dst) >= mels; dst = dst[mels:] {
 		samples := r.frame()
@@ -85,8 +85,8 @@ func silent(samples []float32) bool {
 	return true
 }
 
-// frame returns the samples of the next frame, nil after the last. Beyond its ends
-// the signal is reflected, without repeating the first and the last sample.
+// frame returns the samples of the next frame, nil after the last. Beyond its ends the signal
+// is reflected, without repeating the first and the last sample.
 func (r *FrameReader) frame() []float32 {
 	size := len(r.f.window)
 	start := r.next*r.f.hop - size/2
@@ -106,8 +106,8 @@ func (r *FrameReader) frame() []float32 {
 	return r.edge
 }
 
-// fill drops the samples before keep and reads more. At least half a frame stays,
-// which the reflection at the end needs: a hop is shorter than that.
+// fill drops the samples before keep and reads more. At least half a frame stays, which the
+// reflection at the end needs: a hop is shorter than that.
 func (r *FrameReader) fill(keep int) {
 	r.buf = append(r.buf[:0], r.buf[keep-r.base:]...)
 	r.base = keep
@@ -131,9 +131,9 @@ func bounce(i, n int) int {
 	return min(i, period-i)
 }
 
-// Peak makes a pass over the sound that r yields and returns its largest raw value,
-// which Windows needs, and the number of frames. The error is nil at a
-// normal end; otherwise the results describe what came before it.
+// Peak makes a pass over the sound that r yields and returns its largest raw value, which
+// Windows needs, and the number of frames. The error is nil at a normal end; otherwise the
+// results describe what came before it.
 func (f *Featurizer) Peak(r SampleReader) (peak float32, frames int, err error) {
 	pass := f.Frames(r)
 	raw := make([]float32, 64*len(f.bank))
@@ -152,9 +152,9 @@ func (f *Featurizer) Peak(r SampleReader) (peak float32, frames int, err error) 
 }
 
 // Windows cuts windows of features out of sound that is longer than one window, in constant
-// memory. As in transformers, features belong to the whole signal: frames see the
-// samples on both sides of a window's edge, and quiet is measured from the loudest
-// value of the whole signal.
+// memory. As in transformers, features belong to the whole signal: frames see the samples on
+// both sides of a window's edge, and quiet is measured from the loudest value of the whole
+// signal.
 type Windows struct {
 	f      *Featurizer
 	frames *FrameReader
@@ -163,9 +163,9 @@ type Windows struct {
 	first  int
 }
 
-// Windows starts a pass over the sound that r yields. The peak is what Peak found
-// in an earlier pass over the same sound. Sound that can be read only once has no earlier
-// pass: give -Inf, and the loudest value so far takes its place.
+// Windows starts a pass over the sound that r yields. The peak is what Peak found in an
+// earlier pass over the same sound. Sound that can be read only once has no earlier pass: give
+// -Inf, and the loudest value so far takes its place.
 func (f *Featurizer) Windows(r SampleReader, peak float32) *Windows {
 	return &Windows{
 		f:      f,
@@ -175,10 +175,10 @@ func (f *Featurizer) Windows(r SampleReader, peak float32) *Windows {
 	}
 }
 
-// At computes the window that starts at frame first, which must not be smaller than
-// before. dst is [mels, frames] in row-major order. It returns the number of frames
-// before the end of the sound; the rest of dst is zero. When there are none the error is
-// what ended the sound, io.EOF at a normal end.
+// At computes the window that starts at frame first, which must not be smaller than before.
+// dst is [mels, frames] in row-major order. It returns the number of frames before the end of
+// the sound; the rest of dst is zero. When there are none the error is what ended the sound,
+// io.EOF at a normal end.
 func (w *Windows) At(dst []float32, first int) (frames int, err error) {
 	if err := w.f.check(dst); err != nil {
 		return 0, err

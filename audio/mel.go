@@ -2,9 +2,9 @@ package audio
 
 import "math"
 
-// A melBank turns a power spectrum into mel bands: triangles that are evenly spaced
-// on Slaney's mel scale, each of area 1 (the Auditory Toolbox, 1998, and librosa's
-// "slaney" scale and norm).
+// A melBank turns a power spectrum into mel bands: triangles that are evenly spaced on
+// Slaney's mel scale, each of area 1 (the Auditory Toolbox, 1998, and librosa's "slaney" scale
+// and norm).
 type melBank []band
 
 // A band weighs the bins first, first+1, ...
@@ -16,8 +16,8 @@ type band struct {
 // maxFrequency is the upper end of the highest band in Hz.
 const maxFrequency = 8000
 
-// newMelBank returns the given number of bands between 0 and 8000 Hz for spectra of
-// bins values, the last at half the sample rate.
+// newMelBank returns the given number of bands between 0 and 8000 Hz for spectra of bins
+// values, the last at half the sample rate.
 func newMelBank(bands, bins, rate int) melBank {
 	top := hertzToMel(maxFrequency)
 	edge := make([]float64, bands+2)

@@ -9,8 +9,8 @@ import (
 	"github.com/hajimehoshi/go-mp3"
 )
 
-// mp3Source reads MPEG layer III streams. The decoder yields 16-bit stereo, whatever the
-// file holds.
+// mp3Source reads MPEG layer III streams. The decoder yields 16-bit stereo, whatever the file
+// holds.
 type mp3Source struct {
 	dec  *mp3.Decoder
 	i    Info

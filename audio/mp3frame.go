@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// An mp3Frame is what the four bytes at the head of a layer III frame say (ISO
-// 11172-3, 2.4.1.3, and 13818-3).
+// An mp3Frame is what the four bytes at the head of a layer III frame say (ISO 11172-3,
+// 2.4.1.3, and 13818-3).
 type mp3Frame struct {
 	version  int
 	rate     int
@@ -85,9 +85,9 @@ func findMP3(b []byte) (at int, ok bool) {
 	return 0, false
 }
 
-// xing reads the information that encoders put into a first frame without sound: the number
-// of frames that follow, and the samples that the encoder added before and after the sound
-// (the Xing/Info header with LAME's extension). Zero stands for unknown.
+// xing reads the information that encoders put into a first frame without sound: the number of
+// frames that follow, and the samples that the encoder added before and after the sound (the
+// Xing/Info header with LAME's extension). Zero stands for unknown.
 func (f mp3Frame) xing(b []byte) (frames, delay, padding int64, ok bool) {
 	b = b[:min(len(b), f.size)]
 	b = b[min(len(b), 4+f.sideInfo()):]

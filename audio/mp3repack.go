@@ -2,16 +2,19 @@ package audio
 
 import "bufio"
 
-// An mp3Repacker rewrites MPEG 2 frames so that each holds its own data. Frames of layer III
-// may begin their data in the frames before (the bit reservoir), and the
-// decoder miscounts the size of frames with a padding byte at 22.05 kHz, which shifts
-// what it finds there. Rewritten frames are of the highest bit rate, need
-// no padding and refer to nothing.
+// An mp3Repacker rewrites MPEG 2 frames at the highest bit rate, where they need no padding
+// byte: the decoder miscounts the size of padded frames at 22.05 kHz. That matters since
+// frames of layer III may begin their data in earlier frames (the bit reservoir). The data of
+// a rewritten frame begins in the free end of the frame before, so that there is room even in
+// streams of the highest bit rate.
 type mp3Repacker struct {
 	r         *bufio.Reader
 	first     mp3Frame
 	reservoir []byte // the end of the data of earlier frames
+	last      []byte // the frame that was rewritten last
+	free      int    // bytes at its end
 	out       []byte // rewritten and not yet read
+	err       error
 }
 
 const (
@@ -24,8 +27,11 @@ const (
 
 func (m *mp3Repacker) Read(p []byte) (int, error) {
 	for len(m.out) == 0 {
-		if err := m.next(); err != nil {
-			return 0, err
+		if m.err != nil {
+			return 0, m.err
+		}
+		if m.err = m.next(); m.err != nil {
+			m.out, m.last = m.last, nil
 		}
 	}
 	n := copy(p, m.out)
@@ -61,26 +67,38 @@ func (m *mp3Repacker) rewrite(f mp3Frame, frame []byte) {
 	}
 	head[1] |= noChecksum
 	head[2] = head[2]&^(bitrateMask|paddingBit) | highestBitrate
-	n := min(f.sideInfo(), len(body))
-	side, data := append([]byte(nil), body[:n]...), body[n:]
-	side = append(side, make([]byte, f.sideInfo()-n)...)
+	side := make([]byte, f.sideInfo())
+	own := body[copy(side, body):]
 
-	back := int(side[0]) // main_data_begin
-	if back <= len(m.reservoir) {
-		side[0] = 0
+	data := m.reservoir
+	if back := int(side[0]); back <= len(data) { // main_data_begin
+		data = append(data[len(data)-back:len(data):len(data)], own...)
 	} else {
-		back = 0
+		data = nil
 		clear(side) // the stream starts in the middle: this frame is silent
 	}
-	out := make([]byte, 0, mp3Header(head).size)
-	out = append(append(out, head...), side...)
-	out = append(out, m.reservoir[len(m.reservoir)-back:]...)
-	out = append(out, data...)
-	for len(out) < cap(out) {
-		out = append(out, 0)
-	}
-	m.out = out[:mp3Header(head).size] // what is beyond belongs to the next frame
+	data = data[:min(len(data), f.dataSize(side))]
+	m.reservoir = append(m.reservoir, own...)
+	m.reservoir = append([]byte(nil), m.reservoir[max(0, len(m.reservoir)-maxReservoir):]...)
 
-	m.reservoir = append(m.reservoir, data...)
-	m.reservoir = append(m.reservoir[:0], m.reservoir[max(0, len(m.reservoir)-maxReservoir):]...)
+	out := make([]byte, mp3Header(head).size)
+	slot := out[copy(out, head)+copy(out[len(head):], side):]
+	early := min(len(data), m.free, maxReservoir)
+	copy(m.last[len(m.last)-early:], data[:early])
+	out[len(head)] = byte(early)
+	m.out, m.last = m.last, out
+	m.free = len(slot) - copy(slot, data[early:])
+}
+
+// dataSize returns the bytes of data that an MPEG 2 frame's side information counts: a number
+// of 12 bits (part2_3_length) every 63 bits, one for each channel.
+func (f mp3Frame) dataSize(side []byte) int {
+	total := 0
+	for ch := range f.channels {
+		at := 8 + f.channels + 63*ch
+		for bit := at; bit < at+12; bit++ {
+			total += int(side[bit/8]>>(7-bit%8)&1) << (11 - (bit - at))
+		}
+	}
+	return (total + 7) / 8
 }

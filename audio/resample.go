@@ -6,12 +6,12 @@ import (
 	"math"
 )
 
-// A Resampler changes the sample rate of mono sound with a polyphase
-// windowed-sinc filter (Kaiser window; Smith, "Digital Audio Resampling"). The pass band
-// reaches to 0.9 of the lower rate's half (7.2 kHz at 16 kHz), the stop band starts
-// at that half, 110 dB down. The filter is linear in phase and its delay is taken
-// out: output k belongs to the time of input k*from/to. Each output is computed from the same inputs
-// in the same order however the sound is cut into reads.
+// A Resampler changes the sample rate of mono sound with a polyphase windowed-sinc filter
+// (Kaiser window; Smith, "Digital Audio Resampling"). The pass band reaches to 0.9 of the
+// lower rate's half (7.2 kHz at 16 kHz), the stop band starts at that half, 110 dB down. The
+// filter is linear in phase and its delay is taken out: output k belongs to the time of input
+// k*from/to. Each output is computed from the same inputs in the same order however the sound
+// is cut into reads.
 //
 // It implements SampleReader.
 type Resampler struct {
@@ -30,8 +30,8 @@ type Resampler struct {
 	empty int       // reads in a row that yielded nothing
 }
 
-// A filterBank holds the filter's coefficients for fractions of an input sample: row
-// p is the filter shifted by p/rows, reversed, so that an output is a dot product.
+// A filterBank holds the filter's coefficients for fractions of an input sample: row p is the
+// filter shifted by p/rows, reversed, so that an output is a dot product.
 type filterBank struct {
 	up   int // outputs fall on multiples of 1/up input samples
 	taps int
@@ -67,8 +67,8 @@ func gcd(a, b int) int {
 	return a
 }
 
-// maxCoefficients is the size up to which a bank has a row for every phase. Above, as
-// for 44,101 Hz, fewer rows are interpolated.
+// maxCoefficients is the size up to which a bank has a row for every phase. Above, as for
+// 44,101 Hz, fewer rows are interpolated.
 const maxCoefficients = 1 << 18
 
 // newFilterBank designs the filter with Kaiser's formulas for 110 dB.
@@ -84,8 +84,8 @@ func newFilterBank(from, to, up int) filterBank {
 	f := filterBank{up: up, taps: 2 * half, rows: up}
 	spare := 0
 	if f.rows*f.taps > maxCoefficients {
-		// Interpolating linearly between rows errs by (w/rows)^2/8 at frequency w, at
-		// most pi*ratio: -130 dB with this many.
+		// Interpolating linearly between rows errs by (w/rows)^2/8 at frequency w, at most
+		// pi*ratio: -130 dB with this many.
 		f.rows, spare = max(32, int(2048*ratio)), 1
 	}
 	cutoff := (1 + passBand) / 2 * ratio
@@ -126,9 +126,8 @@ func kaiser(x, beta float64) float64 {
 	return sum
 }
 
-// Read fills dst with samples at the new rate. For n inputs there are n*to/from
-// outputs in all, rounded to the nearest integer. After the last the error is what ended
-// the source.
+// Read fills dst with samples at the new rate. For n inputs there are n*to/from outputs in
+// all, rounded to the nearest integer. After the last the error is what ended the source.
 func (r *Resampler) Read(dst []float32) (int, error) {
 	for i := range dst {
 		if !r.ready() {
@@ -193,8 +192,7 @@ func (f *filterBank) output(x []float32, phase int) float32 {
 	return a + float32(w*(b-a))
 }
 
-// dot is the inner product with eight running sums, which hide the latency of
-// addition.
+// dot is the inner product with eight running sums, which hide the latency of addition.
 func dot(a, b []float32) float32 {
 	b = b[:len(a)]
 	var s0, s1, s2, s3, s4, s5, s6, s7 float32

@@ -67,8 +67,8 @@ func decibel(ratio float64) float64 { return 20 * math.Log10(max(ratio, 1e-12)) 
 // middle is y without the half second at either end where the signal begins and stops.
 func middle(y []float32, rate int) []float32 { return y[rate/2 : len(y)-rate/2] }
 
-// TestResamplePassBand checks gain, phase and distortion at once: up to 0.9 of the lower
-// half rate the result must be the sine that the output rate samples at the same times.
+// TestResamplePassBand checks gain, phase and distortion at once: up to 0.9 of the lower half
+// rate the result must be the sine that the output rate samples at the same times.
 func TestResamplePassBand(t *testing.T) {
 	for _, c := range []struct{ from, to int }{
 		{44100, 16000}, {48000, 16000}, {22050, 16000}, {8000, 16000}, {11025, 16000}, {32000, 16000},
@@ -99,8 +99,8 @@ func TestResamplePassBand(t *testing.T) {
 	}
 }
 
-// TestResampleStopBand checks that sines from half the output rate up disappear, since
-// all that is left of them is aliases.
+// TestResampleStopBand checks that sines from half the output rate up disappear, since all
+// that is left of them is aliases.
 func TestResampleStopBand(t *testing.T) {
 	for _, from := range []int{44100, 48000, 22050, 32000, 96000, 192000, 44101} {
 		t.Run(fmt.Sprint(from), func(t *testing.T) {

@@ -31,8 +31,7 @@ func identify(r *bufio.Reader) (string, error) {
 	return kind, nil
 }
 
-// skipID3 discards ID3v2 tags, which stand before MP3 and, at times, other
-// formats.
+// skipID3 discards ID3v2 tags, which stand before MP3 and, at times, other formats.
 func skipID3(r *bufio.Reader) error {
 	for {
 		tag, err := r.Peek(10)

@@ -9,8 +9,8 @@ import (
 	"math"
 )
 
-// wav reads RIFF WAVE files, and RF64 and BW64 beyond 4 GB, as a stream: pipes are the
-// usual source of sound for a command, and the existing Go readers want to seek.
+// wav reads RIFF WAVE files, and RF64 and BW64 beyond 4 GB, as a stream: pipes are the usual
+// source of sound for a command, and the existing Go readers want to seek.
 type wav struct {
 	r       io.Reader
 	i       Info
@@ -34,8 +34,8 @@ const (
 	wavExtensible = 0xfffe
 )
 
-// unknownSize is where the sizes start that programs write to a pipe since they
-// cannot know better: 0xffffffff, 0x80000000 or somewhat below.
+// unknownSize is where the sizes start that programs write to a pipe since they cannot know
+// better: 0xffffffff, 0x80000000 or somewhat below.
 const unknownSize = 0x7ffff000
 
 // openWAV reads the chunks before the sound.
@@ -107,8 +107,8 @@ func (w *wav) format(b []byte) error {
 	return w.i.check()
 }
 
-// start notes how much sound the data chunk holds. A size of 0 with nothing after it in
-// the RIFF chunk is what a recorder leaves that was cut off.
+// start notes how much sound the data chunk holds. A size of 0 with nothing after it in the
+// RIFF chunk is what a recorder leaves that was cut off.
 func (w *wav) start(size, large int64, last bool) error {
 	if w.convert == nil {
 		return errors.New("the WAV file has no format chunk before its sound")
@@ -152,8 +152,8 @@ func (w *wav) Read(dst []float32) (int, error) {
 	return n, err
 }
 
-// wavConverter returns a function that turns len(dst) samples into floats, nil where
-// the format is not known. Integers are divided by the size of their negative range.
+// wavConverter returns a function that turns len(dst) samples into floats, nil where the
+// format is not known. Integers are divided by the size of their negative range.
 func wavConverter(tag, size int) func(dst []float32, src []byte) {
 	switch {
 	case tag == wavPCM && size == 1:
@@ -204,8 +204,8 @@ func wavConverter(tag, size int) func(dst []float32, src []byte) {
 	return nil
 }
 
-// finite replaces what is not a number by silence and limits what no recording reaches,
-// so that one bad sample does not spoil the whole spectrum.
+// finite replaces what is not a number by silence and limits what no recording reaches, so
+// that one bad sample does not spoil the whole spectrum.
 func finite(x float32) float32 {
 	const limit = 1 << 10
 	if x != x {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// pngChunk finds the first chunk of the given type: b[start:end] is the whole
-// chunk, with length, type and checksum. It returns 0, 0 where there is none.
+// pngChunk finds the first chunk of the given type: b[start:end] is the whole chunk, with
+// length, type and checksum. It returns 0, 0 where there is none.
 func pngChunk(b []byte, kind string) (start, end int) {
 	for i := 8; i+12 <= len(b); {
 		n := int(binary.BigEndian.Uint32(b[i:]))
@@ -21,16 +21,16 @@ func pngChunk(b []byte, kind string) (start, end int) {
 	return 0, 0
 }
 
-// withoutTransparency cuts the tRNS chunk out of a PNG. As alpha is dropped anyway it
-// only makes the decoder choose a wider pixel format.
+// withoutTransparency cuts the tRNS chunk out of a PNG. As alpha is dropped anyway it only
+// makes the decoder choose a wider pixel format.
 func withoutTransparency(b []byte) []byte {
 	start, end := pngChunk(b, "tRNS")
 	return slices.Delete(b, start, end)
 }
 
-// makeOpaque switches off the transparent colour of a GIF's first frame, since the
-// decoder would replace it by black, and returns its index, or 0 where there is none.
-// The blocks before the frame are those of the GIF89a specification.
+// makeOpaque switches off the transparent colour of a GIF's first frame, since the decoder
+// would replace it by black, and returns its index, or 0 where there is none. The blocks
+// before the frame are those of the GIF89a specification.
 func makeOpaque(b []byte) (transparent int) {
 	const headerSize = 13
 	if len(b) < headerSize {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// Limits bounds what Decode accepts, so that a small file cannot ask for a
-// large allocation. A zero field stands for its default.
+// Limits bounds what Decode accepts, so that a small file cannot ask for a large allocation. A
+// zero field stands for its default.
 type Limits struct {
 	MaxBytes  int // encoded size; default 256 MiB
 	MaxSide   int // width and height in pixels; default 65,535
@@ -34,14 +34,13 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Decode reads a PNG, JPEG, WebP or GIF image (its first frame), found by
-// content and not by name, and returns it as Pillow's convert("RGB") does: alpha is
-// dropped without blending, grey and palettes are expanded, 16-bit colours keep
-// their high byte, 16-bit grey is clipped at 255, CMYK is converted without a
-// colour profile. The EXIF orientation is applied.
+// Decode reads a PNG, JPEG, WebP or GIF image (its first frame), found by content and not by
+// name, and returns it as Pillow's convert("RGB") does: alpha is dropped without blending,
+// grey and palettes are expanded, 16-bit colours keep their high byte, 16-bit grey is clipped
+// at 255, CMYK is converted without a colour profile. The EXIF orientation is applied.
 //
-// The size in the header is checked against the limits before pixels are decoded. Errors
-// are one line and say what was found.
+// The size in the header is checked against the limits before pixels are decoded. Errors are
+// one line and say what was found.
 func Decode(r io.Reader, limits Limits) (*Image, error) {
 	limits = limits.withDefaults()
 	data, err := io.ReadAll(io.LimitReader(r, int64(limits.MaxBytes)+1))
@@ -141,9 +140,8 @@ func animated(b []byte) bool {
 	return len(b) > 20 && string(b[12:16]) == "VP8X" && b[20]&2 != 0
 }
 
-// withAdobeMarker inserts an APP14 segment that declares CMYK after the start of
-// a JPEG. Package jpeg refuses four components without it, where libjpeg
-// assumes this declaration.
+// withAdobeMarker inserts an APP14 segment that declares CMYK after the start of a JPEG.
+// Package jpeg refuses four components without it, where libjpeg assumes this declaration.
 func withAdobeMarker(data []byte) io.Reader {
 	marker := []byte("\xff\xd8\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00")
 	return io.MultiReader(bytes.NewReader(marker), bytes.NewReader(data[2:]))

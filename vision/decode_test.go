@@ -15,8 +15,8 @@ import (
 	"testing/iotest"
 )
 
-// expectation is one image of testdata as Pillow decodes it: offset is the place
-// of its pixels in decoded.rgb.
+// expectation is one image of testdata as Pillow decodes it: offset is the place of its pixels
+// in decoded.rgb.
 type expectation struct{ Width, Height, Offset int }
 
 func expectations(t testing.TB) (map[string]expectation, []byte) {
@@ -45,9 +45,9 @@ func read(t testing.TB, name string) []byte {
 	return b
 }
 
-// TestDecodeAsPillow compares all formats with Pillow's convert("RGB"). JPEG's
-// inverse transform is not specified to the bit: where luma and chroma are both off by
-// one step, a colour is off by 1 + 1.772.
+// TestDecodeAsPillow compares all formats with Pillow's convert("RGB"). JPEG's inverse
+// transform is not specified to the bit: where luma and chroma are both off by one step, a
+// colour is off by 1 + 1.772.
 func TestDecodeAsPillow(t *testing.T) {
 	all, pix := expectations(t)
 	if len(all) < 40 {

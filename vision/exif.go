@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// orientation finds the EXIF orientation of an encoded image: 1 to 8, or 1
-// where there is none. Damaged metadata counts as none.
+// orientation finds the EXIF orientation of an encoded image: 1 to 8, or 1 where there is
+// none. Damaged metadata counts as none.
 func orientation(data []byte, format string) int {
 	var exif []byte
 	switch format {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// Filter is an interpolation filter with the number that Pillow and
-// preprocessor_config.json give it.
+// Filter is an interpolation filter with the number that Pillow and preprocessor_config.json
+// give it.
 type Filter int
 
 // The filters of Pillow.
@@ -101,10 +101,10 @@ type taps struct {
 // fractionBits leaves 8 bits for the pixel and 2 for negative weights and the sum.
 const fractionBits = 32 - 8 - 2
 
-// weights computes the taps that map in pixels to out pixels: the kernel is
-// widened by in/out when shrinking (antialiasing), sampled at pixel centres,
-// normalised to sum 1 and rounded to fixed point. The explicit conversions keep a
-// compiler from fusing multiply and add, which would change the last bit.
+// weights computes the taps that map in pixels to out pixels: the kernel is widened by in/out
+// when shrinking (antialiasing), sampled at pixel centres, normalised to sum 1 and rounded to
+// fixed point. The explicit conversions keep a compiler from fusing multiply and add, which
+// would change the last bit.
 func (f Filter) weights(in, out int) []taps {
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1)

@@ -1,12 +1,12 @@
-// Package vision turns image files into the pixel tensors that vision models
-// read: it decodes PNG, JPEG, WebP and GIF to RGB, resizes as Pillow does, and
-// applies a checkpoint's preprocessor_config.json as transformers does.
+// Package vision turns image files into the pixel tensors that vision models read: it decodes
+// PNG, JPEG, WebP and GIF to RGB, resizes as Pillow does, and applies a checkpoint's
+// preprocessor_config.json as transformers does.
 package vision
 
 import "fmt"
 
-// Image holds 8-bit RGB pixels, row after row without padding: the pixel at
-// column x and row y starts at Pix[(y*Width+x)*3].
+// Image holds 8-bit RGB pixels, row after row without padding: the pixel at column x and row y
+// starts at Pix[(y*Width+x)*3].
 type Image struct {
 	Width, Height int
 	Pix           []uint8
@@ -31,15 +31,15 @@ func (m *Image) valid() error {
 	return nil
 }
 
-// orient returns the image turned and mirrored as the EXIF orientation says
-// (TIFF 6.0, tag 274): 1 is upright, 2 to 4 keep the sides, 5 to 8 swap them.
+// orient returns the image turned and mirrored as the EXIF orientation says (TIFF 6.0, tag
+// 274): 1 is upright, 2 to 4 keep the sides, 5 to 8 swap them.
 func (m *Image) orient(orientation int) *Image {
 	if orientation < 2 || orientation > 8 {
 		return m
 	}
 	w, h := m.Width, m.Height
-	// The source offset of the result's first pixel, and the steps to take in
-	// the source for one column and for one row of the result.
+	// The source offset of the result's first pixel, and the steps to take in the source for
+	// one column and for one row of the result.
 	var start, dx, dy int
 	first, right, down, last := 0, 1, w, w*h-1
 	switch orientation {

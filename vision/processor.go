@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// A Processor turns images into a model's input as preprocessor_config.json
-// describes: resize, centre crop, rescale, normalise. It is immutable and may be
-// used by several goroutines.
+// A Processor turns images into a model's input as preprocessor_config.json describes: resize,
+// centre crop, rescale, normalise. It is immutable and may be used by several goroutines.
 type Processor struct {
 	resize        bool
 	height, width int // size to resize to, or
@@ -20,8 +19,8 @@ type Processor struct {
 	table         [3][256]float32 // 8-bit value -> rescaled, normalised
 }
 
-// processorConfig is preprocessor_config.json. A nil field takes the default of
-// the processor's class.
+// processorConfig is preprocessor_config.json. A nil field takes the default of the
+// processor's class.
 type processorConfig struct {
 	ImageProcessorType   string   `json:"image_processor_type"`
 	FeatureExtractorType string   `json:"feature_extractor_type"`
@@ -86,9 +85,9 @@ var classDefaults = map[string]struct {
 // maxSide bounds the sizes that a configuration may ask for.
 const maxSide = 1 << 14
 
-// LoadProcessor reads the contents of a preprocessor_config.json for a ViT or
-// DeiT image processor, old or new, slow or fast. Fields that are absent take the
-// defaults of transformers.
+// LoadProcessor reads the contents of a preprocessor_config.json for a ViT or DeiT image
+// processor, old or new, slow or fast. Fields that are absent take the defaults of
+// transformers.
 func LoadProcessor(config []byte) (*Processor, error) {
 	var c processorConfig
 	if err := json.Unmarshal(config, &c); err != nil {
@@ -136,8 +135,8 @@ func (c *processorConfig) processor() (*Processor, error) {
 	return p, c.fillTable(p)
 }
 
-// class returns the key of classDefaults for the configuration's class name.
-// Files from before the field existed are ViT's.
+// class returns the key of classDefaults for the configuration's class name. Files from before
+// the field existed are ViT's.
 func (c *processorConfig) class() (string, error) {
 	name := c.ImageProcessorType
 	if name == "" {
@@ -157,8 +156,8 @@ func (c *processorConfig) class() (string, error) {
 	return "", fmt.Errorf("image processor %q is not supported: want ViTImageProcessor or DeiTImageProcessor", name)
 }
 
-// fillTable computes the float of each of the 256 values for each channel, with the
-// roundings of transformers: the product in f64, the rest in f32.
+// fillTable computes the float of each of the 256 values for each channel, with the roundings
+// of transformers: the product in f64, the rest in f32.
 func (c *processorConfig) fillTable(p *Processor) error {
 	mean, std := c.ImageMean, c.ImageStd
 	if mean == nil {
@@ -207,8 +206,8 @@ func (p *Processor) Size() (height, width int) {
 	return p.height, p.width
 }
 
-// Pixels writes the model's input to dst, [3, height, width] in row-major order
-// with red first. dst must have exactly that many elements.
+// Pixels writes the model's input to dst, [3, height, width] in row-major order with red
+// first. dst must have exactly that many elements.
 func (p *Processor) Pixels(dst []float32, m *Image) error {
 	h, w := p.Size()
 	if len(dst) != 3*h*w {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestProcessorAsTransformers compares with pixel values that transformers'
-// processors computed on Pillow's pixels.
+// TestProcessorAsTransformers compares with pixel values that transformers' processors
+// computed on Pillow's pixels.
 func TestProcessorAsTransformers(t *testing.T) {
 	var data struct {
 		Configs []json.RawMessage

@@ -2,9 +2,9 @@ package vision
 
 import "fmt"
 
-// Resize returns the image at a new size, bit for bit as Pillow's Image.resize
-// does for RGB: a separable filter, antialiased when shrinking, rounded to 8 bits
-// between the passes. An image of the wanted size is returned as it is.
+// Resize returns the image at a new size, bit for bit as Pillow's Image.resize does for RGB: a
+// separable filter, antialiased when shrinking, rounded to 8 bits between the passes. An image
+// of the wanted size is returned as it is.
 func Resize(m *Image, width, height int, f Filter) (*Image, error) {
 	if err := m.valid(); err != nil {
 		return nil, err
@@ -80,8 +80,8 @@ func resizeHeight(m *Image, height int, f Filter) *Image {
 	return out
 }
 
-// nearest picks the pixel under each centre. Centres are added up, not
-// multiplied, as Pillow does; the difference decides ties.
+// nearest picks the pixel under each centre. Centres are added up, not multiplied, as Pillow
+// does; the difference decides ties.
 func nearest(m *Image, width, height int) *Image {
 	columns := centers(m.Width, width)
 	out := NewImage(width, height)

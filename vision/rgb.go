@@ -6,9 +6,9 @@ import (
 	"image/color"
 )
 
-// fill converts a decoded image of the PNG, JPEG or GIF decoder to RGB, with
-// the rules of Pillow's convert("RGB"). The loops run over the decoder's own
-// memory layout; no pixel passes through the color.Color interface.
+// fill converts a decoded image of the PNG, JPEG or GIF decoder to RGB, with the rules of
+// Pillow's convert("RGB"). The loops run over the decoder's own memory layout; no pixel passes
+// through the color.Color interface.
 func (m *Image) fill(src image.Image) error {
 	b := src.Bounds()
 	if b.Dx() != m.Width || b.Dy() != m.Height {
@@ -70,15 +70,15 @@ func (m *Image) fillRGBX(pix []uint8, stride int) {
 	}
 }
 
-// ink removes c/255 of the white that the black ink leaves, rounded as Pillow
-// rounds a product of two bytes.
+// ink removes c/255 of the white that the black ink leaves, rounded as Pillow rounds a product
+// of two bytes.
 func ink(white int, c uint8) uint8 {
 	t := white*int(c) + 128
 	return uint8(max(0, white-(t>>8+t)>>8))
 }
 
-// fillPaletted draws a palette image. A GIF frame smaller than its canvas is
-// surrounded with the palette's entry background, as Pillow does.
+// fillPaletted draws a palette image. A GIF frame smaller than its canvas is surrounded with
+// the palette's entry background, as Pillow does.
 func (m *Image) fillPaletted(p *image.Paletted, background int) error {
 	if !p.Rect.In(image.Rect(0, 0, m.Width, m.Height)) {
 		return fmt.Errorf("the frame %v lies outside the image of %d x %d pixels", p.Rect, m.Width, m.Height)

@@ -5,9 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// sniff names the format of a file by its first bytes. The second result says
-// whether this package decodes it; otherwise the name completes the sentence
-// "the file is ...".
+// sniff names the format of a file by its first bytes. The second result says whether this
+// package decodes it; otherwise the name completes the sentence "the file is ...".
 func sniff(b []byte) (format string, known bool) {
 	has := func(at int, s string) bool { return len(b) >= at && bytes.HasPrefix(b[at:], []byte(s)) }
 	switch {

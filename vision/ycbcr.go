@@ -5,9 +5,9 @@ import (
 	"image"
 )
 
-// fillYCbCr converts a JPEG's planes. Subsampled chroma is interpolated with the
-// weights 3/4 and 1/4 as libjpeg's "fancy upsampling" does, where the Go image
-// packages repeat each sample; the roundings are libjpeg's.
+// fillYCbCr converts a JPEG's planes. Subsampled chroma is interpolated with the weights 3/4
+// and 1/4 as libjpeg's "fancy upsampling" does, where the Go image packages repeat each
+// sample; the roundings are libjpeg's.
 func (m *Image) fillYCbCr(s *image.YCbCr) {
 	up := newUpsampler(m.Width, m.Height, s)
 	for y := range m.Height {
@@ -52,8 +52,8 @@ func (u *upsampler) line(plane []uint8, y int) []uint8 {
 	return plane[max(0, min(y, u.ch-1))*u.stride:][:u.cw]
 }
 
-// row returns the samples of plane for the image's row y. The result is valid
-// until the next call with the same buffer number.
+// row returns the samples of plane for the image's row y. The result is valid until the next
+// call with the same buffer number.
 func (u *upsampler) row(plane []uint8, y, buffer int) []uint8 {
 	near := u.line(plane, y/u.sy)
 	out := u.out[buffer]
@@ -89,8 +89,8 @@ func (u *upsampler) row(plane []uint8, y, buffer int) []uint8 {
 	return out[:u.width]
 }
 
-// widen doubles a row: each result is 3/4 of the nearer and 1/4 of the other
-// neighbour, divided by 1<<shift after adding a rounding term that alternates.
+// widen doubles a row: each result is 3/4 of the nearer and 1/4 of the other neighbour,
+// divided by 1<<shift after adding a rounding term that alternates.
 func widen(out []uint8, in []int32, left, right int32, shift uint) {
 	n := len(in)
 	out = out[:2*n]
@@ -101,8 +101,8 @@ func widen(out []uint8, in []int32, left, right int32, shift uint) {
 	}
 }
 
-// jfif is the full-range YCbCr of JFIF as libjpeg computes it: each component's
-// contribution to each colour with 16 bits of fraction, rounding included.
+// jfif is the full-range YCbCr of JFIF as libjpeg computes it: each component's contribution
+// to each colour with 16 bits of fraction, rounding included.
 var jfif = newYCCTable()
 
 type yccTable struct{ crR, crG, cbG, cbB [256]int32 }
@@ -141,8 +141,8 @@ func clip8(v int32) uint8 {
 	return uint8(v)
 }
 
-// fillWebP converts a decoded WebP image. Lossy WebP is studio range (luma 16
-// to 235), which package image's conversion of YCbCr does not know.
+// fillWebP converts a decoded WebP image. Lossy WebP is studio range (luma 16 to 235), which
+// package image's conversion of YCbCr does not know.
 func (m *Image) fillWebP(src image.Image) error {
 	if b := src.Bounds(); b.Dx() != m.Width || b.Dy() != m.Height {
 		return fmt.Errorf("the image has %d x %d pixels, its header says %d x %d", b.Dx(), b.Dy(), m.Width, m.Height)
@@ -158,8 +158,8 @@ func (m *Image) fillWebP(src image.Image) error {
 	return nil
 }
 
-// fillVP8 converts the planes of lossy WebP (4:2:0) with the interpolation and rounding
-// of libwebp's default upsampler: weights 9, 3, 3, 1 of 16, halved in two steps.
+// fillVP8 converts the planes of lossy WebP (4:2:0) with the interpolation and rounding of
+// libwebp's default upsampler: weights 9, 3, 3, 1 of 16, halved in two steps.
 func (m *Image) fillVP8(s *image.YCbCr) {
 	up := newUpsampler(m.Width, m.Height, s)
 	for y := range m.Height {
@@ -184,8 +184,8 @@ func widenVP8(out, near, far []uint8) {
 	}
 }
 
-// vp8Row is libwebp's conversion: BT.601, 14 bits, each product truncated to 6 bits
-// of fraction.
+// vp8Row is libwebp's conversion: BT.601, 14 bits, each product truncated to 6 bits of
+// fraction.
 func vp8Row(dst, y, cb, cr []uint8) {
 	cb, cr = cb[:len(y)], cr[:len(y)]
 	dst = dst[:3*len(y)]

@@ -88,8 +88,9 @@ ffmpeg("-i", src, "-q:a", 4, "-id3v2_version", 3, "-metadata", "title=" + "x" * 
 ffmpeg("-i", src, "-ac", 1, "-b:a", "32k", "-write_xing", 0, "-id3v2_version", 0, out / "plain44100.mp3")
 for r in (16000, 22050, 24000):
     ffmpeg("-i", src, "-ar", r, "-ac", 1, "-b:a", "24k", out / f"mono{r}.mp3")
+ffmpeg("-i", src, "-ar", 22050, "-q:a", 0, out / "vbr22050.mp3")  # frames of the highest bit rate
 ffmpeg("-i", src, "-ar", 11025, "-ac", 1, "-b:a", "16k", out / "mpeg25.mp3")
-ffmpeg("-i", src, "-c:a", "libopus", "-b:a", "64k", out / "stereo.opus")
+ffmpeg("-i", src, "-fflags", "+bitexact", "-c:a", "libopus", "-b:a", "64k", out / "stereo.opus")
 ffmpeg(
     "-i",
     out / "tiny-0.wav",
