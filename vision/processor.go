@@ -87,7 +87,7 @@ const maxSide = 1 << 14
 
 // LoadProcessor reads the contents of a preprocessor_config.json for a ViT or DeiT image
 // processor, old or new, slow or fast. Fields that are absent take the defaults of
-// transformers.
+// transformers. Images are converted to RGB whatever do_convert_rgb says.
 func LoadProcessor(config []byte) (*Processor, error) {
 	var c processorConfig
 	if err := json.Unmarshal(config, &c); err != nil {

@@ -92,12 +92,16 @@ func (u *upsampler) row(plane []uint8, y, buffer int) []uint8 {
 // widen doubles a row: each result is 3/4 of the nearer and 1/4 of the other neighbour,
 // divided by 1<<shift after adding a rounding term that alternates.
 func widen(out []uint8, in []int32, left, right int32, shift uint) {
-	n := len(in)
-	out = out[:2*n]
-	for x, v := range in {
-		before, after := in[max(x-1, 0)], in[min(x+1, n-1)]
+	out = out[:2*len(in)]
+	before, v := in[0], in[0]
+	for x := range in {
+		after := v
+		if x+1 < len(in) {
+			after = in[x+1]
+		}
 		out[2*x] = uint8((3*v + before + left) >> shift)
 		out[2*x+1] = uint8((3*v + after + right) >> shift)
+		before, v = v, after
 	}
 }
 

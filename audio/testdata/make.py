@@ -96,6 +96,8 @@ ffmpeg(
     out / "tiny-0.wav",
     "-t",
     "0.3",
+    "-fflags",
+    "+bitexact",
     "-c:a",
     "libopus",
     "-b:a",
