@@ -192,14 +192,14 @@ func (g *Graph) position() *callers {
 	return c
 }
 
-// String returns file:line of the innermost frame outside the recording
-// methods of this package.
+// String returns file:line of the innermost frame outside this package.
 func (c *callers) String() string {
 	frames := runtime.CallersFrames(c[:])
 	for {
 		f, more := frames.Next()
 		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
-		if f.File != "" && !strings.HasPrefix(name, "backend.(*") {
+		own := strings.HasPrefix(name, "backend.") && !strings.HasSuffix(f.File, "_test.go")
+		if f.File != "" && !own {
 			short := f.File[:max(strings.LastIndexByte(f.File, '/'), 0)]
 			return fmt.Sprintf("%s:%d", f.File[strings.LastIndexByte(short, '/')+1:], f.Line)
 		}
