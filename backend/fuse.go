@@ -1,5 +1,7 @@
 package backend
 
+import "slices"
+
 // fuse applies the fuse passes to a graph of composites. Each pass asks
 // supports about the node it would make and merges only what the backend has a
 // kernel for. Passes keep the order of effects on states.
@@ -203,11 +205,10 @@ func (f fuser) norms(g *Graph) *Graph {
 		if norm.op == OpLayerNorm {
 			a.Norm = LayerNorm
 		}
-		args[0] = mapped.one(norm.args[0])
-		args = append(args, mapped.all(norm.args[1:])...)
-		merged := args[0].graph.add(t.op, t.dtype, t.shape, a, args...)
+		x := mapped[norm.args[0]]
+		operands := slices.Concat([]*Tensor{x}, args[1:], mapped.all(norm.args[1:]))
+		merged := x.graph.add(t.op, t.dtype, t.shape, a, operands...)
 		if !f.try(merged) {
-			args[0] = mapped.one(norm)
 			return nil
 		}
 		return []*Tensor{merged}
@@ -236,8 +237,6 @@ func (f fuser) cacheUpdates(g *Graph) *Graph {
 
 // mapping remembers what each old node became, for passes that look past their operands.
 type mapping map[*Tensor]*Tensor
-
-func (m mapping) one(t *Tensor) *Tensor { return m[t] }
 
 func (m mapping) all(ts []*Tensor) []*Tensor {
 	out := make([]*Tensor, len(ts))
