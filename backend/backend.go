@@ -20,7 +20,13 @@ const (
 )
 
 // String returns "fuse", "native" or "eager".
-func (l Lane) String() string { return [...]string{"fuse", "native", "eager"}[l] }
+func (l Lane) String() string {
+	names := [...]string{"fuse", "native", "eager"}
+	if int(l) < len(names) {
+		return names[l]
+	}
+	return fmt.Sprintf("lane(%d)", uint8(l))
+}
 
 // ParseLane returns the lane with the given name.
 func ParseLane(name string) (Lane, error) {
@@ -120,6 +126,9 @@ func NewPlan(b Backend, g *Graph, opt Options) (*Plan, error) {
 	}
 	if opt.DType != F32 && opt.DType != BF16 {
 		return nil, fmt.Errorf("activations cannot be computed in %s: choose f32 or bf16", opt.DType)
+	}
+	if opt.Lane > Eager {
+		return nil, fmt.Errorf("unknown lane %s: choose eager, native or fuse", opt.Lane)
 	}
 	recorded := g
 	g = prune(g)
