@@ -135,13 +135,19 @@ func (f fuser) linearTopK(g *Graph) *Graph {
 	}))
 }
 
-// linearGroups merges products of one input into one, at the place of the first.
+// linearGroups merges products of one input, all with or all without a bias,
+// into one at the place of the first.
 func (f fuser) linearGroups(g *Graph) *Graph {
-	group := map[*Tensor][]*Tensor{} // by input
+	type key struct {
+		input *Tensor
+		bias  bool
+	}
+	group := map[key][]*Tensor{}
 	for _, t := range g.nodes {
 		a := t.attrs
 		if t.op == OpLinear && !a.Residual && a.Activation == NoActivation {
-			group[t.args[0]] = append(group[t.args[0]], t)
+			k := key{t.args[0], a.Bias}
+			group[k] = append(group[k], t)
 		}
 	}
 	parts := map[*Tensor]*Tensor{}
@@ -153,7 +159,7 @@ func (f fuser) linearGroups(g *Graph) *Graph {
 		if t.op != OpLinear {
 			return nil
 		}
-		members := group[t.args[0]]
+		members := group[key{t.args[0], t.attrs.Bias}]
 		if len(members) < 2 || members[0] != t {
 			return nil
 		}
@@ -166,9 +172,6 @@ func (f fuser) group(members []*Tensor, x *Tensor, parts map[*Tensor]*Tensor) []
 	g := x.graph
 	l := LinearArgs{X: x}
 	for _, m := range members {
-		if m.attrs.Bias != members[0].attrs.Bias {
-			return nil
-		}
 		l.Weights = append(l.Weights, g.Weight(m.args[1].attrs.Weight))
 	}
 	if members[0].attrs.Bias {
