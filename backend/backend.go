@@ -187,7 +187,8 @@ func roundActivations(g *Graph) *Graph {
 		if n.op == OpPart && n.args[0].op != OpLinearGroup {
 			return nil
 		}
-		if !n.op.Composite() && n.op != OpAdd && n.op != OpMul && n.op != OpPart {
+		gathered := n.op == OpGather && n.args[0].dtype != BF16
+		if !n.op.Composite() && n.op != OpAdd && n.op != OpMul && n.op != OpPart && !gathered {
 			return nil
 		}
 		return []*Tensor{args[0].graph.copy(n, args).Cast(BF16).Cast(F32)}
