@@ -99,7 +99,7 @@ func (s *session) patch(r ref, buffers []backend.Buffer) {
 func (s *session) execute(ctx context.Context, j *job, parallel bool) error {
 	err := s.program.backend.pool.run(ctx, j, parallel)
 	if err != nil && j == s.job {
-		s.job = newJob(s.program.phases, &s.frame) // late workers keep the broken one
+		s.job = newJob(s.program.phases, &s.frame) // its counters are void
 	}
 	return err
 }
