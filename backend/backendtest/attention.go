@@ -90,8 +90,8 @@ func cacheAttention() []testCase {
 		for _, m := range masks {
 			for j, l := range lists {
 				dtype := []backend.DType{backend.F32, backend.BF16}[(i+j)%2]
-				if l.capacity > 100 && h.query*h.dim > 160 {
-					continue // long for the reference, and nothing new
+				if l.capacity > 100 && h.query*h.dim > 72 {
+					continue // slow as primitives, and nothing new
 				}
 				cases = append(cases, testCase{name: title("cache", h, m.name, l.name, dtype), record: func(r *recorder) {
 					spec := r.cached(h, dtype, dtype, l.capacity)
@@ -214,8 +214,8 @@ func topKCases() []testCase {
 	for _, rows := range []int{0, 1, 3, 40} {
 		for _, n := range []int{1, 5, 64, 65, 1001} {
 			for _, k := range []int{1, 2, 5, 64} {
-				if k > n {
-					continue
+				if k > n || rows*k*n > 200000 {
+					continue // slow as primitives
 				}
 				cases = append(cases, testCase{name: title(rows, n, k), record: func(r *recorder) {
 					ids, values := r.floats(rows, n).TopK(k)

@@ -150,8 +150,11 @@ func gatedCases() []testCase {
 
 func linearTopKCases() []testCase {
 	var cases []testCase
-	for _, rows := range []int{0, 1, 2, 3, 16, 17, 20} {
+	for _, rows := range []int{0, 1, 2, 3, 16, 17} {
 		for _, k := range []int{1, 5, 64} {
+			if rows == 16 && k == 64 {
+				continue // slow as primitives
+			}
 			for i, bias := range []bool{false, true} {
 				cases = append(cases, testCase{
 					name: title("topk", rows, k, bias), unaligned: bias && k == 5,
