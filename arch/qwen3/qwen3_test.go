@@ -94,7 +94,7 @@ func TestReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3"} {
+	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3", "tiny-llama-bias", "tiny-qwen2-yarn", "tiny-mistral", "tiny-qwen3-dynamic"} {
 		r := readReference(t, name)
 		for _, lane := range lanes {
 			t.Run(fmt.Sprintf("%s/%s", name, lane), func(t *testing.T) {
