@@ -3204,113 +3204,6 @@ ready_170:
 	JGE        block_168
 
 block_done_169:
-	TESTQ      DI, DI
-	JZ         tail_none_171
-	LEAQ       tailmask<>+0(SB), R8
-	MOVQ       $0x00000008, R9
-	SUBQ       DI, R9
-	VMOVDQU    (R8)(R9*4), Y15
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	VXORPS     X4, X4, X4
-	VXORPS     X5, X5, X5
-	VXORPS     X6, X6, X6
-	VXORPS     X7, X7, X7
-	CMPQ       SI, $+0
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y0
-	ADDQ       BX, DX
-	CMPQ       SI, $+1
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y1
-	ADDQ       BX, DX
-	CMPQ       SI, $+2
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y2
-	ADDQ       BX, DX
-	CMPQ       SI, $+3
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y3
-	ADDQ       BX, DX
-	CMPQ       SI, $+4
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y4
-	ADDQ       BX, DX
-	CMPQ       SI, $+5
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y5
-	ADDQ       BX, DX
-	CMPQ       SI, $+6
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y6
-	ADDQ       BX, DX
-	CMPQ       SI, $+7
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y7
-	ADDQ       BX, DX
-
-ready_172:
-	VUNPCKLPS  Y1, Y0, Y8
-	VUNPCKHPS  Y1, Y0, Y9
-	VUNPCKLPS  Y3, Y2, Y10
-	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPS  Y5, Y4, Y12
-	VUNPCKHPS  Y5, Y4, Y13
-	VUNPCKLPS  Y7, Y6, Y14
-	VUNPCKHPS  Y7, Y6, Y15
-	VUNPCKLPD  Y10, Y8, Y0
-	VUNPCKHPD  Y10, Y8, Y1
-	VUNPCKLPD  Y11, Y9, Y2
-	VUNPCKHPD  Y11, Y9, Y3
-	VUNPCKLPD  Y14, Y12, Y4
-	VUNPCKHPD  Y14, Y12, Y5
-	VUNPCKLPD  Y15, Y13, Y6
-	VUNPCKHPD  Y15, Y13, Y7
-	VPERM2F128 $0x20, Y4, Y0, Y8
-	VPERM2F128 $0x31, Y4, Y0, Y12
-	VPERM2F128 $0x20, Y5, Y1, Y9
-	VPERM2F128 $0x31, Y5, Y1, Y13
-	VPERM2F128 $0x20, Y6, Y2, Y10
-	VPERM2F128 $0x31, Y6, Y2, Y14
-	VPERM2F128 $0x20, Y7, Y3, Y11
-	VPERM2F128 $0x31, Y7, Y3, Y15
-	VMOVUPS    Y8, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y9, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y10, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y11, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y12, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y13, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y14, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y15, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-
-tail_none_171:
-done:
 	VZEROUPPER
 	RET
 
@@ -3324,9 +3217,9 @@ TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_174
+	JLT  block_done_172
 
-block_173:
+block_171:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3337,47 +3230,47 @@ block_173:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y0
 	VPSLLD    $0x10, Y0, Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y1
 	VPSLLD    $0x10, Y1, Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y2
 	VPSLLD    $0x10, Y2, Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y3
 	VPSLLD    $0x10, Y3, Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y4
 	VPSLLD    $0x10, Y4, Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y5
 	VPSLLD    $0x10, Y5, Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y6
 	VPSLLD    $0x10, Y6, Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_175
+	JLE       ready_173
 	VPMOVZXWD (R8), Y7
 	VPSLLD    $0x10, Y7, Y7
 	ADDQ      BX, R8
 
-ready_175:
+ready_173:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3421,13 +3314,9 @@ ready_175:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_173
+	JGE        block_171
 
-block_done_174:
-	TESTQ DI, DI
-	JZ    tail_none_176
-
-tail_none_176:
+block_done_172:
 	VZEROUPPER
 	RET
 
@@ -3441,9 +3330,9 @@ TEXT ·packFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_178
+	JLT  block_done_175
 
-block_177:
+block_174:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3454,39 +3343,39 @@ block_177:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_179
+	JLE       ready_176
 	VCVTPH2PS (R8), Y7
 	ADDQ      BX, R8
 
-ready_179:
+ready_176:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3530,13 +3419,9 @@ ready_179:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_177
+	JGE        block_174
 
-block_done_178:
-	TESTQ DI, DI
-	JZ    tail_none_180
-
-tail_none_180:
+block_done_175:
 	VZEROUPPER
 	RET
 
@@ -3550,9 +3435,9 @@ TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_182
+	JLT  block_done_178
 
-block_181:
+block_177:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3561,31 +3446,31 @@ block_181:
 	VXORPS  X4, X4, X4
 	VXORPS  X5, X5, X5
 	CMPQ    SI, $+0
-	JLE     ready_183
+	JLE     ready_179
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_183
+	JLE     ready_179
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_183
+	JLE     ready_179
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_183
+	JLE     ready_179
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_183
+	JLE     ready_179
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_183
+	JLE     ready_179
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 
-ready_183:
+ready_179:
 	VXORPS       X6, X6, X6
 	VXORPS       X7, X7, X7
 	VUNPCKLPS    Y1, Y0, Y8
@@ -3647,124 +3532,9 @@ ready_183:
 	ADDQ         $+32, DX
 	SUBQ         $+8, DI
 	CMPQ         DI, $+8
-	JGE          block_181
+	JGE          block_177
 
-block_done_182:
-	TESTQ      DI, DI
-	JZ         tail_none_184
-	LEAQ       tailmask<>+0(SB), R8
-	MOVQ       $0x00000008, R9
-	SUBQ       DI, R9
-	VMOVDQU    (R8)(R9*4), Y15
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	VXORPS     X4, X4, X4
-	VXORPS     X5, X5, X5
-	CMPQ       SI, $+0
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y0
-	ADDQ       BX, DX
-	CMPQ       SI, $+1
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y1
-	ADDQ       BX, DX
-	CMPQ       SI, $+2
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y2
-	ADDQ       BX, DX
-	CMPQ       SI, $+3
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y3
-	ADDQ       BX, DX
-	CMPQ       SI, $+4
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y4
-	ADDQ       BX, DX
-	CMPQ       SI, $+5
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y5
-	ADDQ       BX, DX
-
-ready_185:
-	VXORPS       X6, X6, X6
-	VXORPS       X7, X7, X7
-	VUNPCKLPS    Y1, Y0, Y8
-	VUNPCKHPS    Y1, Y0, Y9
-	VUNPCKLPS    Y3, Y2, Y10
-	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPS    Y5, Y4, Y12
-	VUNPCKHPS    Y5, Y4, Y13
-	VUNPCKLPS    Y7, Y6, Y14
-	VUNPCKHPS    Y7, Y6, Y15
-	VUNPCKLPD    Y10, Y8, Y0
-	VUNPCKHPD    Y10, Y8, Y1
-	VUNPCKLPD    Y11, Y9, Y2
-	VUNPCKHPD    Y11, Y9, Y3
-	VUNPCKLPD    Y14, Y12, Y4
-	VUNPCKHPD    Y14, Y12, Y5
-	VUNPCKLPD    Y15, Y13, Y6
-	VUNPCKHPD    Y15, Y13, Y7
-	VPERM2F128   $0x20, Y4, Y0, Y8
-	VPERM2F128   $0x31, Y4, Y0, Y12
-	VPERM2F128   $0x20, Y5, Y1, Y9
-	VPERM2F128   $0x31, Y5, Y1, Y13
-	VPERM2F128   $0x20, Y6, Y2, Y10
-	VPERM2F128   $0x31, Y6, Y2, Y14
-	VPERM2F128   $0x20, Y7, Y3, Y11
-	VPERM2F128   $0x31, Y7, Y3, Y15
-	VMOVUPS      X8, (AX)
-	VEXTRACTF128 $0x01, Y8, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X9, (AX)
-	VEXTRACTF128 $0x01, Y9, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X10, (AX)
-	VEXTRACTF128 $0x01, Y10, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X11, (AX)
-	VEXTRACTF128 $0x01, Y11, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X12, (AX)
-	VEXTRACTF128 $0x01, Y12, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X13, (AX)
-	VEXTRACTF128 $0x01, Y13, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X14, (AX)
-	VEXTRACTF128 $0x01, Y14, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X15, (AX)
-	VEXTRACTF128 $0x01, Y15, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-
-tail_none_184:
-done:
+block_done_178:
 	VZEROUPPER
 	RET
 
@@ -3782,9 +3552,9 @@ TEXT ·packColsAVX2(SB), NOSPLIT, $0-40
 	VMOVDQU (DI)(R8*4), Y2
 	VMOVDQU 32(DI)(R8*4), Y3
 	CMPQ    BX, $+1
-	JLT     row_done_187
+	JLT     row_done_181
 
-row_186:
+row_180:
 	VMASKMOVPS (CX), Y2, Y0
 	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(CX), Y3, Y1
@@ -3793,9 +3563,9 @@ row_186:
 	ADDQ       $+64, AX
 	SUBQ       $+1, BX
 	CMPQ       BX, $+1
-	JGE        row_186
+	JGE        row_180
 
-row_done_187:
+row_done_181:
 	VZEROUPPER
 	RET
 
@@ -3807,9 +3577,9 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_189
+	JLT  several_done_183
 
-several_188:
+several_182:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3823,13 +3593,13 @@ several_188:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_188
+	JGE     several_182
 
-several_done_189:
+several_done_183:
 	CMPQ BX, $+8
-	JLT  one_done_191
+	JLT  one_done_185
 
-one_190:
+one_184:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3839,11 +3609,11 @@ one_190:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_190
+	JGE     one_184
 
-one_done_191:
+one_done_185:
 	TESTQ      BX, BX
-	JZ         tail_none_192
+	JZ         tail_none_186
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3853,7 +3623,7 @@ one_done_191:
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_192:
+tail_none_186:
 	VZEROUPPER
 	RET
 
@@ -3865,9 +3635,9 @@ TEXT ·subAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_194
+	JLT  several_done_188
 
-several_193:
+several_187:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3881,13 +3651,13 @@ several_193:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_193
+	JGE     several_187
 
-several_done_194:
+several_done_188:
 	CMPQ BX, $+8
-	JLT  one_done_196
+	JLT  one_done_190
 
-one_195:
+one_189:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3897,11 +3667,11 @@ one_195:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_195
+	JGE     one_189
 
-one_done_196:
+one_done_190:
 	TESTQ      BX, BX
-	JZ         tail_none_197
+	JZ         tail_none_191
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3911,7 +3681,7 @@ one_done_196:
 	VSUBPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_197:
+tail_none_191:
 	VZEROUPPER
 	RET
 
@@ -3923,9 +3693,9 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_199
+	JLT  several_done_193
 
-several_198:
+several_192:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3939,13 +3709,13 @@ several_198:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_198
+	JGE     several_192
 
-several_done_199:
+several_done_193:
 	CMPQ BX, $+8
-	JLT  one_done_201
+	JLT  one_done_195
 
-one_200:
+one_194:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3955,11 +3725,11 @@ one_200:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_200
+	JGE     one_194
 
-one_done_201:
+one_done_195:
 	TESTQ      BX, BX
-	JZ         tail_none_202
+	JZ         tail_none_196
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3969,7 +3739,7 @@ one_done_201:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_202:
+tail_none_196:
 	VZEROUPPER
 	RET
 
@@ -3981,9 +3751,9 @@ TEXT ·divAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_204
+	JLT  several_done_198
 
-several_203:
+several_197:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -3997,13 +3767,13 @@ several_203:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_203
+	JGE     several_197
 
-several_done_204:
+several_done_198:
 	CMPQ BX, $+8
-	JLT  one_done_206
+	JLT  one_done_200
 
-one_205:
+one_199:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -4013,11 +3783,11 @@ one_205:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_205
+	JGE     one_199
 
-one_done_206:
+one_done_200:
 	TESTQ      BX, BX
-	JZ         tail_none_207
+	JZ         tail_none_201
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4027,7 +3797,7 @@ one_done_206:
 	VDIVPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_207:
+tail_none_201:
 	VZEROUPPER
 	RET
 
@@ -4039,9 +3809,9 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_209
+	JLT  several_done_203
 
-several_208:
+several_202:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4059,13 +3829,13 @@ several_208:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_208
+	JGE       several_202
 
-several_done_209:
+several_done_203:
 	CMPQ BX, $+8
-	JLT  one_done_211
+	JLT  one_done_205
 
-one_210:
+one_204:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4077,11 +3847,11 @@ one_210:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_210
+	JGE       one_204
 
-one_done_211:
+one_done_205:
 	TESTQ      BX, BX
-	JZ         tail_none_212
+	JZ         tail_none_206
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4093,7 +3863,7 @@ one_done_211:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_212:
+tail_none_206:
 	VZEROUPPER
 	RET
 
@@ -4105,9 +3875,9 @@ TEXT ·minAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_214
+	JLT  several_done_208
 
-several_213:
+several_207:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4125,13 +3895,13 @@ several_213:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_213
+	JGE       several_207
 
-several_done_214:
+several_done_208:
 	CMPQ BX, $+8
-	JLT  one_done_216
+	JLT  one_done_210
 
-one_215:
+one_209:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4143,11 +3913,11 @@ one_215:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_215
+	JGE       one_209
 
-one_done_216:
+one_done_210:
 	TESTQ      BX, BX
-	JZ         tail_none_217
+	JZ         tail_none_211
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4159,7 +3929,7 @@ one_done_216:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_217:
+tail_none_211:
 	VZEROUPPER
 	RET
 
@@ -4171,9 +3941,9 @@ TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_219
+	JLT          several_done_213
 
-several_218:
+several_212:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -4190,13 +3960,13 @@ several_218:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_218
+	JGE     several_212
 
-several_done_219:
+several_done_213:
 	CMPQ DX, $+8
-	JLT  one_done_221
+	JLT  one_done_215
 
-one_220:
+one_214:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -4204,11 +3974,11 @@ one_220:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_220
+	JGE     one_214
 
-one_done_221:
+one_done_215:
 	TESTQ      DX, DX
-	JZ         tail_none_222
+	JZ         tail_none_216
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4217,7 +3987,7 @@ one_done_221:
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_222:
+tail_none_216:
 	VZEROUPPER
 	RET
 
@@ -4229,9 +3999,9 @@ TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_224
+	JLT          several_done_218
 
-several_223:
+several_217:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -4248,13 +4018,13 @@ several_223:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_223
+	JGE     several_217
 
-several_done_224:
+several_done_218:
 	CMPQ DX, $+8
-	JLT  one_done_226
+	JLT  one_done_220
 
-one_225:
+one_219:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -4262,11 +4032,11 @@ one_225:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_225
+	JGE     one_219
 
-one_done_226:
+one_done_220:
 	TESTQ      DX, DX
-	JZ         tail_none_227
+	JZ         tail_none_221
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4275,7 +4045,7 @@ one_done_226:
 	VMULPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_227:
+tail_none_221:
 	VZEROUPPER
 	RET
 
@@ -4287,9 +4057,9 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_229
+	JLT          several_done_223
 
-several_228:
+several_222:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4310,13 +4080,13 @@ several_228:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_228
+	JGE         several_222
 
-several_done_229:
+several_done_223:
 	CMPQ DX, $+8
-	JLT  one_done_231
+	JLT  one_done_225
 
-one_230:
+one_224:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4325,11 +4095,11 @@ one_230:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_230
+	JGE         one_224
 
-one_done_231:
+one_done_225:
 	TESTQ       DX, DX
-	JZ          tail_none_232
+	JZ          tail_none_226
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4339,7 +4109,7 @@ one_done_231:
 	VFMADD231PS Y14, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_232:
+tail_none_226:
 	VZEROUPPER
 	RET
 
@@ -4354,9 +4124,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+32
-	JLT    several_done_234
+	JLT    several_done_228
 
-several_233:
+several_227:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4373,13 +4143,13 @@ several_233:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_233
+	JGE         several_227
 
-several_done_234:
+several_done_228:
 	CMPQ DX, $+8
-	JLT  one_done_236
+	JLT  one_done_230
 
-one_235:
+one_229:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4387,11 +4157,11 @@ one_235:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_235
+	JGE         one_229
 
-one_done_236:
+one_done_230:
 	TESTQ       DX, DX
-	JZ          tail_none_237
+	JZ          tail_none_231
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4400,7 +4170,7 @@ one_done_236:
 	VMASKMOVPS  (CX), Y15, Y1
 	VFMADD231PS Y0, Y1, Y8
 
-tail_none_237:
+tail_none_231:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4422,9 +4192,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_239
+	JLT    several_done_233
 
-several_238:
+several_232:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -4436,23 +4206,23 @@ several_238:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_238
+	JGE     several_232
 
-several_done_239:
+several_done_233:
 	CMPQ CX, $+8
-	JLT  one_done_241
+	JLT  one_done_235
 
-one_240:
+one_234:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_240
+	JGE     one_234
 
-one_done_241:
+one_done_235:
 	TESTQ      CX, CX
-	JZ         tail_none_242
+	JZ         tail_none_236
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4460,7 +4230,7 @@ one_done_241:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_242:
+tail_none_236:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4483,9 +4253,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_244
+	JLT          several_done_238
 
-several_243:
+several_237:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -4501,24 +4271,24 @@ several_243:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_243
+	JGE         several_237
 
-several_done_244:
+several_done_238:
 	CMPQ CX, $+8
-	JLT  one_done_246
+	JLT  one_done_240
 
-one_245:
+one_239:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_245
+	JGE         one_239
 
-one_done_246:
+one_done_240:
 	TESTQ       CX, CX
-	JZ          tail_none_247
+	JZ          tail_none_241
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -4528,7 +4298,7 @@ one_done_246:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_247:
+tail_none_241:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4551,9 +4321,9 @@ TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_249
+	JLT     several_done_243
 
-several_248:
+several_242:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4573,13 +4343,13 @@ several_248:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_248
+	JGE     several_242
 
-several_done_249:
+several_done_243:
 	CMPQ CX, $+8
-	JLT  one_done_251
+	JLT  one_done_245
 
-one_250:
+one_244:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4587,11 +4357,11 @@ one_250:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_250
+	JGE     one_244
 
-one_done_251:
+one_done_245:
 	TESTQ      CX, CX
-	JZ         tail_none_252
+	JZ         tail_none_246
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4603,7 +4373,7 @@ one_done_251:
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_252:
+tail_none_246:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -4635,9 +4405,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_254
+	JLT          one_done_248
 
-one_253:
+one_247:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -4650,11 +4420,11 @@ one_253:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_253
+	JGE       one_247
 
-one_done_254:
+one_done_248:
 	TESTQ      CX, CX
-	JZ         tail_none_255
+	JZ         tail_none_249
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -4670,7 +4440,7 @@ one_done_254:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_255:
+tail_none_249:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -4697,9 +4467,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_257
+	JLT  one_done_251
 
-one_256:
+one_250:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -4718,11 +4488,11 @@ one_256:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_256
+	JGE         one_250
 
-one_done_257:
+one_done_251:
 	TESTQ       AX, AX
-	JZ          tail_none_258
+	JZ          tail_none_252
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -4738,7 +4508,7 @@ one_done_257:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_258:
+tail_none_252:
 	VZEROUPPER
 	RET
 
@@ -4752,9 +4522,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_260
+	JLT          several_done_254
 
-several_259:
+several_253:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4772,13 +4542,13 @@ several_259:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_259
+	JGE     several_253
 
-several_done_260:
+several_done_254:
 	CMPQ BX, $+8
-	JLT  one_done_262
+	JLT  one_done_256
 
-one_261:
+one_255:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4790,11 +4560,11 @@ one_261:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_261
+	JGE     one_255
 
-one_done_262:
+one_done_256:
 	TESTQ      BX, BX
-	JZ         tail_none_263
+	JZ         tail_none_257
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4806,7 +4576,7 @@ one_done_262:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_263:
+tail_none_257:
 	VZEROUPPER
 	RET
 
@@ -4821,9 +4591,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_265
+	JLT          several_done_259
 
-several_264:
+several_258:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4844,13 +4614,13 @@ several_264:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_264
+	JGE         several_258
 
-several_done_265:
+several_done_259:
 	CMPQ SI, $+8
-	JLT  one_done_267
+	JLT  one_done_261
 
-one_266:
+one_260:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4864,11 +4634,11 @@ one_266:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_266
+	JGE         one_260
 
-one_done_267:
+one_done_261:
 	TESTQ       SI, SI
-	JZ          tail_none_268
+	JZ          tail_none_262
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -4881,7 +4651,7 @@ one_done_267:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_268:
+tail_none_262:
 	VZEROUPPER
 	RET
 
@@ -4892,9 +4662,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_270
+	JLT  one_done_264
 
-one_269:
+one_263:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+128(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -4921,6 +4691,221 @@ one_269:
 	VADDPS       constants<>+480(SB), Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_263
+
+one_done_264:
+	TESTQ        DX, DX
+	JZ           tail_none_265
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+128(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      constants<>+160(SB), Y1
+	VMINPS       Y0, Y1, Y0
+	VMULPS       constants<>+192(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y0
+	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y0, Y2
+	VFMADD213PS  constants<>+352(SB), Y0, Y2
+	VFMADD213PS  constants<>+384(SB), Y0, Y2
+	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  Y0, Y0, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       constants<>+480(SB), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_265:
+	VZEROUPPER
+	RET
+
+// func tanhAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_267
+
+one_266:
+	VMOVUPS      (CX), Y0
+	VANDPS       constants<>+512(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+544(SB), Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
+	VFMADD213PS  constants<>+608(SB), Y5, Y2
+	VFMADD213PS  constants<>+640(SB), Y5, Y2
+	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y1, Y1, Y2
+	VADDPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+704(SB), Y3
+	VMINPS       Y5, Y3, Y5
+	VMULPS       constants<>+192(SB), Y5, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS constants<>+224(SB), Y3, Y5
+	VFNMADD231PS constants<>+256(SB), Y3, Y5
+	VMOVUPS      constants<>+288(SB), Y4
+	VFMADD213PS  constants<>+320(SB), Y5, Y4
+	VFMADD213PS  constants<>+352(SB), Y5, Y4
+	VFMADD213PS  constants<>+384(SB), Y5, Y4
+	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VMULPS       Y5, Y4, Y4
+	VFMADD213PS  Y5, Y5, Y4
+	VCVTPS2DQ    Y3, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       constants<>+480(SB), Y5, Y3
+	VFMADD213PS  Y3, Y5, Y4
+	VMOVUPS      constants<>+736(SB), Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      constants<>+480(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VSUBPS       constants<>+768(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y4
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_266
+
+one_done_267:
+	TESTQ        DX, DX
+	JZ           tail_none_268
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VANDPS       constants<>+512(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+544(SB), Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
+	VFMADD213PS  constants<>+608(SB), Y5, Y2
+	VFMADD213PS  constants<>+640(SB), Y5, Y2
+	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y1, Y1, Y2
+	VADDPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+704(SB), Y3
+	VMINPS       Y5, Y3, Y5
+	VMULPS       constants<>+192(SB), Y5, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS constants<>+224(SB), Y3, Y5
+	VFNMADD231PS constants<>+256(SB), Y3, Y5
+	VMOVUPS      constants<>+288(SB), Y4
+	VFMADD213PS  constants<>+320(SB), Y5, Y4
+	VFMADD213PS  constants<>+352(SB), Y5, Y4
+	VFMADD213PS  constants<>+384(SB), Y5, Y4
+	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VMULPS       Y5, Y4, Y4
+	VFMADD213PS  Y5, Y5, Y4
+	VCVTPS2DQ    Y3, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       constants<>+480(SB), Y5, Y3
+	VFMADD213PS  Y3, Y5, Y4
+	VMOVUPS      constants<>+736(SB), Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      constants<>+480(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VSUBPS       constants<>+768(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y4
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_268:
+	VZEROUPPER
+	RET
+
+// func erfAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·erfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_270
+
+one_269:
+	VMOVUPS      (CX), Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+832(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      constants<>+864(SB), Y5
+	VFMADD213PS  constants<>+896(SB), Y4, Y5
+	VFMADD213PS  constants<>+928(SB), Y4, Y5
+	VFMADD213PS  constants<>+960(SB), Y4, Y5
+	VFMADD213PS  constants<>+992(SB), Y4, Y5
+	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  Y3, Y3, Y5
+	VXORPS       constants<>+800(SB), Y4, Y4
+	VMULPS       constants<>+192(SB), Y4, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y4
+	VFNMADD231PS constants<>+256(SB), Y1, Y4
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VMULPS       Y4, Y2, Y2
+	VFMADD213PS  Y4, Y4, Y2
+	VSUBPS       constants<>+480(SB), Y3, Y4
+	VMULPS       constants<>+1088(SB), Y3, Y3
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VMOVAPS      Y3, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -4936,40 +4921,67 @@ one_done_270:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+128(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+160(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+192(SB), Y0, Y1
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+832(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      constants<>+864(SB), Y5
+	VFMADD213PS  constants<>+896(SB), Y4, Y5
+	VFMADD213PS  constants<>+928(SB), Y4, Y5
+	VFMADD213PS  constants<>+960(SB), Y4, Y5
+	VFMADD213PS  constants<>+992(SB), Y4, Y5
+	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  Y3, Y3, Y5
+	VXORPS       constants<>+800(SB), Y4, Y4
+	VMULPS       constants<>+192(SB), Y4, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y0
-	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VFNMADD231PS constants<>+224(SB), Y1, Y4
+	VFNMADD231PS constants<>+256(SB), Y1, Y4
 	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y0, Y2
-	VFMADD213PS  constants<>+352(SB), Y0, Y2
-	VFMADD213PS  constants<>+384(SB), Y0, Y2
-	VFMADD213PS  constants<>+416(SB), Y0, Y2
-	VMULPS       Y0, Y2, Y2
-	VFMADD213PS  Y0, Y0, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y3
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VMULPS       Y4, Y2, Y2
+	VFMADD213PS  Y4, Y4, Y2
+	VSUBPS       constants<>+480(SB), Y3, Y4
+	VMULPS       constants<>+1088(SB), Y3, Y3
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y3
 	VPADDD       constants<>+448(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VADDPS       constants<>+480(SB), Y2, Y0
-	VMULPS       Y1, Y0, Y0
-	VMULPS       Y3, Y0, Y0
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VMOVAPS      Y3, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
 tail_none_271:
 	VZEROUPPER
 	RET
 
-// func tanhAVX2(dst *float32, x *float32, n int)
+// func siluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
+TEXT ·siluAVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -4978,43 +4990,47 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 
 one_272:
 	VMOVUPS      (CX), Y0
-	VANDPS       constants<>+512(SB), Y0, Y1
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+544(SB), Y2
-	VFMADD213PS  constants<>+576(SB), Y5, Y2
-	VFMADD213PS  constants<>+608(SB), Y5, Y2
-	VFMADD213PS  constants<>+640(SB), Y5, Y2
-	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VXORPS       constants<>+800(SB), Y0, Y5
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y1, Y1, Y2
-	VADDPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+704(SB), Y3
-	VMINPS       Y5, Y3, Y5
-	VMULPS       constants<>+192(SB), Y5, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS constants<>+224(SB), Y3, Y5
-	VFNMADD231PS constants<>+256(SB), Y3, Y5
-	VMOVUPS      constants<>+288(SB), Y4
-	VFMADD213PS  constants<>+320(SB), Y5, Y4
-	VFMADD213PS  constants<>+352(SB), Y5, Y4
-	VFMADD213PS  constants<>+384(SB), Y5, Y4
-	VFMADD213PS  constants<>+416(SB), Y5, Y4
-	VMULPS       Y5, Y4, Y4
-	VFMADD213PS  Y5, Y5, Y4
-	VCVTPS2DQ    Y3, Y5
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
 	VPADDD       constants<>+448(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VADDPS       constants<>+480(SB), Y5, Y3
-	VFMADD213PS  Y3, Y5, Y4
-	VMOVUPS      constants<>+736(SB), Y3
-	VDIVPS       Y4, Y3, Y3
-	VMOVUPS      constants<>+480(SB), Y4
-	VSUBPS       Y3, Y4, Y4
-	VSUBPS       constants<>+768(SB), Y1, Y1
-	VBLENDVPS    Y1, Y2, Y4, Y4
-	VANDPS       constants<>+800(SB), Y0, Y0
-	VORPS        Y0, Y4, Y4
-	VMOVAPS      Y4, Y0
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -5030,52 +5046,56 @@ one_done_273:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VANDPS       constants<>+512(SB), Y0, Y1
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+544(SB), Y2
-	VFMADD213PS  constants<>+576(SB), Y5, Y2
-	VFMADD213PS  constants<>+608(SB), Y5, Y2
-	VFMADD213PS  constants<>+640(SB), Y5, Y2
-	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VXORPS       constants<>+800(SB), Y0, Y5
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y1, Y1, Y2
-	VADDPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+704(SB), Y3
-	VMINPS       Y5, Y3, Y5
-	VMULPS       constants<>+192(SB), Y5, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS constants<>+224(SB), Y3, Y5
-	VFNMADD231PS constants<>+256(SB), Y3, Y5
-	VMOVUPS      constants<>+288(SB), Y4
-	VFMADD213PS  constants<>+320(SB), Y5, Y4
-	VFMADD213PS  constants<>+352(SB), Y5, Y4
-	VFMADD213PS  constants<>+384(SB), Y5, Y4
-	VFMADD213PS  constants<>+416(SB), Y5, Y4
-	VMULPS       Y5, Y4, Y4
-	VFMADD213PS  Y5, Y5, Y4
-	VCVTPS2DQ    Y3, Y5
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
 	VPADDD       constants<>+448(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VADDPS       constants<>+480(SB), Y5, Y3
-	VFMADD213PS  Y3, Y5, Y4
-	VMOVUPS      constants<>+736(SB), Y3
-	VDIVPS       Y4, Y3, Y3
-	VMOVUPS      constants<>+480(SB), Y4
-	VSUBPS       Y3, Y4, Y4
-	VSUBPS       constants<>+768(SB), Y1, Y1
-	VBLENDVPS    Y1, Y2, Y4, Y4
-	VANDPS       constants<>+800(SB), Y0, Y0
-	VORPS        Y0, Y4, Y4
-	VMOVAPS      Y4, Y0
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
 tail_none_274:
 	VZEROUPPER
 	RET
 
-// func erfAVX2(dst *float32, x *float32, n int)
+// func geluAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·erfAVX2(SB), NOSPLIT, $0-24
+TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -5084,32 +5104,36 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-24
 
 one_275:
 	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1504(SB), Y1
+	VMAXPS       Y0, Y1, Y0
 	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+832(SB), Y1
+	VMOVUPS      constants<>+1536(SB), Y1
 	VMINPS       Y3, Y1, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      constants<>+864(SB), Y5
-	VFMADD213PS  constants<>+896(SB), Y4, Y5
-	VFMADD213PS  constants<>+928(SB), Y4, Y5
-	VFMADD213PS  constants<>+960(SB), Y4, Y5
-	VFMADD213PS  constants<>+992(SB), Y4, Y5
-	VFMADD213PS  constants<>+1024(SB), Y4, Y5
-	VFMADD213PS  constants<>+1056(SB), Y4, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VXORPS       constants<>+800(SB), Y4, Y4
-	VMULPS       constants<>+192(SB), Y4, Y1
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      constants<>+1568(SB), Y8
+	VFMADD213PS  constants<>+1600(SB), Y5, Y8
+	VFMADD213PS  constants<>+1632(SB), Y5, Y8
+	VFMADD213PS  constants<>+1664(SB), Y5, Y8
+	VFMADD213PS  constants<>+1696(SB), Y5, Y8
+	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVAPS      Y5, Y4
+	VFMSUB231PS  Y3, Y3, Y4
+	VMULPS       constants<>+416(SB), Y4, Y4
+	VMULPS       constants<>+1728(SB), Y5, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y4
-	VFNMADD231PS constants<>+256(SB), Y1, Y4
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y4, Y5, Y5
 	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y4, Y2
-	VFMADD213PS  constants<>+352(SB), Y4, Y2
-	VFMADD213PS  constants<>+384(SB), Y4, Y2
-	VFMADD213PS  constants<>+416(SB), Y4, Y2
-	VMULPS       Y4, Y2, Y2
-	VFMADD213PS  Y4, Y4, Y2
-	VSUBPS       constants<>+480(SB), Y3, Y4
-	VMULPS       constants<>+1088(SB), Y3, Y3
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VSUBPS       constants<>+1760(SB), Y3, Y4
 	VADDPS       constants<>+832(SB), Y3, Y7
 	VSUBPS       constants<>+832(SB), Y3, Y3
 	VDIVPS       Y7, Y3, Y3
@@ -5124,18 +5148,26 @@ one_275:
 	VFMADD213PS  constants<>+1376(SB), Y3, Y6
 	VFMADD213PS  constants<>+1408(SB), Y3, Y6
 	VFMADD213PS  Y6, Y6, Y2
+	VMULPS       Y0, Y2, Y3
+	VDIVPS       Y7, Y3, Y3
 	VDIVPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y1, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y5, Y3, Y3
-	VANDPS       constants<>+800(SB), Y0, Y0
-	VORPS        Y0, Y3, Y3
-	VMOVAPS      Y3, Y0
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y5
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y7
+	VSUBPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBLENDVPS    Y0, Y3, Y7, Y7
+	VBLENDVPS    Y4, Y8, Y7, Y7
+	VMOVAPS      Y7, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -5151,32 +5183,36 @@ one_done_276:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+1504(SB), Y1
+	VMAXPS       Y0, Y1, Y0
 	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+832(SB), Y1
+	VMOVUPS      constants<>+1536(SB), Y1
 	VMINPS       Y3, Y1, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      constants<>+864(SB), Y5
-	VFMADD213PS  constants<>+896(SB), Y4, Y5
-	VFMADD213PS  constants<>+928(SB), Y4, Y5
-	VFMADD213PS  constants<>+960(SB), Y4, Y5
-	VFMADD213PS  constants<>+992(SB), Y4, Y5
-	VFMADD213PS  constants<>+1024(SB), Y4, Y5
-	VFMADD213PS  constants<>+1056(SB), Y4, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VXORPS       constants<>+800(SB), Y4, Y4
-	VMULPS       constants<>+192(SB), Y4, Y1
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      constants<>+1568(SB), Y8
+	VFMADD213PS  constants<>+1600(SB), Y5, Y8
+	VFMADD213PS  constants<>+1632(SB), Y5, Y8
+	VFMADD213PS  constants<>+1664(SB), Y5, Y8
+	VFMADD213PS  constants<>+1696(SB), Y5, Y8
+	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVAPS      Y5, Y4
+	VFMSUB231PS  Y3, Y3, Y4
+	VMULPS       constants<>+416(SB), Y4, Y4
+	VMULPS       constants<>+1728(SB), Y5, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y4
-	VFNMADD231PS constants<>+256(SB), Y1, Y4
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y4, Y5, Y5
 	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y4, Y2
-	VFMADD213PS  constants<>+352(SB), Y4, Y2
-	VFMADD213PS  constants<>+384(SB), Y4, Y2
-	VFMADD213PS  constants<>+416(SB), Y4, Y2
-	VMULPS       Y4, Y2, Y2
-	VFMADD213PS  Y4, Y4, Y2
-	VSUBPS       constants<>+480(SB), Y3, Y4
-	VMULPS       constants<>+1088(SB), Y3, Y3
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VSUBPS       constants<>+1760(SB), Y3, Y4
 	VADDPS       constants<>+832(SB), Y3, Y7
 	VSUBPS       constants<>+832(SB), Y3, Y3
 	VDIVPS       Y7, Y3, Y3
@@ -5191,27 +5227,35 @@ one_done_276:
 	VFMADD213PS  constants<>+1376(SB), Y3, Y6
 	VFMADD213PS  constants<>+1408(SB), Y3, Y6
 	VFMADD213PS  Y6, Y6, Y2
+	VMULPS       Y0, Y2, Y3
+	VDIVPS       Y7, Y3, Y3
 	VDIVPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y1, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y5, Y3, Y3
-	VANDPS       constants<>+800(SB), Y0, Y0
-	VORPS        Y0, Y3, Y3
-	VMOVAPS      Y3, Y0
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y5
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y7
+	VSUBPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBLENDVPS    Y0, Y3, Y7, Y7
+	VBLENDVPS    Y4, Y8, Y7, Y7
+	VMOVAPS      Y7, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
 tail_none_277:
 	VZEROUPPER
 	RET
 
-// func siluAVX2(dst *float32, x *float32, n int)
+// func geluTanhAVX2(dst *float32, x *float32, n int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·siluAVX2(SB), NOSPLIT, $0-24
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -5220,15 +5264,32 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-24
 
 one_278:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1440(SB), Y1
+	VMOVUPS      constants<>+1792(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VXORPS       constants<>+800(SB), Y0, Y5
-	VMOVUPS      constants<>+1440(SB), Y1
-	VMAXPS       Y5, Y1, Y5
+	VMOVAPS      Y0, Y5
+	VMOVUPS      constants<>+1824(SB), Y1
+	VMINPS       Y5, Y1, Y5
+	VMULPS       Y5, Y5, Y1
+	VMOVAPS      Y1, Y2
+	VFMSUB231PS  Y5, Y5, Y2
+	VMOVUPS      constants<>+1856(SB), Y6
+	VMOVUPS      constants<>+1856(SB), Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y7
+	VFMADD231PS  constants<>+1920(SB), Y1, Y7
+	VFMADD231PS  constants<>+1888(SB), Y2, Y7
+	VADDPS       constants<>+1952(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y6, Y1
+	VFMSUB213PS  Y1, Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VXORPS       constants<>+800(SB), Y1, Y5
 	VMULPS       constants<>+192(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
 	VFNMADD231PS constants<>+224(SB), Y1, Y5
 	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y7, Y5, Y5
 	VMOVUPS      constants<>+288(SB), Y2
 	VFMADD213PS  constants<>+320(SB), Y5, Y2
 	VFMADD213PS  constants<>+352(SB), Y5, Y2
@@ -5276,15 +5337,32 @@ one_done_279:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1440(SB), Y1
+	VMOVUPS      constants<>+1792(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VXORPS       constants<>+800(SB), Y0, Y5
-	VMOVUPS      constants<>+1440(SB), Y1
-	VMAXPS       Y5, Y1, Y5
+	VMOVAPS      Y0, Y5
+	VMOVUPS      constants<>+1824(SB), Y1
+	VMINPS       Y5, Y1, Y5
+	VMULPS       Y5, Y5, Y1
+	VMOVAPS      Y1, Y2
+	VFMSUB231PS  Y5, Y5, Y2
+	VMOVUPS      constants<>+1856(SB), Y6
+	VMOVUPS      constants<>+1856(SB), Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y7
+	VFMADD231PS  constants<>+1920(SB), Y1, Y7
+	VFMADD231PS  constants<>+1888(SB), Y2, Y7
+	VADDPS       constants<>+1952(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y6, Y1
+	VFMSUB213PS  Y1, Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VXORPS       constants<>+800(SB), Y1, Y5
 	VMULPS       constants<>+192(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
 	VFNMADD231PS constants<>+224(SB), Y1, Y5
 	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y7, Y5, Y5
 	VMOVUPS      constants<>+288(SB), Y2
 	VFMADD213PS  constants<>+320(SB), Y5, Y2
 	VFMADD213PS  constants<>+352(SB), Y5, Y2
@@ -5323,314 +5401,6 @@ tail_none_280:
 	VZEROUPPER
 	RET
 
-// func geluAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·geluAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_282
-
-one_281:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1504(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+1536(SB), Y1
-	VMINPS       Y3, Y1, Y3
-	VMULPS       Y3, Y3, Y5
-	VMOVUPS      constants<>+1568(SB), Y8
-	VFMADD213PS  constants<>+1600(SB), Y5, Y8
-	VFMADD213PS  constants<>+1632(SB), Y5, Y8
-	VFMADD213PS  constants<>+1664(SB), Y5, Y8
-	VFMADD213PS  constants<>+1696(SB), Y5, Y8
-	VFMADD213PS  constants<>+416(SB), Y0, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVAPS      Y5, Y4
-	VFMSUB231PS  Y3, Y3, Y4
-	VMULPS       constants<>+416(SB), Y4, Y4
-	VMULPS       constants<>+1728(SB), Y5, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y4, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VSUBPS       constants<>+1760(SB), Y3, Y4
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
-	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
-	VFMADD213PS  constants<>+1312(SB), Y3, Y6
-	VFMADD213PS  constants<>+1344(SB), Y3, Y6
-	VFMADD213PS  constants<>+1376(SB), Y3, Y6
-	VFMADD213PS  constants<>+1408(SB), Y3, Y6
-	VFMADD213PS  Y6, Y6, Y2
-	VMULPS       Y0, Y2, Y3
-	VDIVPS       Y7, Y3, Y3
-	VDIVPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y5
-	VPSUBD       Y5, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y1, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y7
-	VSUBPS       Y2, Y7, Y7
-	VMULPS       Y0, Y7, Y7
-	VBLENDVPS    Y0, Y3, Y7, Y7
-	VBLENDVPS    Y4, Y8, Y7, Y7
-	VMOVAPS      Y7, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $+32, CX
-	ADDQ         $+32, AX
-	SUBQ         $+8, DX
-	CMPQ         DX, $+8
-	JGE          one_281
-
-one_done_282:
-	TESTQ        DX, DX
-	JZ           tail_none_283
-	LEAQ         tailmask<>+0(SB), BX
-	MOVQ         $0x00000008, SI
-	SUBQ         DX, SI
-	VMOVDQU      (BX)(SI*4), Y15
-	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1504(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+1536(SB), Y1
-	VMINPS       Y3, Y1, Y3
-	VMULPS       Y3, Y3, Y5
-	VMOVUPS      constants<>+1568(SB), Y8
-	VFMADD213PS  constants<>+1600(SB), Y5, Y8
-	VFMADD213PS  constants<>+1632(SB), Y5, Y8
-	VFMADD213PS  constants<>+1664(SB), Y5, Y8
-	VFMADD213PS  constants<>+1696(SB), Y5, Y8
-	VFMADD213PS  constants<>+416(SB), Y0, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVAPS      Y5, Y4
-	VFMSUB231PS  Y3, Y3, Y4
-	VMULPS       constants<>+416(SB), Y4, Y4
-	VMULPS       constants<>+1728(SB), Y5, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y4, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VSUBPS       constants<>+1760(SB), Y3, Y4
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
-	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
-	VFMADD213PS  constants<>+1312(SB), Y3, Y6
-	VFMADD213PS  constants<>+1344(SB), Y3, Y6
-	VFMADD213PS  constants<>+1376(SB), Y3, Y6
-	VFMADD213PS  constants<>+1408(SB), Y3, Y6
-	VFMADD213PS  Y6, Y6, Y2
-	VMULPS       Y0, Y2, Y3
-	VDIVPS       Y7, Y3, Y3
-	VDIVPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y5
-	VPSUBD       Y5, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y1, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y7
-	VSUBPS       Y2, Y7, Y7
-	VMULPS       Y0, Y7, Y7
-	VBLENDVPS    Y0, Y3, Y7, Y7
-	VBLENDVPS    Y4, Y8, Y7, Y7
-	VMOVAPS      Y7, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_283:
-	VZEROUPPER
-	RET
-
-// func geluTanhAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_285
-
-one_284:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1792(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVAPS      Y0, Y5
-	VMOVUPS      constants<>+1824(SB), Y1
-	VMINPS       Y5, Y1, Y5
-	VMULPS       Y5, Y5, Y1
-	VMOVAPS      Y1, Y2
-	VFMSUB231PS  Y5, Y5, Y2
-	VMOVUPS      constants<>+1856(SB), Y6
-	VMOVUPS      constants<>+1856(SB), Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y6
-	VSUBPS       Y6, Y7, Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y7
-	VFMADD231PS  constants<>+1920(SB), Y1, Y7
-	VFMADD231PS  constants<>+1888(SB), Y2, Y7
-	VADDPS       constants<>+1952(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VMULPS       Y5, Y6, Y1
-	VFMSUB213PS  Y1, Y6, Y5
-	VADDPS       Y5, Y7, Y7
-	VXORPS       constants<>+800(SB), Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VXORPS       Y5, Y5, Y5
-	VMAXPS       Y1, Y5, Y3
-	VSUBPS       Y3, Y1, Y1
-	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
-	VMAXPS       Y1, Y5, Y1
-	VMAXPS       Y3, Y5, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VFMADD231PS  Y5, Y2, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $+32, CX
-	ADDQ         $+32, AX
-	SUBQ         $+8, DX
-	CMPQ         DX, $+8
-	JGE          one_284
-
-one_done_285:
-	TESTQ        DX, DX
-	JZ           tail_none_286
-	LEAQ         tailmask<>+0(SB), BX
-	MOVQ         $0x00000008, SI
-	SUBQ         DX, SI
-	VMOVDQU      (BX)(SI*4), Y15
-	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1792(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVAPS      Y0, Y5
-	VMOVUPS      constants<>+1824(SB), Y1
-	VMINPS       Y5, Y1, Y5
-	VMULPS       Y5, Y5, Y1
-	VMOVAPS      Y1, Y2
-	VFMSUB231PS  Y5, Y5, Y2
-	VMOVUPS      constants<>+1856(SB), Y6
-	VMOVUPS      constants<>+1856(SB), Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y6
-	VSUBPS       Y6, Y7, Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y7
-	VFMADD231PS  constants<>+1920(SB), Y1, Y7
-	VFMADD231PS  constants<>+1888(SB), Y2, Y7
-	VADDPS       constants<>+1952(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VMULPS       Y5, Y6, Y1
-	VFMSUB213PS  Y1, Y6, Y5
-	VADDPS       Y5, Y7, Y7
-	VXORPS       constants<>+800(SB), Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VXORPS       Y5, Y5, Y5
-	VMAXPS       Y1, Y5, Y3
-	VSUBPS       Y3, Y1, Y1
-	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
-	VMAXPS       Y1, Y5, Y1
-	VMAXPS       Y3, Y5, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VFMADD231PS  Y5, Y2, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_286:
-	VZEROUPPER
-	RET
-
 // func swiGLUAVX2(dst *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
@@ -5639,9 +5409,9 @@ TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+8
-	JLT  one_done_288
+	JLT  one_done_282
 
-one_287:
+one_281:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      (DX), Y1
 	VMOVUPS      constants<>+1440(SB), Y2
@@ -5692,11 +5462,11 @@ one_287:
 	ADDQ         $+32, AX
 	SUBQ         $+8, BX
 	CMPQ         BX, $+8
-	JGE          one_287
+	JGE          one_281
 
-one_done_288:
+one_done_282:
 	TESTQ        BX, BX
-	JZ           tail_none_289
+	JZ           tail_none_283
 	LEAQ         tailmask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
 	SUBQ         BX, DI
@@ -5747,7 +5517,7 @@ one_done_288:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_289:
+tail_none_283:
 	VZEROUPPER
 	RET
 
@@ -5760,9 +5530,9 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+8
-	JLT          one_done_291
+	JLT          one_done_285
 
-one_290:
+one_284:
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y14, Y0, Y0
 	VMOVUPS      constants<>+128(SB), Y1
@@ -5796,11 +5566,11 @@ one_290:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_290
+	JGE          one_284
 
-one_done_291:
+one_done_285:
 	TESTQ        DX, DX
-	JZ           tail_none_292
+	JZ           tail_none_286
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5836,7 +5606,7 @@ one_done_291:
 	VADDPS       Y1, Y8, Y8
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_292:
+tail_none_286:
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X4
