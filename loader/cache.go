@@ -125,6 +125,12 @@ func (c cache) notFound(name string) error {
 			names = append(names, strings.Replace(repo, "--", "/", 1))
 		}
 	}
+	folders, _ := os.ReadDir(filepath.Dir(name)) // the user may have meant a path
+	for _, e := range folders {
+		if e.IsDir() {
+			names = append(names, filepath.ToSlash(filepath.Join(filepath.Dir(name), e.Name())))
+		}
+	}
 	if guess := closest(name, names); guess != "" && guess != name {
 		return fmt.Errorf("%s is neither a folder nor a model in the cache (%s); did you mean %s?", name, c.dir, guess)
 	}

@@ -133,6 +133,13 @@ func TestFindOnDisk(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", tt.ref, f, err)
 		}
 	}
+	t.Chdir(dir)
+	if err := os.MkdirAll("models/smollm2", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(context.Background(), "models/smolm2", environment(nil)); err == nil || !strings.HasSuffix(err.Error(), "did you mean models/smollm2?") {
+		t.Errorf("relative path: %v", err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := Find(ctx, dir, Options{}); !errors.Is(err, context.Canceled) {
