@@ -21,6 +21,7 @@ type storedLoops struct {
 	dtype      stored
 	gemv       []gemvFunc
 	accumulate []accumulateFunc
+	pack       packFunc
 	widen      func(dst *float32, src *byte, n int)
 	narrow     func(dst *byte, src *float32, n int)
 	lanes      int  // elements of a vector
@@ -28,13 +29,13 @@ type storedLoops struct {
 }
 
 // cacheBlock is how many bytes of weights several passes read from the first-level cache.
-const cacheBlock = 16 << 10
+const cacheBlock = 8 << 10
 
 func (l storedLoops) stored(nr int) Stored {
 	s := l.dtype.stored()
 	s.Gemv = l.runGemv
 	s.Accumulate = l.runAccumulate
-	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.dtype.packPanel(nr, dst, w, ldw, n, k) }
+	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.runPack(nr, dst, w, ldw, n, k) }
 	if l.widen != nil {
 		s.Widen, s.Narrow = l.runWiden, l.runNarrow
 	}
@@ -54,9 +55,10 @@ func (l storedLoops) runGemv(y []float32, ldy int, x []float32, ldx int, w []byt
 	}
 	size := l.dtype.size()
 	y, x, w = y[:span(rows, n, ldy)], x[:span(rows, k, ldx)], w[:span(n, k, ldw)*size]
-	passes := (rows + len(l.gemv) - 1) / len(l.gemv)
-	block := n
-	if passes > 1 { // weights of a block stay in the cache from pass to pass
+	passes, block := 1, n
+	if rows > len(l.gemv) { // weights of a block stay in the cache from pass to pass
+		together := min(len(l.gemv), 6) // more activations would drive the weights out
+		passes = (rows + together - 1) / together
 		block = max(4, cacheBlock/(k*size)&^3)
 	}
 	for j := 0; j < n; j += block {
@@ -92,6 +94,27 @@ func (l storedLoops) runAccumulate(y []float32, ldy int, p []float32, ldp int, v
 			l.accumulate[together-1](&y[r*ldy], 4*ldy, &p[r*ldp+j], 4*ldp, &v[j*ldv*size], ldv*size, min(block, n-j), whole)
 			r += together
 		}
+	}
+}
+
+// runPack packs a panel of nr columns, one vector of columns at a time.
+func (l storedLoops) runPack(nr int, dst []float32, w []byte, ldw, n, k int) {
+	whole := k
+	if !l.masks && l.dtype != float32s {
+		whole = k / l.lanes * l.lanes
+	}
+	if whole == 0 || n == 0 {
+		l.dtype.packPanel(nr, dst, w, ldw, n, k)
+		return
+	}
+	size := l.dtype.size()
+	dst, w = dst[:nr*k], w[:span(n, k, ldw)*size]
+	for j := 0; j < nr; j += l.lanes {
+		rows := max(0, min(l.lanes, n-j))
+		l.pack(&dst[j], 4*nr, &w[min(j, n-1)*ldw*size], ldw*size, rows, whole)
+	}
+	if whole < k {
+		l.dtype.packPanel(nr, dst[nr*whole:], w[whole*size:], ldw, n, k-whole)
 	}
 }
 

@@ -99,6 +99,41 @@ func widenFloat16AVX2(dst *float32, src *byte, n int)
 //go:noescape
 func narrowFloat16AVX2(dst *byte, src *float32, n int)
 
+// tileAVX2 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
+//
+//go:noescape
+func tileAVX2(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+
+// peakAVX2 runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakAVX2(rounds int) int
+
+// packFloat32AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packFloat32AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packBFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packBFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packRowsAVX2 sets 6 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packRowsAVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packColsAVX2 copies k rows of n numbers, 1 to a panel's width, and pads them with zeros; ldb is in bytes.
+//
+//go:noescape
+func packColsAVX2(dst *float32, b *float32, ldb int, k int, n int)
+
 // addAVX2 sets dst to x + y.
 //
 //go:noescape

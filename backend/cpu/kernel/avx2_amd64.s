@@ -9,10 +9,10 @@
 TEXT ·gemv1Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
-	CMPQ AX, $+4
-	JLT  rows4_done_2
+	CMPQ AX, $+1
+	JLT  row_done_2
 
-rows4_1:
+row_1:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -22,174 +22,103 @@ rows4_1:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
-	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
-	MOVQ   x+16(FP), R8
-	LEAQ   (CX)(DX*4), R9
-	LEAQ   (BX)(DX*4), R10
-	LEAQ   (SI)(DX*4), R11
-	LEAQ   (DI)(DX*4), R12
-	MOVQ   k+56(FP), R14
-	XORQ   R13, R13
-	CMPQ   R14, $+16
-	JLT    columns2_done_4
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_4
 
-columns2_3:
-	PREFETCHT0  (R9)(R13*4)
-	PREFETCHT0  (R10)(R13*4)
-	PREFETCHT0  (R11)(R13*4)
-	PREFETCHT0  (R12)(R13*4)
-	VMOVUPS     (R8)(R13*4), Y8
-	VFMADD231PS (CX)(R13*4), Y8, Y0
-	VFMADD231PS (BX)(R13*4), Y8, Y1
-	VFMADD231PS (SI)(R13*4), Y8, Y2
-	VFMADD231PS (DI)(R13*4), Y8, Y3
-	VMOVUPS     32(R8)(R13*4), Y8
-	VFMADD231PS 32(CX)(R13*4), Y8, Y4
-	VFMADD231PS 32(BX)(R13*4), Y8, Y5
-	VFMADD231PS 32(SI)(R13*4), Y8, Y6
-	VFMADD231PS 32(DI)(R13*4), Y8, Y7
-	ADDQ        $+16, R13
-	SUBQ        $+16, R14
-	CMPQ        R14, $+16
-	JGE         columns2_3
+columns_3:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	PREFETCHT0  128(DI)
+	PREFETCHT0  192(DI)
+	ADDQ        $+256, DI
+	VMOVUPS     (SI), Y8
+	VFMADD231PS (BX), Y8, Y0
+	VMOVUPS     32(SI), Y8
+	VFMADD231PS 32(BX), Y8, Y1
+	VMOVUPS     64(SI), Y8
+	VFMADD231PS 64(BX), Y8, Y2
+	VMOVUPS     96(SI), Y8
+	VFMADD231PS 96(BX), Y8, Y3
+	VMOVUPS     128(SI), Y8
+	VFMADD231PS 128(BX), Y8, Y4
+	VMOVUPS     160(SI), Y8
+	VFMADD231PS 160(BX), Y8, Y5
+	VMOVUPS     192(SI), Y8
+	VFMADD231PS 192(BX), Y8, Y6
+	VMOVUPS     224(SI), Y8
+	VFMADD231PS 224(BX), Y8, Y7
+	ADDQ        $+256, SI
+	ADDQ        $+256, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_3
 
-columns2_done_4:
-	CMPQ R14, $+8
-	JLT  columns_done_6
+columns_done_4:
+	CMPQ R8, $+8
+	JLT  column_done_6
 
-columns_5:
-	VMOVUPS     (R8)(R13*4), Y8
-	VFMADD231PS (CX)(R13*4), Y8, Y0
-	VFMADD231PS (BX)(R13*4), Y8, Y1
-	VFMADD231PS (SI)(R13*4), Y8, Y2
-	VFMADD231PS (DI)(R13*4), Y8, Y3
-	ADDQ        $+8, R13
-	SUBQ        $+8, R14
-	CMPQ        R14, $+8
-	JGE         columns_5
+column_5:
+	PREFETCHT0  (DI)
+	ADDQ        $+32, DI
+	VMOVUPS     (SI), Y8
+	VFMADD231PS (BX), Y8, Y0
+	ADDQ        $+32, SI
+	ADDQ        $+32, BX
+	SUBQ        $+8, R8
+	CMPQ        R8, $+8
+	JGE         column_5
 
-columns_done_6:
-	TESTQ       R14, R14
+column_done_6:
+	TESTQ       R8, R8
 	JZ          tail_none_7
-	SUBQ        $+8, R13
-	ADDQ        R14, R13
-	LEAQ        tailmask<>+0(SB), R9
-	VMOVUPS     (R8)(R13*4), Y8
-	VANDPS      32(R9)(R14*4), Y8, Y8
-	VMOVUPS     (CX)(R13*4), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
+	LEAQ        -8(R8), DI
+	LEAQ        (SI)(DI*4), SI
+	LEAQ        (BX)(DI*4), BX
+	LEAQ        tailmask<>+0(SB), DI
+	VMOVUPS     (SI), Y8
+	VANDPS      32(DI)(R8*4), Y8, Y8
+	VMOVUPS     (BX), Y9
+	VANDPS      32(DI)(R8*4), Y9, Y9
 	VFMADD231PS Y8, Y9, Y0
-	VMOVUPS     (BX)(R13*4), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y1
-	VMOVUPS     (SI)(R13*4), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y2
-	VMOVUPS     (DI)(R13*4), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y3
 
 tail_none_7:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VMOVUPS      X0, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
-	SUBQ         $+4, AX
-	CMPQ         AX, $+4
-	JGE          rows4_1
-
-rows4_done_2:
-	CMPQ AX, $+1
-	JLT  rows1_done_9
-
-rows1_8:
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
-	MOVQ   k+56(FP), DI
-	XORQ   SI, SI
-	CMPQ   DI, $+16
-	JLT    columns2_done_11
-
-columns2_10:
-	VMOVUPS     (BX)(SI*4), Y2
-	VFMADD231PS (CX)(SI*4), Y2, Y0
-	VMOVUPS     32(BX)(SI*4), Y2
-	VFMADD231PS 32(CX)(SI*4), Y2, Y1
-	ADDQ        $+16, SI
-	SUBQ        $+16, DI
-	CMPQ        DI, $+16
-	JGE         columns2_10
-
-columns2_done_11:
-	CMPQ DI, $+8
-	JLT  columns_done_13
-
-columns_12:
-	VMOVUPS     (BX)(SI*4), Y2
-	VFMADD231PS (CX)(SI*4), Y2, Y0
-	ADDQ        $+8, SI
-	SUBQ        $+8, DI
-	CMPQ        DI, $+8
-	JGE         columns_12
-
-columns_done_13:
-	TESTQ       DI, DI
-	JZ          tail_none_14
-	SUBQ        $+8, SI
-	ADDQ        DI, SI
-	LEAQ        tailmask<>+0(SB), R8
-	VMOVUPS     (BX)(SI*4), Y2
-	VANDPS      32(R8)(DI*4), Y2, Y2
-	VMOVUPS     (CX)(SI*4), Y3
-	VANDPS      32(R8)(DI*4), Y3, Y3
-	VFMADD231PS Y2, Y3, Y0
-
-tail_none_14:
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
 	VMOVSS       X0, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_8
+	JGE          row_1
 
-rows1_done_9:
+row_done_2:
 	VZEROUPPER
 	RET
 
 // func gemv2Float32AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemv2Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_16
+	JLT  rows_done_9
 
-rows4_15:
+rows_8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -199,165 +128,173 @@ rows4_15:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R9
-	MOVQ   k+56(FP), R11
-	XORQ   R10, R10
-	CMPQ   R11, $+8
-	JLT    columns_done_18
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+8
+	JLT    column_done_11
 
-columns_17:
-	VMOVUPS     (R8)(R10*4), Y8
-	VMOVUPS     (R9)(R10*4), Y9
-	VMOVUPS     (CX)(R10*4), Y10
+column_10:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	ADDQ        $+128, R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R8)(DI*1), Y9
+	VMOVUPS     (BX), Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y4
-	VMOVUPS     (BX)(R10*4), Y10
+	VMOVUPS     (BX)(DX*1), Y10
 	VFMADD231PS Y8, Y10, Y1
 	VFMADD231PS Y9, Y10, Y5
-	VMOVUPS     (SI)(R10*4), Y10
+	VMOVUPS     (BX)(DX*2), Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y6
-	VMOVUPS     (DI)(R10*4), Y10
+	VMOVUPS     (SI), Y10
 	VFMADD231PS Y8, Y10, Y3
 	VFMADD231PS Y9, Y10, Y7
-	ADDQ        $+8, R10
-	SUBQ        $+8, R11
-	CMPQ        R11, $+8
-	JGE         columns_17
-
-columns_done_18:
-	TESTQ       R11, R11
-	JZ          tail_none_19
+	ADDQ        $+32, R8
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
 	SUBQ        $+8, R10
-	ADDQ        R11, R10
-	LEAQ        tailmask<>+0(SB), R12
-	VMOVUPS     (R8)(R10*4), Y8
-	VANDPS      32(R12)(R11*4), Y8, Y8
-	VMOVUPS     (R9)(R10*4), Y9
-	VANDPS      32(R12)(R11*4), Y9, Y9
-	VMOVUPS     (CX)(R10*4), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	CMPQ        R10, $+8
+	JGE         column_10
+
+column_done_11:
+	TESTQ       R10, R10
+	JZ          tail_none_12
+	LEAQ        -8(R10), R9
+	LEAQ        (R8)(R9*4), R8
+	LEAQ        (BX)(R9*4), BX
+	LEAQ        (SI)(R9*4), SI
+	LEAQ        tailmask<>+0(SB), R9
+	VMOVUPS     (R8), Y8
+	VANDPS      32(R9)(R10*4), Y8, Y8
+	VMOVUPS     (R8)(DI*1), Y9
+	VANDPS      32(R9)(R10*4), Y9, Y9
+	VMOVUPS     (BX), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y4
-	VMOVUPS     (BX)(R10*4), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VMOVUPS     (BX)(DX*1), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y1
 	VFMADD231PS Y9, Y10, Y5
-	VMOVUPS     (SI)(R10*4), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VMOVUPS     (BX)(DX*2), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y6
-	VMOVUPS     (DI)(R10*4), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VMOVUPS     (SI), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y3
 	VFMADD231PS Y9, Y10, Y7
 
-tail_none_19:
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
+tail_none_12:
+	MOVQ         y+0(FP), BX
+	LEAQ         16(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VHADDPS      Y3, Y2, Y1
+	VHADDPS      Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X0, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VHADDPS      Y7, Y6, Y5
+	VHADDPS      Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X8
 	VADDPS       X8, X4, X4
-	VMOVUPS      X4, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
+	VMOVUPS      X4, (BX)
+	LEAQ         (CX)(DX*4), CX
 	SUBQ         $+4, AX
 	CMPQ         AX, $+4
-	JGE          rows4_15
+	JGE          rows_8
 
-rows4_done_16:
+rows_done_9:
 	CMPQ AX, $+1
-	JLT  rows1_done_21
+	JLT  row_done_14
 
-rows1_20:
+row_13:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), SI
-	MOVQ   k+56(FP), R8
-	XORQ   DI, DI
-	CMPQ   R8, $+8
-	JLT    columns_done_23
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
+	MOVQ   k+56(FP), R9
+	CMPQ   R9, $+8
+	JLT    column_done_16
 
-columns_22:
-	VMOVUPS     (BX)(DI*4), Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VMOVUPS     (CX)(DI*4), Y4
+column_15:
+	PREFETCHT0  (R8)
+	ADDQ        $+32, R8
+	VMOVUPS     (DI), Y2
+	VMOVUPS     (DI)(SI*1), Y3
+	VMOVUPS     (BX), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	ADDQ        $+8, DI
-	SUBQ        $+8, R8
-	CMPQ        R8, $+8
-	JGE         columns_22
+	ADDQ        $+32, DI
+	ADDQ        $+32, BX
+	SUBQ        $+8, R9
+	CMPQ        R9, $+8
+	JGE         column_15
 
-columns_done_23:
-	TESTQ       R8, R8
-	JZ          tail_none_24
-	SUBQ        $+8, DI
-	ADDQ        R8, DI
-	LEAQ        tailmask<>+0(SB), R9
-	VMOVUPS     (BX)(DI*4), Y2
-	VANDPS      32(R9)(R8*4), Y2, Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VANDPS      32(R9)(R8*4), Y3, Y3
-	VMOVUPS     (CX)(DI*4), Y4
-	VANDPS      32(R9)(R8*4), Y4, Y4
+column_done_16:
+	TESTQ       R9, R9
+	JZ          tail_none_17
+	LEAQ        -8(R9), R8
+	LEAQ        (DI)(R8*4), DI
+	LEAQ        (BX)(R8*4), BX
+	LEAQ        tailmask<>+0(SB), R8
+	VMOVUPS     (DI), Y2
+	VANDPS      32(R8)(R9*4), Y2, Y2
+	VMOVUPS     (DI)(SI*1), Y3
+	VANDPS      32(R8)(R9*4), Y3, Y3
+	VMOVUPS     (BX), Y4
+	VANDPS      32(R8)(R9*4), Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
 
-tail_none_24:
+tail_none_17:
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPS       X2, X0, X0
 	VMOVSS       X0, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y1, Y1, Y1
 	VHADDPS      Y1, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VADDPS       X2, X1, X1
 	VMOVSS       X1, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_20
+	JGE          row_13
 
-rows1_done_21:
+row_done_14:
 	VZEROUPPER
 	RET
 
 // func gemv3Float32AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·gemv3Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_26
+	JLT  rows_done_19
 
-rows4_25:
+rows_18:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -371,185 +308,193 @@ rows4_25:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R9
-	MOVQ   k+56(FP), R12
-	XORQ   R11, R11
-	CMPQ   R12, $+8
-	JLT    columns_done_28
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+8
+	JLT    column_done_21
 
-columns_27:
-	VMOVUPS     (R8)(R11*4), Y12
-	VMOVUPS     (R10)(R11*4), Y13
-	VMOVUPS     (R9)(R11*4), Y14
-	VMOVUPS     (CX)(R11*4), Y15
+column_20:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	ADDQ        $+128, R9
+	VMOVUPS     (R8), Y12
+	VMOVUPS     (R8)(DI*1), Y13
+	VMOVUPS     (R8)(DI*2), Y14
+	VMOVUPS     (BX), Y15
 	VFMADD231PS Y12, Y15, Y0
 	VFMADD231PS Y13, Y15, Y4
 	VFMADD231PS Y14, Y15, Y8
-	VMOVUPS     (BX)(R11*4), Y15
+	VMOVUPS     (BX)(DX*1), Y15
 	VFMADD231PS Y12, Y15, Y1
 	VFMADD231PS Y13, Y15, Y5
 	VFMADD231PS Y14, Y15, Y9
-	VMOVUPS     (SI)(R11*4), Y15
+	VMOVUPS     (BX)(DX*2), Y15
 	VFMADD231PS Y12, Y15, Y2
 	VFMADD231PS Y13, Y15, Y6
 	VFMADD231PS Y14, Y15, Y10
-	VMOVUPS     (DI)(R11*4), Y15
+	VMOVUPS     (SI), Y15
 	VFMADD231PS Y12, Y15, Y3
 	VFMADD231PS Y13, Y15, Y7
 	VFMADD231PS Y14, Y15, Y11
-	ADDQ        $+8, R11
-	SUBQ        $+8, R12
-	CMPQ        R12, $+8
-	JGE         columns_27
+	ADDQ        $+32, R8
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+8, R10
+	CMPQ        R10, $+8
+	JGE         column_20
 
-columns_done_28:
-	TESTQ       R12, R12
-	JZ          tail_none_29
-	SUBQ        $+8, R11
-	ADDQ        R12, R11
-	LEAQ        tailmask<>+0(SB), R13
-	VMOVUPS     (R8)(R11*4), Y12
-	VANDPS      32(R13)(R12*4), Y12, Y12
-	VMOVUPS     (R10)(R11*4), Y13
-	VANDPS      32(R13)(R12*4), Y13, Y13
-	VMOVUPS     (R9)(R11*4), Y14
-	VANDPS      32(R13)(R12*4), Y14, Y14
-	VMOVUPS     (CX)(R11*4), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+column_done_21:
+	TESTQ       R10, R10
+	JZ          tail_none_22
+	LEAQ        -8(R10), R9
+	LEAQ        (R8)(R9*4), R8
+	LEAQ        (BX)(R9*4), BX
+	LEAQ        (SI)(R9*4), SI
+	LEAQ        tailmask<>+0(SB), R9
+	VMOVUPS     (R8), Y12
+	VANDPS      32(R9)(R10*4), Y12, Y12
+	VMOVUPS     (R8)(DI*1), Y13
+	VANDPS      32(R9)(R10*4), Y13, Y13
+	VMOVUPS     (R8)(DI*2), Y14
+	VANDPS      32(R9)(R10*4), Y14, Y14
+	VMOVUPS     (BX), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y0
 	VFMADD231PS Y13, Y15, Y4
 	VFMADD231PS Y14, Y15, Y8
-	VMOVUPS     (BX)(R11*4), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VMOVUPS     (BX)(DX*1), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y1
 	VFMADD231PS Y13, Y15, Y5
 	VFMADD231PS Y14, Y15, Y9
-	VMOVUPS     (SI)(R11*4), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VMOVUPS     (BX)(DX*2), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y2
 	VFMADD231PS Y13, Y15, Y6
 	VFMADD231PS Y14, Y15, Y10
-	VMOVUPS     (DI)(R11*4), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VMOVUPS     (SI), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y3
 	VFMADD231PS Y13, Y15, Y7
 	VFMADD231PS Y14, Y15, Y11
 
-tail_none_29:
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
+tail_none_22:
+	MOVQ         y+0(FP), BX
+	LEAQ         16(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VHADDPS      Y3, Y2, Y1
+	VHADDPS      Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X12
 	VADDPS       X12, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X0, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VHADDPS      Y7, Y6, Y5
+	VHADDPS      Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X12
 	VADDPS       X12, X4, X4
-	VMOVUPS      X4, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X4, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y9, Y8, Y8
-	VHADDPS      Y11, Y10, Y10
-	VHADDPS      Y10, Y8, Y8
+	VHADDPS      Y11, Y10, Y9
+	VHADDPS      Y9, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X12
 	VADDPS       X12, X8, X8
-	VMOVUPS      X8, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
+	VMOVUPS      X8, (BX)
+	LEAQ         (CX)(DX*4), CX
 	SUBQ         $+4, AX
 	CMPQ         AX, $+4
-	JGE          rows4_25
+	JGE          rows_18
 
-rows4_done_26:
+rows_done_19:
 	CMPQ AX, $+1
-	JLT  rows1_done_31
+	JLT  row_done_24
 
-rows1_30:
+row_23:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
-	LEAQ   (DI)(SI*1), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
-	XORQ   R8, R8
 	CMPQ   R9, $+8
-	JLT    columns_done_33
+	JLT    column_done_26
 
-columns_32:
-	VMOVUPS     (BX)(R8*4), Y3
-	VMOVUPS     (DI)(R8*4), Y4
-	VMOVUPS     (SI)(R8*4), Y5
-	VMOVUPS     (CX)(R8*4), Y6
+column_25:
+	PREFETCHT0  (R8)
+	ADDQ        $+32, R8
+	VMOVUPS     (DI), Y3
+	VMOVUPS     (DI)(SI*1), Y4
+	VMOVUPS     (DI)(SI*2), Y5
+	VMOVUPS     (BX), Y6
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	ADDQ        $+8, R8
+	ADDQ        $+32, DI
+	ADDQ        $+32, BX
 	SUBQ        $+8, R9
 	CMPQ        R9, $+8
-	JGE         columns_32
+	JGE         column_25
 
-columns_done_33:
+column_done_26:
 	TESTQ       R9, R9
-	JZ          tail_none_34
-	SUBQ        $+8, R8
-	ADDQ        R9, R8
-	LEAQ        tailmask<>+0(SB), R10
-	VMOVUPS     (BX)(R8*4), Y3
-	VANDPS      32(R10)(R9*4), Y3, Y3
-	VMOVUPS     (DI)(R8*4), Y4
-	VANDPS      32(R10)(R9*4), Y4, Y4
-	VMOVUPS     (SI)(R8*4), Y5
-	VANDPS      32(R10)(R9*4), Y5, Y5
-	VMOVUPS     (CX)(R8*4), Y6
-	VANDPS      32(R10)(R9*4), Y6, Y6
+	JZ          tail_none_27
+	LEAQ        -8(R9), R8
+	LEAQ        (DI)(R8*4), DI
+	LEAQ        (BX)(R8*4), BX
+	LEAQ        tailmask<>+0(SB), R8
+	VMOVUPS     (DI), Y3
+	VANDPS      32(R8)(R9*4), Y3, Y3
+	VMOVUPS     (DI)(SI*1), Y4
+	VANDPS      32(R8)(R9*4), Y4, Y4
+	VMOVUPS     (DI)(SI*2), Y5
+	VANDPS      32(R8)(R9*4), Y5, Y5
+	VMOVUPS     (BX), Y6
+	VANDPS      32(R8)(R9*4), Y6, Y6
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
 
-tail_none_34:
+tail_none_27:
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X3
 	VADDPS       X3, X0, X0
 	VMOVSS       X0, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y1, Y1, Y1
 	VHADDPS      Y1, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X3
 	VADDPS       X3, X1, X1
 	VMOVSS       X1, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y2, Y2, Y2
 	VHADDPS      Y2, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VADDPS       X3, X2, X2
 	VMOVSS       X2, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_30
+	JGE          row_23
 
-rows1_done_31:
+row_done_24:
 	VZEROUPPER
 	RET
 
@@ -560,9 +505,9 @@ TEXT ·accumulate1Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_36
+	JLT  block_done_29
 
-block_35:
+block_28:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -574,9 +519,9 @@ block_35:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_38
+	JLT     sum_done_31
 
-sum_37:
+sum_30:
 	VMOVUPS      (SI), Y4
 	VMOVUPS      32(SI), Y5
 	VMOVUPS      64(SI), Y6
@@ -590,9 +535,9 @@ sum_37:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_37
+	JGE          sum_30
 
-sum_done_38:
+sum_done_31:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -602,13 +547,13 @@ sum_done_38:
 	ADDQ    $+128, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_35
+	JGE     block_28
 
-block_done_36:
+block_done_29:
 	CMPQ AX, $+8
-	JLT  vector_done_40
+	JLT  vector_done_33
 
-vector_39:
+vector_32:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	MOVQ    p+16(FP), BX
@@ -617,9 +562,9 @@ vector_39:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_42
+	JLT     sum_done_35
 
-sum_41:
+sum_34:
 	VMOVUPS      (SI), Y1
 	VBROADCASTSS (BX)(R9*4), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -627,18 +572,18 @@ sum_41:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_41
+	JGE          sum_34
 
-sum_done_42:
+sum_done_35:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	ADDQ    $+32, CX
 	ADDQ    $+32, DX
 	SUBQ    $+8, AX
 	CMPQ    AX, $+8
-	JGE     vector_39
+	JGE     vector_32
 
-vector_done_40:
+vector_done_33:
 	VZEROUPPER
 	RET
 
@@ -649,9 +594,9 @@ TEXT ·accumulate2Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_44
+	JLT  block_done_37
 
-block_43:
+block_36:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -671,9 +616,9 @@ block_43:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_46
+	JLT     sum_done_39
 
-sum_45:
+sum_38:
 	VMOVUPS      (DI), Y8
 	VMOVUPS      32(DI), Y9
 	VMOVUPS      64(DI), Y10
@@ -692,9 +637,9 @@ sum_45:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_45
+	JGE          sum_38
 
-sum_done_46:
+sum_done_39:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -710,13 +655,13 @@ sum_done_46:
 	ADDQ    $+128, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_43
+	JGE     block_36
 
-block_done_44:
+block_done_37:
 	CMPQ AX, $+8
-	JLT  vector_done_48
+	JLT  vector_done_41
 
-vector_47:
+vector_40:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	MOVQ    ldy+8(FP), SI
@@ -730,9 +675,9 @@ vector_47:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_50
+	JLT     sum_done_43
 
-sum_49:
+sum_42:
 	VMOVUPS      (DI), Y2
 	VBROADCASTSS (BX)(R10*4), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -742,9 +687,9 @@ sum_49:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_49
+	JGE          sum_42
 
-sum_done_50:
+sum_done_43:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -754,9 +699,9 @@ sum_done_50:
 	ADDQ    $+32, DX
 	SUBQ    $+8, AX
 	CMPQ    AX, $+8
-	JGE     vector_47
+	JGE     vector_40
 
-vector_done_48:
+vector_done_41:
 	VZEROUPPER
 	RET
 
@@ -765,10 +710,10 @@ vector_done_48:
 TEXT ·gemv1BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
-	CMPQ AX, $+4
-	JLT  rows4_done_52
+	CMPQ AX, $+1
+	JLT  row_done_45
 
-rows4_51:
+row_44:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -778,209 +723,120 @@ rows4_51:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
-	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
-	MOVQ   x+16(FP), R8
-	LEAQ   (CX)(DX*4), R9
-	LEAQ   (BX)(DX*4), R10
-	LEAQ   (SI)(DX*4), R11
-	LEAQ   (DI)(DX*4), R12
-	MOVQ   k+56(FP), R14
-	XORQ   R13, R13
-	CMPQ   R14, $+16
-	JLT    columns2_done_54
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_47
 
-columns2_53:
-	PREFETCHT0  (R9)(R13*2)
-	PREFETCHT0  (R10)(R13*2)
-	PREFETCHT0  (R11)(R13*2)
-	PREFETCHT0  (R12)(R13*2)
-	VMOVUPS     (R8)(R13*4), Y8
-	VPMOVZXWD   (CX)(R13*2), Y9
+columns_46:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	ADDQ        $+128, DI
+	VMOVUPS     (SI), Y8
+	VPMOVZXWD   (BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y0
-	VPMOVZXWD   (BX)(R13*2), Y9
+	VMOVUPS     32(SI), Y8
+	VPMOVZXWD   16(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y1
-	VPMOVZXWD   (SI)(R13*2), Y9
+	VMOVUPS     64(SI), Y8
+	VPMOVZXWD   32(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y2
-	VPMOVZXWD   (DI)(R13*2), Y9
+	VMOVUPS     96(SI), Y8
+	VPMOVZXWD   48(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y3
-	VMOVUPS     32(R8)(R13*4), Y8
-	VPMOVZXWD   16(CX)(R13*2), Y9
+	VMOVUPS     128(SI), Y8
+	VPMOVZXWD   64(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y4
-	VPMOVZXWD   16(BX)(R13*2), Y9
+	VMOVUPS     160(SI), Y8
+	VPMOVZXWD   80(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y5
-	VPMOVZXWD   16(SI)(R13*2), Y9
+	VMOVUPS     192(SI), Y8
+	VPMOVZXWD   96(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y6
-	VPMOVZXWD   16(DI)(R13*2), Y9
+	VMOVUPS     224(SI), Y8
+	VPMOVZXWD   112(BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y7
-	ADDQ        $+16, R13
-	SUBQ        $+16, R14
-	CMPQ        R14, $+16
-	JGE         columns2_53
+	ADDQ        $+256, SI
+	ADDQ        $+128, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_46
 
-columns2_done_54:
-	CMPQ R14, $+8
-	JLT  columns_done_56
+columns_done_47:
+	CMPQ R8, $+8
+	JLT  column_done_49
 
-columns_55:
-	VMOVUPS     (R8)(R13*4), Y8
-	VPMOVZXWD   (CX)(R13*2), Y9
+column_48:
+	PREFETCHT0  (DI)
+	ADDQ        $+16, DI
+	VMOVUPS     (SI), Y8
+	VPMOVZXWD   (BX), Y9
 	VPSLLD      $0x10, Y9, Y9
 	VFMADD231PS Y8, Y9, Y0
-	VPMOVZXWD   (BX)(R13*2), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VFMADD231PS Y8, Y9, Y1
-	VPMOVZXWD   (SI)(R13*2), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VFMADD231PS Y8, Y9, Y2
-	VPMOVZXWD   (DI)(R13*2), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VFMADD231PS Y8, Y9, Y3
-	ADDQ        $+8, R13
-	SUBQ        $+8, R14
-	CMPQ        R14, $+8
-	JGE         columns_55
+	ADDQ        $+32, SI
+	ADDQ        $+16, BX
+	SUBQ        $+8, R8
+	CMPQ        R8, $+8
+	JGE         column_48
 
-columns_done_56:
-	TESTQ       R14, R14
-	JZ          tail_none_57
-	SUBQ        $+8, R13
-	ADDQ        R14, R13
-	LEAQ        tailmask<>+0(SB), R9
-	VMOVUPS     (R8)(R13*4), Y8
-	VANDPS      32(R9)(R14*4), Y8, Y8
-	VPMOVZXWD   (CX)(R13*2), Y9
+column_done_49:
+	TESTQ       R8, R8
+	JZ          tail_none_50
+	LEAQ        -8(R8), DI
+	LEAQ        (SI)(DI*4), SI
+	LEAQ        (BX)(DI*2), BX
+	LEAQ        tailmask<>+0(SB), DI
+	VMOVUPS     (SI), Y8
+	VANDPS      32(DI)(R8*4), Y8, Y8
+	VPMOVZXWD   (BX), Y9
 	VPSLLD      $0x10, Y9, Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
+	VANDPS      32(DI)(R8*4), Y9, Y9
 	VFMADD231PS Y8, Y9, Y0
-	VPMOVZXWD   (BX)(R13*2), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y1
-	VPMOVZXWD   (SI)(R13*2), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y2
-	VPMOVZXWD   (DI)(R13*2), Y9
-	VPSLLD      $0x10, Y9, Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y3
 
-tail_none_57:
+tail_none_50:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VMOVUPS      X0, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
-	SUBQ         $+4, AX
-	CMPQ         AX, $+4
-	JGE          rows4_51
-
-rows4_done_52:
-	CMPQ AX, $+1
-	JLT  rows1_done_59
-
-rows1_58:
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
-	MOVQ   k+56(FP), DI
-	XORQ   SI, SI
-	CMPQ   DI, $+16
-	JLT    columns2_done_61
-
-columns2_60:
-	VMOVUPS     (BX)(SI*4), Y2
-	VPMOVZXWD   (CX)(SI*2), Y3
-	VPSLLD      $0x10, Y3, Y3
-	VFMADD231PS Y2, Y3, Y0
-	VMOVUPS     32(BX)(SI*4), Y2
-	VPMOVZXWD   16(CX)(SI*2), Y3
-	VPSLLD      $0x10, Y3, Y3
-	VFMADD231PS Y2, Y3, Y1
-	ADDQ        $+16, SI
-	SUBQ        $+16, DI
-	CMPQ        DI, $+16
-	JGE         columns2_60
-
-columns2_done_61:
-	CMPQ DI, $+8
-	JLT  columns_done_63
-
-columns_62:
-	VMOVUPS     (BX)(SI*4), Y2
-	VPMOVZXWD   (CX)(SI*2), Y3
-	VPSLLD      $0x10, Y3, Y3
-	VFMADD231PS Y2, Y3, Y0
-	ADDQ        $+8, SI
-	SUBQ        $+8, DI
-	CMPQ        DI, $+8
-	JGE         columns_62
-
-columns_done_63:
-	TESTQ       DI, DI
-	JZ          tail_none_64
-	SUBQ        $+8, SI
-	ADDQ        DI, SI
-	LEAQ        tailmask<>+0(SB), R8
-	VMOVUPS     (BX)(SI*4), Y2
-	VANDPS      32(R8)(DI*4), Y2, Y2
-	VPMOVZXWD   (CX)(SI*2), Y3
-	VPSLLD      $0x10, Y3, Y3
-	VANDPS      32(R8)(DI*4), Y3, Y3
-	VFMADD231PS Y2, Y3, Y0
-
-tail_none_64:
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
 	VMOVSS       X0, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_58
+	JGE          row_44
 
-rows1_done_59:
+row_done_45:
 	VZEROUPPER
 	RET
 
 // func gemv2BFloat16AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gemv2BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_66
+	JLT  rows_done_52
 
-rows4_65:
+rows_51:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -990,175 +846,182 @@ rows4_65:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R9
-	MOVQ   k+56(FP), R11
-	XORQ   R10, R10
-	CMPQ   R11, $+8
-	JLT    columns_done_68
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+8
+	JLT    column_done_54
 
-columns_67:
-	VMOVUPS     (R8)(R10*4), Y8
-	VMOVUPS     (R9)(R10*4), Y9
-	VPMOVZXWD   (CX)(R10*2), Y10
+column_53:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R8)(DI*1), Y9
+	VPMOVZXWD   (BX), Y10
 	VPSLLD      $0x10, Y10, Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y4
-	VPMOVZXWD   (BX)(R10*2), Y10
+	VPMOVZXWD   (BX)(DX*1), Y10
 	VPSLLD      $0x10, Y10, Y10
 	VFMADD231PS Y8, Y10, Y1
 	VFMADD231PS Y9, Y10, Y5
-	VPMOVZXWD   (SI)(R10*2), Y10
+	VPMOVZXWD   (BX)(DX*2), Y10
 	VPSLLD      $0x10, Y10, Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y6
-	VPMOVZXWD   (DI)(R10*2), Y10
+	VPMOVZXWD   (SI), Y10
 	VPSLLD      $0x10, Y10, Y10
 	VFMADD231PS Y8, Y10, Y3
 	VFMADD231PS Y9, Y10, Y7
-	ADDQ        $+8, R10
-	SUBQ        $+8, R11
-	CMPQ        R11, $+8
-	JGE         columns_67
-
-columns_done_68:
-	TESTQ       R11, R11
-	JZ          tail_none_69
+	ADDQ        $+32, R8
+	ADDQ        $+16, BX
+	ADDQ        $+16, SI
 	SUBQ        $+8, R10
-	ADDQ        R11, R10
-	LEAQ        tailmask<>+0(SB), R12
-	VMOVUPS     (R8)(R10*4), Y8
-	VANDPS      32(R12)(R11*4), Y8, Y8
-	VMOVUPS     (R9)(R10*4), Y9
-	VANDPS      32(R12)(R11*4), Y9, Y9
-	VPMOVZXWD   (CX)(R10*2), Y10
+	CMPQ        R10, $+8
+	JGE         column_53
+
+column_done_54:
+	TESTQ       R10, R10
+	JZ          tail_none_55
+	LEAQ        -8(R10), R9
+	LEAQ        (R8)(R9*4), R8
+	LEAQ        (BX)(R9*2), BX
+	LEAQ        (SI)(R9*2), SI
+	LEAQ        tailmask<>+0(SB), R9
+	VMOVUPS     (R8), Y8
+	VANDPS      32(R9)(R10*4), Y8, Y8
+	VMOVUPS     (R8)(DI*1), Y9
+	VANDPS      32(R9)(R10*4), Y9, Y9
+	VPMOVZXWD   (BX), Y10
 	VPSLLD      $0x10, Y10, Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y4
-	VPMOVZXWD   (BX)(R10*2), Y10
+	VPMOVZXWD   (BX)(DX*1), Y10
 	VPSLLD      $0x10, Y10, Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y1
 	VFMADD231PS Y9, Y10, Y5
-	VPMOVZXWD   (SI)(R10*2), Y10
+	VPMOVZXWD   (BX)(DX*2), Y10
 	VPSLLD      $0x10, Y10, Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y6
-	VPMOVZXWD   (DI)(R10*2), Y10
+	VPMOVZXWD   (SI), Y10
 	VPSLLD      $0x10, Y10, Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y3
 	VFMADD231PS Y9, Y10, Y7
 
-tail_none_69:
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
+tail_none_55:
+	MOVQ         y+0(FP), BX
+	LEAQ         16(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VHADDPS      Y3, Y2, Y1
+	VHADDPS      Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X0, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VHADDPS      Y7, Y6, Y5
+	VHADDPS      Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X8
 	VADDPS       X8, X4, X4
-	VMOVUPS      X4, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
+	VMOVUPS      X4, (BX)
+	LEAQ         (CX)(DX*4), CX
 	SUBQ         $+4, AX
 	CMPQ         AX, $+4
-	JGE          rows4_65
+	JGE          rows_51
 
-rows4_done_66:
+rows_done_52:
 	CMPQ AX, $+1
-	JLT  rows1_done_71
+	JLT  row_done_57
 
-rows1_70:
+row_56:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), SI
-	MOVQ   k+56(FP), R8
-	XORQ   DI, DI
-	CMPQ   R8, $+8
-	JLT    columns_done_73
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
+	MOVQ   k+56(FP), R9
+	CMPQ   R9, $+8
+	JLT    column_done_59
 
-columns_72:
-	VMOVUPS     (BX)(DI*4), Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VPMOVZXWD   (CX)(DI*2), Y4
+column_58:
+	PREFETCHT0  (R8)
+	ADDQ        $+16, R8
+	VMOVUPS     (DI), Y2
+	VMOVUPS     (DI)(SI*1), Y3
+	VPMOVZXWD   (BX), Y4
 	VPSLLD      $0x10, Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	ADDQ        $+8, DI
-	SUBQ        $+8, R8
-	CMPQ        R8, $+8
-	JGE         columns_72
+	ADDQ        $+32, DI
+	ADDQ        $+16, BX
+	SUBQ        $+8, R9
+	CMPQ        R9, $+8
+	JGE         column_58
 
-columns_done_73:
-	TESTQ       R8, R8
-	JZ          tail_none_74
-	SUBQ        $+8, DI
-	ADDQ        R8, DI
-	LEAQ        tailmask<>+0(SB), R9
-	VMOVUPS     (BX)(DI*4), Y2
-	VANDPS      32(R9)(R8*4), Y2, Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VANDPS      32(R9)(R8*4), Y3, Y3
-	VPMOVZXWD   (CX)(DI*2), Y4
+column_done_59:
+	TESTQ       R9, R9
+	JZ          tail_none_60
+	LEAQ        -8(R9), R8
+	LEAQ        (DI)(R8*4), DI
+	LEAQ        (BX)(R8*2), BX
+	LEAQ        tailmask<>+0(SB), R8
+	VMOVUPS     (DI), Y2
+	VANDPS      32(R8)(R9*4), Y2, Y2
+	VMOVUPS     (DI)(SI*1), Y3
+	VANDPS      32(R8)(R9*4), Y3, Y3
+	VPMOVZXWD   (BX), Y4
 	VPSLLD      $0x10, Y4, Y4
-	VANDPS      32(R9)(R8*4), Y4, Y4
+	VANDPS      32(R8)(R9*4), Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
 
-tail_none_74:
+tail_none_60:
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPS       X2, X0, X0
 	VMOVSS       X0, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y1, Y1, Y1
 	VHADDPS      Y1, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VADDPS       X2, X1, X1
 	VMOVSS       X1, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_70
+	JGE          row_56
 
-rows1_done_71:
+row_done_57:
 	VZEROUPPER
 	RET
 
 // func gemv3BFloat16AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gemv3BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_76
+	JLT  rows_done_62
 
-rows4_75:
+rows_61:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1172,195 +1035,202 @@ rows4_75:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R9
-	MOVQ   k+56(FP), R12
-	XORQ   R11, R11
-	CMPQ   R12, $+8
-	JLT    columns_done_78
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+8
+	JLT    column_done_64
 
-columns_77:
-	VMOVUPS     (R8)(R11*4), Y12
-	VMOVUPS     (R10)(R11*4), Y13
-	VMOVUPS     (R9)(R11*4), Y14
-	VPMOVZXWD   (CX)(R11*2), Y15
+column_63:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (R8), Y12
+	VMOVUPS     (R8)(DI*1), Y13
+	VMOVUPS     (R8)(DI*2), Y14
+	VPMOVZXWD   (BX), Y15
 	VPSLLD      $0x10, Y15, Y15
 	VFMADD231PS Y12, Y15, Y0
 	VFMADD231PS Y13, Y15, Y4
 	VFMADD231PS Y14, Y15, Y8
-	VPMOVZXWD   (BX)(R11*2), Y15
+	VPMOVZXWD   (BX)(DX*1), Y15
 	VPSLLD      $0x10, Y15, Y15
 	VFMADD231PS Y12, Y15, Y1
 	VFMADD231PS Y13, Y15, Y5
 	VFMADD231PS Y14, Y15, Y9
-	VPMOVZXWD   (SI)(R11*2), Y15
+	VPMOVZXWD   (BX)(DX*2), Y15
 	VPSLLD      $0x10, Y15, Y15
 	VFMADD231PS Y12, Y15, Y2
 	VFMADD231PS Y13, Y15, Y6
 	VFMADD231PS Y14, Y15, Y10
-	VPMOVZXWD   (DI)(R11*2), Y15
+	VPMOVZXWD   (SI), Y15
 	VPSLLD      $0x10, Y15, Y15
 	VFMADD231PS Y12, Y15, Y3
 	VFMADD231PS Y13, Y15, Y7
 	VFMADD231PS Y14, Y15, Y11
-	ADDQ        $+8, R11
-	SUBQ        $+8, R12
-	CMPQ        R12, $+8
-	JGE         columns_77
+	ADDQ        $+32, R8
+	ADDQ        $+16, BX
+	ADDQ        $+16, SI
+	SUBQ        $+8, R10
+	CMPQ        R10, $+8
+	JGE         column_63
 
-columns_done_78:
-	TESTQ       R12, R12
-	JZ          tail_none_79
-	SUBQ        $+8, R11
-	ADDQ        R12, R11
-	LEAQ        tailmask<>+0(SB), R13
-	VMOVUPS     (R8)(R11*4), Y12
-	VANDPS      32(R13)(R12*4), Y12, Y12
-	VMOVUPS     (R10)(R11*4), Y13
-	VANDPS      32(R13)(R12*4), Y13, Y13
-	VMOVUPS     (R9)(R11*4), Y14
-	VANDPS      32(R13)(R12*4), Y14, Y14
-	VPMOVZXWD   (CX)(R11*2), Y15
+column_done_64:
+	TESTQ       R10, R10
+	JZ          tail_none_65
+	LEAQ        -8(R10), R9
+	LEAQ        (R8)(R9*4), R8
+	LEAQ        (BX)(R9*2), BX
+	LEAQ        (SI)(R9*2), SI
+	LEAQ        tailmask<>+0(SB), R9
+	VMOVUPS     (R8), Y12
+	VANDPS      32(R9)(R10*4), Y12, Y12
+	VMOVUPS     (R8)(DI*1), Y13
+	VANDPS      32(R9)(R10*4), Y13, Y13
+	VMOVUPS     (R8)(DI*2), Y14
+	VANDPS      32(R9)(R10*4), Y14, Y14
+	VPMOVZXWD   (BX), Y15
 	VPSLLD      $0x10, Y15, Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y0
 	VFMADD231PS Y13, Y15, Y4
 	VFMADD231PS Y14, Y15, Y8
-	VPMOVZXWD   (BX)(R11*2), Y15
+	VPMOVZXWD   (BX)(DX*1), Y15
 	VPSLLD      $0x10, Y15, Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y1
 	VFMADD231PS Y13, Y15, Y5
 	VFMADD231PS Y14, Y15, Y9
-	VPMOVZXWD   (SI)(R11*2), Y15
+	VPMOVZXWD   (BX)(DX*2), Y15
 	VPSLLD      $0x10, Y15, Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y2
 	VFMADD231PS Y13, Y15, Y6
 	VFMADD231PS Y14, Y15, Y10
-	VPMOVZXWD   (DI)(R11*2), Y15
+	VPMOVZXWD   (SI), Y15
 	VPSLLD      $0x10, Y15, Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y3
 	VFMADD231PS Y13, Y15, Y7
 	VFMADD231PS Y14, Y15, Y11
 
-tail_none_79:
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
+tail_none_65:
+	MOVQ         y+0(FP), BX
+	LEAQ         16(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VHADDPS      Y3, Y2, Y1
+	VHADDPS      Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X12
 	VADDPS       X12, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X0, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VHADDPS      Y7, Y6, Y5
+	VHADDPS      Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X12
 	VADDPS       X12, X4, X4
-	VMOVUPS      X4, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X4, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y9, Y8, Y8
-	VHADDPS      Y11, Y10, Y10
-	VHADDPS      Y10, Y8, Y8
+	VHADDPS      Y11, Y10, Y9
+	VHADDPS      Y9, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X12
 	VADDPS       X12, X8, X8
-	VMOVUPS      X8, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
+	VMOVUPS      X8, (BX)
+	LEAQ         (CX)(DX*4), CX
 	SUBQ         $+4, AX
 	CMPQ         AX, $+4
-	JGE          rows4_75
+	JGE          rows_61
 
-rows4_done_76:
+rows_done_62:
 	CMPQ AX, $+1
-	JLT  rows1_done_81
+	JLT  row_done_67
 
-rows1_80:
+row_66:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
-	LEAQ   (DI)(SI*1), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
-	XORQ   R8, R8
 	CMPQ   R9, $+8
-	JLT    columns_done_83
+	JLT    column_done_69
 
-columns_82:
-	VMOVUPS     (BX)(R8*4), Y3
-	VMOVUPS     (DI)(R8*4), Y4
-	VMOVUPS     (SI)(R8*4), Y5
-	VPMOVZXWD   (CX)(R8*2), Y6
+column_68:
+	PREFETCHT0  (R8)
+	ADDQ        $+16, R8
+	VMOVUPS     (DI), Y3
+	VMOVUPS     (DI)(SI*1), Y4
+	VMOVUPS     (DI)(SI*2), Y5
+	VPMOVZXWD   (BX), Y6
 	VPSLLD      $0x10, Y6, Y6
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	ADDQ        $+8, R8
+	ADDQ        $+32, DI
+	ADDQ        $+16, BX
 	SUBQ        $+8, R9
 	CMPQ        R9, $+8
-	JGE         columns_82
+	JGE         column_68
 
-columns_done_83:
+column_done_69:
 	TESTQ       R9, R9
-	JZ          tail_none_84
-	SUBQ        $+8, R8
-	ADDQ        R9, R8
-	LEAQ        tailmask<>+0(SB), R10
-	VMOVUPS     (BX)(R8*4), Y3
-	VANDPS      32(R10)(R9*4), Y3, Y3
-	VMOVUPS     (DI)(R8*4), Y4
-	VANDPS      32(R10)(R9*4), Y4, Y4
-	VMOVUPS     (SI)(R8*4), Y5
-	VANDPS      32(R10)(R9*4), Y5, Y5
-	VPMOVZXWD   (CX)(R8*2), Y6
+	JZ          tail_none_70
+	LEAQ        -8(R9), R8
+	LEAQ        (DI)(R8*4), DI
+	LEAQ        (BX)(R8*2), BX
+	LEAQ        tailmask<>+0(SB), R8
+	VMOVUPS     (DI), Y3
+	VANDPS      32(R8)(R9*4), Y3, Y3
+	VMOVUPS     (DI)(SI*1), Y4
+	VANDPS      32(R8)(R9*4), Y4, Y4
+	VMOVUPS     (DI)(SI*2), Y5
+	VANDPS      32(R8)(R9*4), Y5, Y5
+	VPMOVZXWD   (BX), Y6
 	VPSLLD      $0x10, Y6, Y6
-	VANDPS      32(R10)(R9*4), Y6, Y6
+	VANDPS      32(R8)(R9*4), Y6, Y6
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
 
-tail_none_84:
+tail_none_70:
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X3
 	VADDPS       X3, X0, X0
 	VMOVSS       X0, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y1, Y1, Y1
 	VHADDPS      Y1, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X3
 	VADDPS       X3, X1, X1
 	VMOVSS       X1, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y2, Y2, Y2
 	VHADDPS      Y2, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VADDPS       X3, X2, X2
 	VMOVSS       X2, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_80
+	JGE          row_66
 
-rows1_done_81:
+row_done_67:
 	VZEROUPPER
 	RET
 
@@ -1371,9 +1241,9 @@ TEXT ·accumulate1BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_86
+	JLT  block_done_72
 
-block_85:
+block_71:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1385,9 +1255,9 @@ block_85:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_88
+	JLT     sum_done_74
 
-sum_87:
+sum_73:
 	VPMOVZXWD    (SI), Y4
 	VPSLLD       $0x10, Y4, Y4
 	VPMOVZXWD    16(SI), Y5
@@ -1405,9 +1275,9 @@ sum_87:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_87
+	JGE          sum_73
 
-sum_done_88:
+sum_done_74:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -1417,13 +1287,13 @@ sum_done_88:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_85
+	JGE     block_71
 
-block_done_86:
+block_done_72:
 	CMPQ AX, $+8
-	JLT  vector_done_90
+	JLT  vector_done_76
 
-vector_89:
+vector_75:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	MOVQ    p+16(FP), BX
@@ -1432,9 +1302,9 @@ vector_89:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_92
+	JLT     sum_done_78
 
-sum_91:
+sum_77:
 	VPMOVZXWD    (SI), Y1
 	VPSLLD       $0x10, Y1, Y1
 	VBROADCASTSS (BX)(R9*4), Y2
@@ -1443,18 +1313,18 @@ sum_91:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_91
+	JGE          sum_77
 
-sum_done_92:
+sum_done_78:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	ADDQ    $+32, CX
 	ADDQ    $+16, DX
 	SUBQ    $+8, AX
 	CMPQ    AX, $+8
-	JGE     vector_89
+	JGE     vector_75
 
-vector_done_90:
+vector_done_76:
 	VZEROUPPER
 	RET
 
@@ -1465,9 +1335,9 @@ TEXT ·accumulate2BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_94
+	JLT  block_done_80
 
-block_93:
+block_79:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1487,9 +1357,9 @@ block_93:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_96
+	JLT     sum_done_82
 
-sum_95:
+sum_81:
 	VPMOVZXWD    (DI), Y8
 	VPSLLD       $0x10, Y8, Y8
 	VPMOVZXWD    16(DI), Y9
@@ -1512,9 +1382,9 @@ sum_95:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_95
+	JGE          sum_81
 
-sum_done_96:
+sum_done_82:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -1530,13 +1400,13 @@ sum_done_96:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_93
+	JGE     block_79
 
-block_done_94:
+block_done_80:
 	CMPQ AX, $+8
-	JLT  vector_done_98
+	JLT  vector_done_84
 
-vector_97:
+vector_83:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	MOVQ    ldy+8(FP), SI
@@ -1550,9 +1420,9 @@ vector_97:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_100
+	JLT     sum_done_86
 
-sum_99:
+sum_85:
 	VPMOVZXWD    (DI), Y2
 	VPSLLD       $0x10, Y2, Y2
 	VBROADCASTSS (BX)(R10*4), Y3
@@ -1563,9 +1433,9 @@ sum_99:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_99
+	JGE          sum_85
 
-sum_done_100:
+sum_done_86:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -1575,9 +1445,9 @@ sum_done_100:
 	ADDQ    $+16, DX
 	SUBQ    $+8, AX
 	CMPQ    AX, $+8
-	JGE     vector_97
+	JGE     vector_83
 
-vector_done_98:
+vector_done_84:
 	VZEROUPPER
 	RET
 
@@ -1586,10 +1456,10 @@ vector_done_98:
 TEXT ·gemv1Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
-	CMPQ AX, $+4
-	JLT  rows4_done_102
+	CMPQ AX, $+1
+	JLT  row_done_88
 
-rows4_101:
+row_87:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1599,189 +1469,110 @@ rows4_101:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
-	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
-	MOVQ   x+16(FP), R8
-	LEAQ   (CX)(DX*4), R9
-	LEAQ   (BX)(DX*4), R10
-	LEAQ   (SI)(DX*4), R11
-	LEAQ   (DI)(DX*4), R12
-	MOVQ   k+56(FP), R14
-	XORQ   R13, R13
-	CMPQ   R14, $+16
-	JLT    columns2_done_104
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_90
 
-columns2_103:
-	PREFETCHT0  (R9)(R13*2)
-	PREFETCHT0  (R10)(R13*2)
-	PREFETCHT0  (R11)(R13*2)
-	PREFETCHT0  (R12)(R13*2)
-	VMOVUPS     (R8)(R13*4), Y8
-	VCVTPH2PS   (CX)(R13*2), Y9
+columns_89:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	ADDQ        $+128, DI
+	VMOVUPS     (SI), Y8
+	VCVTPH2PS   (BX), Y9
 	VFMADD231PS Y8, Y9, Y0
-	VCVTPH2PS   (BX)(R13*2), Y9
+	VMOVUPS     32(SI), Y8
+	VCVTPH2PS   16(BX), Y9
 	VFMADD231PS Y8, Y9, Y1
-	VCVTPH2PS   (SI)(R13*2), Y9
+	VMOVUPS     64(SI), Y8
+	VCVTPH2PS   32(BX), Y9
 	VFMADD231PS Y8, Y9, Y2
-	VCVTPH2PS   (DI)(R13*2), Y9
+	VMOVUPS     96(SI), Y8
+	VCVTPH2PS   48(BX), Y9
 	VFMADD231PS Y8, Y9, Y3
-	VMOVUPS     32(R8)(R13*4), Y8
-	VCVTPH2PS   16(CX)(R13*2), Y9
+	VMOVUPS     128(SI), Y8
+	VCVTPH2PS   64(BX), Y9
 	VFMADD231PS Y8, Y9, Y4
-	VCVTPH2PS   16(BX)(R13*2), Y9
+	VMOVUPS     160(SI), Y8
+	VCVTPH2PS   80(BX), Y9
 	VFMADD231PS Y8, Y9, Y5
-	VCVTPH2PS   16(SI)(R13*2), Y9
+	VMOVUPS     192(SI), Y8
+	VCVTPH2PS   96(BX), Y9
 	VFMADD231PS Y8, Y9, Y6
-	VCVTPH2PS   16(DI)(R13*2), Y9
+	VMOVUPS     224(SI), Y8
+	VCVTPH2PS   112(BX), Y9
 	VFMADD231PS Y8, Y9, Y7
-	ADDQ        $+16, R13
-	SUBQ        $+16, R14
-	CMPQ        R14, $+16
-	JGE         columns2_103
+	ADDQ        $+256, SI
+	ADDQ        $+128, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_89
 
-columns2_done_104:
-	CMPQ R14, $+8
-	JLT  columns_done_106
+columns_done_90:
+	CMPQ R8, $+8
+	JLT  column_done_92
 
-columns_105:
-	VMOVUPS     (R8)(R13*4), Y8
-	VCVTPH2PS   (CX)(R13*2), Y9
+column_91:
+	PREFETCHT0  (DI)
+	ADDQ        $+16, DI
+	VMOVUPS     (SI), Y8
+	VCVTPH2PS   (BX), Y9
 	VFMADD231PS Y8, Y9, Y0
-	VCVTPH2PS   (BX)(R13*2), Y9
-	VFMADD231PS Y8, Y9, Y1
-	VCVTPH2PS   (SI)(R13*2), Y9
-	VFMADD231PS Y8, Y9, Y2
-	VCVTPH2PS   (DI)(R13*2), Y9
-	VFMADD231PS Y8, Y9, Y3
-	ADDQ        $+8, R13
-	SUBQ        $+8, R14
-	CMPQ        R14, $+8
-	JGE         columns_105
+	ADDQ        $+32, SI
+	ADDQ        $+16, BX
+	SUBQ        $+8, R8
+	CMPQ        R8, $+8
+	JGE         column_91
 
-columns_done_106:
-	TESTQ       R14, R14
-	JZ          tail_none_107
-	SUBQ        $+8, R13
-	ADDQ        R14, R13
-	LEAQ        tailmask<>+0(SB), R9
-	VMOVUPS     (R8)(R13*4), Y8
-	VANDPS      32(R9)(R14*4), Y8, Y8
-	VCVTPH2PS   (CX)(R13*2), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
+column_done_92:
+	TESTQ       R8, R8
+	JZ          tail_none_93
+	LEAQ        -8(R8), DI
+	LEAQ        (SI)(DI*4), SI
+	LEAQ        (BX)(DI*2), BX
+	LEAQ        tailmask<>+0(SB), DI
+	VMOVUPS     (SI), Y8
+	VANDPS      32(DI)(R8*4), Y8, Y8
+	VCVTPH2PS   (BX), Y9
+	VANDPS      32(DI)(R8*4), Y9, Y9
 	VFMADD231PS Y8, Y9, Y0
-	VCVTPH2PS   (BX)(R13*2), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y1
-	VCVTPH2PS   (SI)(R13*2), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y2
-	VCVTPH2PS   (DI)(R13*2), Y9
-	VANDPS      32(R9)(R14*4), Y9, Y9
-	VFMADD231PS Y8, Y9, Y3
 
-tail_none_107:
+tail_none_93:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
 	VADDPS       Y7, Y3, Y3
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
-	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X8
-	VADDPS       X8, X0, X0
-	VMOVUPS      X0, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
-	SUBQ         $+4, AX
-	CMPQ         AX, $+4
-	JGE          rows4_101
-
-rows4_done_102:
-	CMPQ AX, $+1
-	JLT  rows1_done_109
-
-rows1_108:
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
-	MOVQ   k+56(FP), DI
-	XORQ   SI, SI
-	CMPQ   DI, $+16
-	JLT    columns2_done_111
-
-columns2_110:
-	VMOVUPS     (BX)(SI*4), Y2
-	VCVTPH2PS   (CX)(SI*2), Y3
-	VFMADD231PS Y2, Y3, Y0
-	VMOVUPS     32(BX)(SI*4), Y2
-	VCVTPH2PS   16(CX)(SI*2), Y3
-	VFMADD231PS Y2, Y3, Y1
-	ADDQ        $+16, SI
-	SUBQ        $+16, DI
-	CMPQ        DI, $+16
-	JGE         columns2_110
-
-columns2_done_111:
-	CMPQ DI, $+8
-	JLT  columns_done_113
-
-columns_112:
-	VMOVUPS     (BX)(SI*4), Y2
-	VCVTPH2PS   (CX)(SI*2), Y3
-	VFMADD231PS Y2, Y3, Y0
-	ADDQ        $+8, SI
-	SUBQ        $+8, DI
-	CMPQ        DI, $+8
-	JGE         columns_112
-
-columns_done_113:
-	TESTQ       DI, DI
-	JZ          tail_none_114
-	SUBQ        $+8, SI
-	ADDQ        DI, SI
-	LEAQ        tailmask<>+0(SB), R8
-	VMOVUPS     (BX)(SI*4), Y2
-	VANDPS      32(R8)(DI*4), Y2, Y2
-	VCVTPH2PS   (CX)(SI*2), Y3
-	VANDPS      32(R8)(DI*4), Y3, Y3
-	VFMADD231PS Y2, Y3, Y0
-
-tail_none_114:
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X2
-	VADDPS       X2, X0, X0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
 	VMOVSS       X0, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_108
+	JGE          row_87
 
-rows1_done_109:
+row_done_88:
 	VZEROUPPER
 	RET
 
 // func gemv2Float16AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, F16C, FMA3
+// Requires: AVX, F16C, FMA3, MMX+
 TEXT ·gemv2Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_116
+	JLT  rows_done_95
 
-rows4_115:
+rows_94:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1791,165 +1582,172 @@ rows4_115:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R9
-	MOVQ   k+56(FP), R11
-	XORQ   R10, R10
-	CMPQ   R11, $+8
-	JLT    columns_done_118
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+8
+	JLT    column_done_97
 
-columns_117:
-	VMOVUPS     (R8)(R10*4), Y8
-	VMOVUPS     (R9)(R10*4), Y9
-	VCVTPH2PS   (CX)(R10*2), Y10
+column_96:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (R8), Y8
+	VMOVUPS     (R8)(DI*1), Y9
+	VCVTPH2PS   (BX), Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y4
-	VCVTPH2PS   (BX)(R10*2), Y10
+	VCVTPH2PS   (BX)(DX*1), Y10
 	VFMADD231PS Y8, Y10, Y1
 	VFMADD231PS Y9, Y10, Y5
-	VCVTPH2PS   (SI)(R10*2), Y10
+	VCVTPH2PS   (BX)(DX*2), Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y6
-	VCVTPH2PS   (DI)(R10*2), Y10
+	VCVTPH2PS   (SI), Y10
 	VFMADD231PS Y8, Y10, Y3
 	VFMADD231PS Y9, Y10, Y7
-	ADDQ        $+8, R10
-	SUBQ        $+8, R11
-	CMPQ        R11, $+8
-	JGE         columns_117
-
-columns_done_118:
-	TESTQ       R11, R11
-	JZ          tail_none_119
+	ADDQ        $+32, R8
+	ADDQ        $+16, BX
+	ADDQ        $+16, SI
 	SUBQ        $+8, R10
-	ADDQ        R11, R10
-	LEAQ        tailmask<>+0(SB), R12
-	VMOVUPS     (R8)(R10*4), Y8
-	VANDPS      32(R12)(R11*4), Y8, Y8
-	VMOVUPS     (R9)(R10*4), Y9
-	VANDPS      32(R12)(R11*4), Y9, Y9
-	VCVTPH2PS   (CX)(R10*2), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	CMPQ        R10, $+8
+	JGE         column_96
+
+column_done_97:
+	TESTQ       R10, R10
+	JZ          tail_none_98
+	LEAQ        -8(R10), R9
+	LEAQ        (R8)(R9*4), R8
+	LEAQ        (BX)(R9*2), BX
+	LEAQ        (SI)(R9*2), SI
+	LEAQ        tailmask<>+0(SB), R9
+	VMOVUPS     (R8), Y8
+	VANDPS      32(R9)(R10*4), Y8, Y8
+	VMOVUPS     (R8)(DI*1), Y9
+	VANDPS      32(R9)(R10*4), Y9, Y9
+	VCVTPH2PS   (BX), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y0
 	VFMADD231PS Y9, Y10, Y4
-	VCVTPH2PS   (BX)(R10*2), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VCVTPH2PS   (BX)(DX*1), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y1
 	VFMADD231PS Y9, Y10, Y5
-	VCVTPH2PS   (SI)(R10*2), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VCVTPH2PS   (BX)(DX*2), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y2
 	VFMADD231PS Y9, Y10, Y6
-	VCVTPH2PS   (DI)(R10*2), Y10
-	VANDPS      32(R12)(R11*4), Y10, Y10
+	VCVTPH2PS   (SI), Y10
+	VANDPS      32(R9)(R10*4), Y10, Y10
 	VFMADD231PS Y8, Y10, Y3
 	VFMADD231PS Y9, Y10, Y7
 
-tail_none_119:
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
+tail_none_98:
+	MOVQ         y+0(FP), BX
+	LEAQ         16(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VHADDPS      Y3, Y2, Y1
+	VHADDPS      Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X0, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VHADDPS      Y7, Y6, Y5
+	VHADDPS      Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X8
 	VADDPS       X8, X4, X4
-	VMOVUPS      X4, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
+	VMOVUPS      X4, (BX)
+	LEAQ         (CX)(DX*4), CX
 	SUBQ         $+4, AX
 	CMPQ         AX, $+4
-	JGE          rows4_115
+	JGE          rows_94
 
-rows4_done_116:
+rows_done_95:
 	CMPQ AX, $+1
-	JLT  rows1_done_121
+	JLT  row_done_100
 
-rows1_120:
+row_99:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), SI
-	MOVQ   k+56(FP), R8
-	XORQ   DI, DI
-	CMPQ   R8, $+8
-	JLT    columns_done_123
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
+	MOVQ   k+56(FP), R9
+	CMPQ   R9, $+8
+	JLT    column_done_102
 
-columns_122:
-	VMOVUPS     (BX)(DI*4), Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VCVTPH2PS   (CX)(DI*2), Y4
+column_101:
+	PREFETCHT0  (R8)
+	ADDQ        $+16, R8
+	VMOVUPS     (DI), Y2
+	VMOVUPS     (DI)(SI*1), Y3
+	VCVTPH2PS   (BX), Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
-	ADDQ        $+8, DI
-	SUBQ        $+8, R8
-	CMPQ        R8, $+8
-	JGE         columns_122
+	ADDQ        $+32, DI
+	ADDQ        $+16, BX
+	SUBQ        $+8, R9
+	CMPQ        R9, $+8
+	JGE         column_101
 
-columns_done_123:
-	TESTQ       R8, R8
-	JZ          tail_none_124
-	SUBQ        $+8, DI
-	ADDQ        R8, DI
-	LEAQ        tailmask<>+0(SB), R9
-	VMOVUPS     (BX)(DI*4), Y2
-	VANDPS      32(R9)(R8*4), Y2, Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VANDPS      32(R9)(R8*4), Y3, Y3
-	VCVTPH2PS   (CX)(DI*2), Y4
-	VANDPS      32(R9)(R8*4), Y4, Y4
+column_done_102:
+	TESTQ       R9, R9
+	JZ          tail_none_103
+	LEAQ        -8(R9), R8
+	LEAQ        (DI)(R8*4), DI
+	LEAQ        (BX)(R8*2), BX
+	LEAQ        tailmask<>+0(SB), R8
+	VMOVUPS     (DI), Y2
+	VANDPS      32(R8)(R9*4), Y2, Y2
+	VMOVUPS     (DI)(SI*1), Y3
+	VANDPS      32(R8)(R9*4), Y3, Y3
+	VCVTPH2PS   (BX), Y4
+	VANDPS      32(R8)(R9*4), Y4, Y4
 	VFMADD231PS Y2, Y4, Y0
 	VFMADD231PS Y3, Y4, Y1
 
-tail_none_124:
+tail_none_103:
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X2
 	VADDPS       X2, X0, X0
 	VMOVSS       X0, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y1, Y1, Y1
 	VHADDPS      Y1, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X2
 	VADDPS       X2, X1, X1
 	VMOVSS       X1, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_120
+	JGE          row_99
 
-rows1_done_121:
+row_done_100:
 	VZEROUPPER
 	RET
 
 // func gemv3Float16AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, F16C, FMA3
+// Requires: AVX, F16C, FMA3, MMX+
 TEXT ·gemv3Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_126
+	JLT  rows_done_105
 
-rows4_125:
+rows_104:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1963,185 +1761,192 @@ rows4_125:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R9
-	MOVQ   k+56(FP), R12
-	XORQ   R11, R11
-	CMPQ   R12, $+8
-	JLT    columns_done_128
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+8
+	JLT    column_done_107
 
-columns_127:
-	VMOVUPS     (R8)(R11*4), Y12
-	VMOVUPS     (R10)(R11*4), Y13
-	VMOVUPS     (R9)(R11*4), Y14
-	VCVTPH2PS   (CX)(R11*2), Y15
+column_106:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (R8), Y12
+	VMOVUPS     (R8)(DI*1), Y13
+	VMOVUPS     (R8)(DI*2), Y14
+	VCVTPH2PS   (BX), Y15
 	VFMADD231PS Y12, Y15, Y0
 	VFMADD231PS Y13, Y15, Y4
 	VFMADD231PS Y14, Y15, Y8
-	VCVTPH2PS   (BX)(R11*2), Y15
+	VCVTPH2PS   (BX)(DX*1), Y15
 	VFMADD231PS Y12, Y15, Y1
 	VFMADD231PS Y13, Y15, Y5
 	VFMADD231PS Y14, Y15, Y9
-	VCVTPH2PS   (SI)(R11*2), Y15
+	VCVTPH2PS   (BX)(DX*2), Y15
 	VFMADD231PS Y12, Y15, Y2
 	VFMADD231PS Y13, Y15, Y6
 	VFMADD231PS Y14, Y15, Y10
-	VCVTPH2PS   (DI)(R11*2), Y15
+	VCVTPH2PS   (SI), Y15
 	VFMADD231PS Y12, Y15, Y3
 	VFMADD231PS Y13, Y15, Y7
 	VFMADD231PS Y14, Y15, Y11
-	ADDQ        $+8, R11
-	SUBQ        $+8, R12
-	CMPQ        R12, $+8
-	JGE         columns_127
+	ADDQ        $+32, R8
+	ADDQ        $+16, BX
+	ADDQ        $+16, SI
+	SUBQ        $+8, R10
+	CMPQ        R10, $+8
+	JGE         column_106
 
-columns_done_128:
-	TESTQ       R12, R12
-	JZ          tail_none_129
-	SUBQ        $+8, R11
-	ADDQ        R12, R11
-	LEAQ        tailmask<>+0(SB), R13
-	VMOVUPS     (R8)(R11*4), Y12
-	VANDPS      32(R13)(R12*4), Y12, Y12
-	VMOVUPS     (R10)(R11*4), Y13
-	VANDPS      32(R13)(R12*4), Y13, Y13
-	VMOVUPS     (R9)(R11*4), Y14
-	VANDPS      32(R13)(R12*4), Y14, Y14
-	VCVTPH2PS   (CX)(R11*2), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+column_done_107:
+	TESTQ       R10, R10
+	JZ          tail_none_108
+	LEAQ        -8(R10), R9
+	LEAQ        (R8)(R9*4), R8
+	LEAQ        (BX)(R9*2), BX
+	LEAQ        (SI)(R9*2), SI
+	LEAQ        tailmask<>+0(SB), R9
+	VMOVUPS     (R8), Y12
+	VANDPS      32(R9)(R10*4), Y12, Y12
+	VMOVUPS     (R8)(DI*1), Y13
+	VANDPS      32(R9)(R10*4), Y13, Y13
+	VMOVUPS     (R8)(DI*2), Y14
+	VANDPS      32(R9)(R10*4), Y14, Y14
+	VCVTPH2PS   (BX), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y0
 	VFMADD231PS Y13, Y15, Y4
 	VFMADD231PS Y14, Y15, Y8
-	VCVTPH2PS   (BX)(R11*2), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VCVTPH2PS   (BX)(DX*1), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y1
 	VFMADD231PS Y13, Y15, Y5
 	VFMADD231PS Y14, Y15, Y9
-	VCVTPH2PS   (SI)(R11*2), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VCVTPH2PS   (BX)(DX*2), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y2
 	VFMADD231PS Y13, Y15, Y6
 	VFMADD231PS Y14, Y15, Y10
-	VCVTPH2PS   (DI)(R11*2), Y15
-	VANDPS      32(R13)(R12*4), Y15, Y15
+	VCVTPH2PS   (SI), Y15
+	VANDPS      32(R9)(R10*4), Y15, Y15
 	VFMADD231PS Y12, Y15, Y3
 	VFMADD231PS Y13, Y15, Y7
 	VFMADD231PS Y14, Y15, Y11
 
-tail_none_129:
-	MOVQ         y+0(FP), CX
-	MOVQ         ldy+8(FP), BX
+tail_none_108:
+	MOVQ         y+0(FP), BX
+	LEAQ         16(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y1, Y0, Y0
-	VHADDPS      Y3, Y2, Y2
-	VHADDPS      Y2, Y0, Y0
+	VHADDPS      Y3, Y2, Y1
+	VHADDPS      Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X12
 	VADDPS       X12, X0, X0
-	VMOVUPS      X0, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X0, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y5, Y4, Y4
-	VHADDPS      Y7, Y6, Y6
-	VHADDPS      Y6, Y4, Y4
+	VHADDPS      Y7, Y6, Y5
+	VHADDPS      Y5, Y4, Y4
 	VEXTRACTF128 $0x01, Y4, X12
 	VADDPS       X12, X4, X4
-	VMOVUPS      X4, (CX)
-	ADDQ         BX, CX
+	VMOVUPS      X4, (BX)
+	MOVQ         ldy+8(FP), SI
+	ADDQ         SI, BX
 	VHADDPS      Y9, Y8, Y8
-	VHADDPS      Y11, Y10, Y10
-	VHADDPS      Y10, Y8, Y8
+	VHADDPS      Y11, Y10, Y9
+	VHADDPS      Y9, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X12
 	VADDPS       X12, X8, X8
-	VMOVUPS      X8, (CX)
-	MOVQ         y+0(FP), CX
-	ADDQ         $+16, CX
-	MOVQ         CX, y+0(FP)
-	LEAQ         (DI)(DX*1), CX
+	VMOVUPS      X8, (BX)
+	LEAQ         (CX)(DX*4), CX
 	SUBQ         $+4, AX
 	CMPQ         AX, $+4
-	JGE          rows4_125
+	JGE          rows_104
 
-rows4_done_126:
+rows_done_105:
 	CMPQ AX, $+1
-	JLT  rows1_done_131
+	JLT  row_done_110
 
-rows1_130:
+row_109:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
-	LEAQ   (DI)(SI*1), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
-	XORQ   R8, R8
 	CMPQ   R9, $+8
-	JLT    columns_done_133
+	JLT    column_done_112
 
-columns_132:
-	VMOVUPS     (BX)(R8*4), Y3
-	VMOVUPS     (DI)(R8*4), Y4
-	VMOVUPS     (SI)(R8*4), Y5
-	VCVTPH2PS   (CX)(R8*2), Y6
+column_111:
+	PREFETCHT0  (R8)
+	ADDQ        $+16, R8
+	VMOVUPS     (DI), Y3
+	VMOVUPS     (DI)(SI*1), Y4
+	VMOVUPS     (DI)(SI*2), Y5
+	VCVTPH2PS   (BX), Y6
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
-	ADDQ        $+8, R8
+	ADDQ        $+32, DI
+	ADDQ        $+16, BX
 	SUBQ        $+8, R9
 	CMPQ        R9, $+8
-	JGE         columns_132
+	JGE         column_111
 
-columns_done_133:
+column_done_112:
 	TESTQ       R9, R9
-	JZ          tail_none_134
-	SUBQ        $+8, R8
-	ADDQ        R9, R8
-	LEAQ        tailmask<>+0(SB), R10
-	VMOVUPS     (BX)(R8*4), Y3
-	VANDPS      32(R10)(R9*4), Y3, Y3
-	VMOVUPS     (DI)(R8*4), Y4
-	VANDPS      32(R10)(R9*4), Y4, Y4
-	VMOVUPS     (SI)(R8*4), Y5
-	VANDPS      32(R10)(R9*4), Y5, Y5
-	VCVTPH2PS   (CX)(R8*2), Y6
-	VANDPS      32(R10)(R9*4), Y6, Y6
+	JZ          tail_none_113
+	LEAQ        -8(R9), R8
+	LEAQ        (DI)(R8*4), DI
+	LEAQ        (BX)(R8*2), BX
+	LEAQ        tailmask<>+0(SB), R8
+	VMOVUPS     (DI), Y3
+	VANDPS      32(R8)(R9*4), Y3, Y3
+	VMOVUPS     (DI)(SI*1), Y4
+	VANDPS      32(R8)(R9*4), Y4, Y4
+	VMOVUPS     (DI)(SI*2), Y5
+	VANDPS      32(R8)(R9*4), Y5, Y5
+	VCVTPH2PS   (BX), Y6
+	VANDPS      32(R8)(R9*4), Y6, Y6
 	VFMADD231PS Y3, Y6, Y0
 	VFMADD231PS Y4, Y6, Y1
 	VFMADD231PS Y5, Y6, Y2
 
-tail_none_134:
+tail_none_113:
 	MOVQ         y+0(FP), BX
-	MOVQ         ldy+8(FP), SI
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X3
 	VADDPS       X3, X0, X0
 	VMOVSS       X0, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y1, Y1, Y1
 	VHADDPS      Y1, Y1, Y1
 	VEXTRACTF128 $0x01, Y1, X3
 	VADDPS       X3, X1, X1
 	VMOVSS       X1, (BX)
+	MOVQ         ldy+8(FP), SI
 	ADDQ         SI, BX
 	VHADDPS      Y2, Y2, Y2
 	VHADDPS      Y2, Y2, Y2
 	VEXTRACTF128 $0x01, Y2, X3
 	VADDPS       X3, X2, X2
 	VMOVSS       X2, (BX)
-	MOVQ         y+0(FP), BX
-	ADDQ         $+4, BX
-	MOVQ         BX, y+0(FP)
 	LEAQ         (CX)(DX*1), CX
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
-	JGE          rows1_130
+	JGE          row_109
 
-rows1_done_131:
+row_done_110:
 	VZEROUPPER
 	RET
 
@@ -2152,9 +1957,9 @@ TEXT ·accumulate1Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_136
+	JLT  block_done_115
 
-block_135:
+block_114:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -2166,9 +1971,9 @@ block_135:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_138
+	JLT     sum_done_117
 
-sum_137:
+sum_116:
 	VCVTPH2PS    (SI), Y4
 	VCVTPH2PS    16(SI), Y5
 	VCVTPH2PS    32(SI), Y6
@@ -2182,9 +1987,9 @@ sum_137:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_137
+	JGE          sum_116
 
-sum_done_138:
+sum_done_117:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2194,13 +1999,13 @@ sum_done_138:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_135
+	JGE     block_114
 
-block_done_136:
+block_done_115:
 	CMPQ AX, $+8
-	JLT  vector_done_140
+	JLT  vector_done_119
 
-vector_139:
+vector_118:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	MOVQ    p+16(FP), BX
@@ -2209,9 +2014,9 @@ vector_139:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_142
+	JLT     sum_done_121
 
-sum_141:
+sum_120:
 	VCVTPH2PS    (SI), Y1
 	VBROADCASTSS (BX)(R9*4), Y2
 	VFMADD231PS  Y1, Y2, Y0
@@ -2219,18 +2024,18 @@ sum_141:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_141
+	JGE          sum_120
 
-sum_done_142:
+sum_done_121:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	ADDQ    $+32, CX
 	ADDQ    $+16, DX
 	SUBQ    $+8, AX
 	CMPQ    AX, $+8
-	JGE     vector_139
+	JGE     vector_118
 
-vector_done_140:
+vector_done_119:
 	VZEROUPPER
 	RET
 
@@ -2241,9 +2046,9 @@ TEXT ·accumulate2Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_144
+	JLT  block_done_123
 
-block_143:
+block_122:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -2263,9 +2068,9 @@ block_143:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_146
+	JLT     sum_done_125
 
-sum_145:
+sum_124:
 	VCVTPH2PS    (DI), Y8
 	VCVTPH2PS    16(DI), Y9
 	VCVTPH2PS    32(DI), Y10
@@ -2284,9 +2089,9 @@ sum_145:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_145
+	JGE          sum_124
 
-sum_done_146:
+sum_done_125:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -2302,13 +2107,13 @@ sum_done_146:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_143
+	JGE     block_122
 
-block_done_144:
+block_done_123:
 	CMPQ AX, $+8
-	JLT  vector_done_148
+	JLT  vector_done_127
 
-vector_147:
+vector_126:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	MOVQ    ldy+8(FP), SI
@@ -2322,9 +2127,9 @@ vector_147:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_150
+	JLT     sum_done_129
 
-sum_149:
+sum_128:
 	VCVTPH2PS    (DI), Y2
 	VBROADCASTSS (BX)(R10*4), Y3
 	VFMADD231PS  Y2, Y3, Y0
@@ -2334,9 +2139,9 @@ sum_149:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_149
+	JGE          sum_128
 
-sum_done_150:
+sum_done_129:
 	MOVQ    CX, BX
 	VMOVUPS Y0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -2346,9 +2151,9 @@ sum_done_150:
 	ADDQ    $+16, DX
 	SUBQ    $+8, AX
 	CMPQ    AX, $+8
-	JGE     vector_147
+	JGE     vector_126
 
-vector_done_148:
+vector_done_127:
 	VZEROUPPER
 	RET
 
@@ -2359,9 +2164,9 @@ TEXT ·widenBFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+32
-	JLT  four_done_152
+	JLT  four_done_131
 
-four_151:
+four_130:
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (AX)
@@ -2378,13 +2183,13 @@ four_151:
 	ADDQ      $+128, AX
 	SUBQ      $+32, DX
 	CMPQ      DX, $+32
-	JGE       four_151
+	JGE       four_130
 
-four_done_152:
+four_done_131:
 	CMPQ DX, $+8
-	JLT  one_done_154
+	JLT  one_done_133
 
-one_153:
+one_132:
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (AX)
@@ -2392,9 +2197,9 @@ one_153:
 	ADDQ      $+32, AX
 	SUBQ      $+8, DX
 	CMPQ      DX, $+8
-	JGE       one_153
+	JGE       one_132
 
-one_done_154:
+one_done_133:
 	VZEROUPPER
 	RET
 
@@ -2405,9 +2210,9 @@ TEXT ·narrowBFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_156
+	JLT  one_done_135
 
-one_155:
+one_134:
 	VMOVUPS      (CX), Y0
 	VPSRLD       $0x10, Y0, Y1
 	VCMPPS       $0x03, Y0, Y0, Y3
@@ -2424,9 +2229,9 @@ one_155:
 	ADDQ         $+16, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_155
+	JGE          one_134
 
-one_done_156:
+one_done_135:
 	VZEROUPPER
 	RET
 
@@ -2437,9 +2242,9 @@ TEXT ·widenFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+32
-	JLT  four_done_158
+	JLT  four_done_137
 
-four_157:
+four_136:
 	VCVTPH2PS (CX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(CX), Y1
@@ -2452,22 +2257,22 @@ four_157:
 	ADDQ      $+128, AX
 	SUBQ      $+32, DX
 	CMPQ      DX, $+32
-	JGE       four_157
+	JGE       four_136
 
-four_done_158:
+four_done_137:
 	CMPQ DX, $+8
-	JLT  one_done_160
+	JLT  one_done_139
 
-one_159:
+one_138:
 	VCVTPH2PS (CX), Y0
 	VMOVUPS   Y0, (AX)
 	ADDQ      $+16, CX
 	ADDQ      $+32, AX
 	SUBQ      $+8, DX
 	CMPQ      DX, $+8
-	JGE       one_159
+	JGE       one_138
 
-one_done_160:
+one_done_139:
 	VZEROUPPER
 	RET
 
@@ -2478,18 +2283,1519 @@ TEXT ·narrowFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_162
+	JLT  one_done_141
 
-one_161:
+one_140:
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $+32, CX
 	ADDQ      $+16, AX
 	SUBQ      $+8, DX
 	CMPQ      DX, $+8
-	JGE       one_161
+	JGE       one_140
 
-one_done_162:
+one_done_141:
+	VZEROUPPER
+	RET
+
+// func tileAVX2(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tileAVX2(SB), NOSPLIT, $0-64
+	MOVQ   m+40(FP), AX
+	CMPQ   AX, $+2
+	JG     more_rows_142
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_144
+
+products4_143:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX), Y4
+	VMOVUPS      96(DX), Y5
+	VBROADCASTSS 24(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 28(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   1152(DX)
+	VMOVUPS      128(DX), Y4
+	VMOVUPS      160(DX), Y5
+	VBROADCASTSS 48(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 52(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT0   1216(DX)
+	VMOVUPS      192(DX), Y4
+	VMOVUPS      224(DX), Y5
+	VBROADCASTSS 72(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 76(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $+96, CX
+	ADDQ         $+256, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_143
+
+products4_done_144:
+	CMPQ BX, $+1
+	JLT  products_done_146
+
+products_145:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $+24, CX
+	ADDQ         $+64, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_145
+
+products_done_146:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+16
+	JNE     narrow_147
+	TESTQ   SI, SI
+	JNZ     add_148
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+
+add_148:
+	VADDPS  (CX), Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  32(CX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VADDPS  32(CX), Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_148_end
+	ADDQ    DX, CX
+
+narrow_147:
+	LEAQ       columnmask<>+0(SB), DI
+	MOVQ       $0x00000010, R8
+	SUBQ       BX, R8
+	VMOVDQU    (DI)(R8*4), Y4
+	VMOVDQU    32(DI)(R8*4), Y5
+	TESTQ      SI, SI
+	JZ         overwrite_149
+	VMASKMOVPS (CX), Y4, Y6
+	VADDPS     Y6, Y0, Y0
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS 32(CX), Y5, Y6
+	VADDPS     Y6, Y1, Y1
+	VMASKMOVPS Y1, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y4, Y6
+	VADDPS     Y6, Y2, Y2
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS 32(CX), Y5, Y6
+	VADDPS     Y6, Y3, Y3
+	VMASKMOVPS Y3, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+
+overwrite_149:
+	VMASKMOVPS Y0, Y4, (CX)
+	VMASKMOVPS Y1, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y4, (CX)
+	VMASKMOVPS Y3, Y5, 32(CX)
+	DECQ       AX
+	JZ         add_148_end
+	ADDQ       DX, CX
+
+add_148_end:
+	VZEROUPPER
+	RET
+
+more_rows_142:
+	CMPQ   AX, $+4
+	JG     more_rows_150
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_152
+
+products4_151:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      96(DX), Y9
+	VBROADCASTSS 24(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 28(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 32(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 36(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	PREFETCHT0   1152(DX)
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      160(DX), Y9
+	VBROADCASTSS 48(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 52(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 56(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 60(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	PREFETCHT0   1216(DX)
+	VMOVUPS      192(DX), Y8
+	VMOVUPS      224(DX), Y9
+	VBROADCASTSS 72(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 76(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 80(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 84(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	ADDQ         $+96, CX
+	ADDQ         $+256, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_151
+
+products4_done_152:
+	CMPQ BX, $+1
+	JLT  products_done_154
+
+products_153:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y8, Y11, Y6
+	VFMADD231PS  Y9, Y11, Y7
+	ADDQ         $+24, CX
+	ADDQ         $+64, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_153
+
+products_done_154:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+16
+	JNE     narrow_155
+	TESTQ   SI, SI
+	JNZ     add_156
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+
+add_156:
+	VADDPS  (CX), Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  32(CX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VADDPS  32(CX), Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y6, Y6
+	VMOVUPS Y6, (CX)
+	VADDPS  32(CX), Y7, Y7
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_156_end
+	ADDQ    DX, CX
+
+narrow_155:
+	LEAQ       columnmask<>+0(SB), DI
+	MOVQ       $0x00000010, R8
+	SUBQ       BX, R8
+	VMOVDQU    (DI)(R8*4), Y8
+	VMOVDQU    32(DI)(R8*4), Y9
+	TESTQ      SI, SI
+	JZ         overwrite_157
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y0, Y0
+	VMASKMOVPS Y0, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y1, Y1
+	VMASKMOVPS Y1, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y2, Y2
+	VMASKMOVPS Y2, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y3, Y3
+	VMASKMOVPS Y3, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y4, Y4
+	VMASKMOVPS Y4, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y5, Y5
+	VMASKMOVPS Y5, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y8, Y10
+	VADDPS     Y10, Y6, Y6
+	VMASKMOVPS Y6, Y8, (CX)
+	VMASKMOVPS 32(CX), Y9, Y10
+	VADDPS     Y10, Y7, Y7
+	VMASKMOVPS Y7, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+
+overwrite_157:
+	VMASKMOVPS Y0, Y8, (CX)
+	VMASKMOVPS Y1, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y8, (CX)
+	VMASKMOVPS Y3, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y4, Y8, (CX)
+	VMASKMOVPS Y5, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y6, Y8, (CX)
+	VMASKMOVPS Y7, Y9, 32(CX)
+	DECQ       AX
+	JZ         add_156_end
+	ADDQ       DX, CX
+
+add_156_end:
+	VZEROUPPER
+	RET
+
+more_rows_150:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_160
+
+products4_159:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX), Y12
+	VMOVUPS      96(DX), Y13
+	VBROADCASTSS 24(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 28(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 32(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 36(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 40(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 44(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   1152(DX)
+	VMOVUPS      128(DX), Y12
+	VMOVUPS      160(DX), Y13
+	VBROADCASTSS 48(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 52(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 56(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 60(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 64(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 68(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	PREFETCHT0   1216(DX)
+	VMOVUPS      192(DX), Y12
+	VMOVUPS      224(DX), Y13
+	VBROADCASTSS 72(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 76(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 80(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 84(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 88(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 92(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         $+96, CX
+	ADDQ         $+256, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_159
+
+products4_done_160:
+	CMPQ BX, $+1
+	JLT  products_done_162
+
+products_161:
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX), Y12
+	VMOVUPS      32(DX), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y12, Y15, Y2
+	VFMADD231PS  Y13, Y15, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y12, Y15, Y6
+	VFMADD231PS  Y13, Y15, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX), Y15
+	VFMADD231PS  Y12, Y15, Y10
+	VFMADD231PS  Y13, Y15, Y11
+	ADDQ         $+24, CX
+	ADDQ         $+64, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_161
+
+products_done_162:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+16
+	JNE     narrow_163
+	TESTQ   SI, SI
+	JNZ     add_164
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+
+add_164:
+	VADDPS  (CX), Y0, Y0
+	VMOVUPS Y0, (CX)
+	VADDPS  32(CX), Y1, Y1
+	VMOVUPS Y1, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y2, Y2
+	VMOVUPS Y2, (CX)
+	VADDPS  32(CX), Y3, Y3
+	VMOVUPS Y3, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y4, Y4
+	VMOVUPS Y4, (CX)
+	VADDPS  32(CX), Y5, Y5
+	VMOVUPS Y5, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y6, Y6
+	VMOVUPS Y6, (CX)
+	VADDPS  32(CX), Y7, Y7
+	VMOVUPS Y7, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y8, Y8
+	VMOVUPS Y8, (CX)
+	VADDPS  32(CX), Y9, Y9
+	VMOVUPS Y9, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Y10, Y10
+	VMOVUPS Y10, (CX)
+	VADDPS  32(CX), Y11, Y11
+	VMOVUPS Y11, 32(CX)
+	DECQ    AX
+	JZ      add_164_end
+	ADDQ    DX, CX
+
+narrow_163:
+	LEAQ       columnmask<>+0(SB), DI
+	MOVQ       $0x00000010, R8
+	SUBQ       BX, R8
+	VMOVDQU    (DI)(R8*4), Y12
+	VMOVDQU    32(DI)(R8*4), Y13
+	TESTQ      SI, SI
+	JZ         overwrite_165
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y0, Y0
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y1, Y1
+	VMASKMOVPS Y1, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y2, Y2
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y3, Y3
+	VMASKMOVPS Y3, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y4, Y4
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y5, Y5
+	VMASKMOVPS Y5, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y6, Y6
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y7, Y7
+	VMASKMOVPS Y7, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y8, Y8
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y9, Y9
+	VMASKMOVPS Y9, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS (CX), Y12, Y14
+	VADDPS     Y14, Y10, Y10
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS 32(CX), Y13, Y14
+	VADDPS     Y14, Y11, Y11
+	VMASKMOVPS Y11, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+
+overwrite_165:
+	VMASKMOVPS Y0, Y12, (CX)
+	VMASKMOVPS Y1, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y2, Y12, (CX)
+	VMASKMOVPS Y3, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y4, Y12, (CX)
+	VMASKMOVPS Y5, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y6, Y12, (CX)
+	VMASKMOVPS Y7, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y8, Y12, (CX)
+	VMASKMOVPS Y9, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+	VMASKMOVPS Y10, Y12, (CX)
+	VMASKMOVPS Y11, Y13, 32(CX)
+	DECQ       AX
+	JZ         add_164_end
+	ADDQ       DX, CX
+
+add_164_end:
+	VZEROUPPER
+	RET
+
+// func peakAVX2(rounds int) int
+// Requires: AVX, FMA3
+TEXT ·peakAVX2(SB), NOSPLIT, $0-16
+	MOVQ   rounds+0(FP), AX
+	IMUL3Q $+768, AX, CX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	CMPQ   AX, $+1
+	JLT    round_done_167
+
+round_166:
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	VFMADD231PS Y12, Y13, Y0
+	VFMADD231PS Y12, Y13, Y1
+	VFMADD231PS Y12, Y13, Y2
+	VFMADD231PS Y12, Y13, Y3
+	VFMADD231PS Y12, Y13, Y4
+	VFMADD231PS Y12, Y13, Y5
+	VFMADD231PS Y12, Y13, Y6
+	VFMADD231PS Y12, Y13, Y7
+	VFMADD231PS Y12, Y13, Y8
+	VFMADD231PS Y12, Y13, Y9
+	VFMADD231PS Y12, Y13, Y10
+	VFMADD231PS Y12, Y13, Y11
+	SUBQ        $+1, AX
+	CMPQ        AX, $+1
+	JGE         round_166
+
+round_done_167:
+	MOVQ CX, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func packFloat32AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX
+TEXT ·packFloat32AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_169
+
+block_168:
+	MOVQ    DX, R8
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	CMPQ    SI, $+0
+	JLE     ready_170
+	VMOVUPS (R8), Y0
+	ADDQ    BX, R8
+	CMPQ    SI, $+1
+	JLE     ready_170
+	VMOVUPS (R8), Y1
+	ADDQ    BX, R8
+	CMPQ    SI, $+2
+	JLE     ready_170
+	VMOVUPS (R8), Y2
+	ADDQ    BX, R8
+	CMPQ    SI, $+3
+	JLE     ready_170
+	VMOVUPS (R8), Y3
+	ADDQ    BX, R8
+	CMPQ    SI, $+4
+	JLE     ready_170
+	VMOVUPS (R8), Y4
+	ADDQ    BX, R8
+	CMPQ    SI, $+5
+	JLE     ready_170
+	VMOVUPS (R8), Y5
+	ADDQ    BX, R8
+	CMPQ    SI, $+6
+	JLE     ready_170
+	VMOVUPS (R8), Y6
+	ADDQ    BX, R8
+	CMPQ    SI, $+7
+	JLE     ready_170
+	VMOVUPS (R8), Y7
+	ADDQ    BX, R8
+
+ready_170:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+32, DX
+	SUBQ       $+8, DI
+	CMPQ       DI, $+8
+	JGE        block_168
+
+block_done_169:
+	TESTQ      DI, DI
+	JZ         tail_none_171
+	LEAQ       tailmask<>+0(SB), R8
+	MOVQ       $0x00000008, R9
+	SUBQ       DI, R9
+	VMOVDQU    (R8)(R9*4), Y15
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	CMPQ       SI, $+0
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y0
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y1
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y2
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y3
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y4
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y5
+	ADDQ       BX, DX
+	CMPQ       SI, $+6
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y6
+	ADDQ       BX, DX
+	CMPQ       SI, $+7
+	JLE        ready_172
+	VMASKMOVPS (DX), Y15, Y7
+	ADDQ       BX, DX
+
+ready_172:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_171:
+done:
+	VZEROUPPER
+	RET
+
+// func packBFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX2
+TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_174
+
+block_173:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	CMPQ      SI, $+0
+	JLE       ready_175
+	VPMOVZXWD (R8), Y0
+	VPSLLD    $0x10, Y0, Y0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_175
+	VPMOVZXWD (R8), Y1
+	VPSLLD    $0x10, Y1, Y1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_175
+	VPMOVZXWD (R8), Y2
+	VPSLLD    $0x10, Y2, Y2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_175
+	VPMOVZXWD (R8), Y3
+	VPSLLD    $0x10, Y3, Y3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_175
+	VPMOVZXWD (R8), Y4
+	VPSLLD    $0x10, Y4, Y4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_175
+	VPMOVZXWD (R8), Y5
+	VPSLLD    $0x10, Y5, Y5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_175
+	VPMOVZXWD (R8), Y6
+	VPSLLD    $0x10, Y6, Y6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_175
+	VPMOVZXWD (R8), Y7
+	VPSLLD    $0x10, Y7, Y7
+	ADDQ      BX, R8
+
+ready_175:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+16, DX
+	SUBQ       $+8, DI
+	CMPQ       DI, $+8
+	JGE        block_173
+
+block_done_174:
+	TESTQ DI, DI
+	JZ    tail_none_176
+
+tail_none_176:
+	VZEROUPPER
+	RET
+
+// func packFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, F16C
+TEXT ·packFloat16AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_178
+
+block_177:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	CMPQ      SI, $+0
+	JLE       ready_179
+	VCVTPH2PS (R8), Y0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_179
+	VCVTPH2PS (R8), Y1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_179
+	VCVTPH2PS (R8), Y2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_179
+	VCVTPH2PS (R8), Y3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_179
+	VCVTPH2PS (R8), Y4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_179
+	VCVTPH2PS (R8), Y5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_179
+	VCVTPH2PS (R8), Y6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_179
+	VCVTPH2PS (R8), Y7
+	ADDQ      BX, R8
+
+ready_179:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Y15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+16, DX
+	SUBQ       $+8, DI
+	CMPQ       DI, $+8
+	JGE        block_177
+
+block_done_178:
+	TESTQ DI, DI
+	JZ    tail_none_180
+
+tail_none_180:
+	VZEROUPPER
+	RET
+
+// func packRowsAVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX
+TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+8
+	JLT  block_done_182
+
+block_181:
+	MOVQ    DX, R8
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	CMPQ    SI, $+0
+	JLE     ready_183
+	VMOVUPS (R8), Y0
+	ADDQ    BX, R8
+	CMPQ    SI, $+1
+	JLE     ready_183
+	VMOVUPS (R8), Y1
+	ADDQ    BX, R8
+	CMPQ    SI, $+2
+	JLE     ready_183
+	VMOVUPS (R8), Y2
+	ADDQ    BX, R8
+	CMPQ    SI, $+3
+	JLE     ready_183
+	VMOVUPS (R8), Y3
+	ADDQ    BX, R8
+	CMPQ    SI, $+4
+	JLE     ready_183
+	VMOVUPS (R8), Y4
+	ADDQ    BX, R8
+	CMPQ    SI, $+5
+	JLE     ready_183
+	VMOVUPS (R8), Y5
+	ADDQ    BX, R8
+
+ready_183:
+	VXORPS       X6, X6, X6
+	VXORPS       X7, X7, X7
+	VUNPCKLPS    Y1, Y0, Y8
+	VUNPCKHPS    Y1, Y0, Y9
+	VUNPCKLPS    Y3, Y2, Y10
+	VUNPCKHPS    Y3, Y2, Y11
+	VUNPCKLPS    Y5, Y4, Y12
+	VUNPCKHPS    Y5, Y4, Y13
+	VUNPCKLPS    Y7, Y6, Y14
+	VUNPCKHPS    Y7, Y6, Y15
+	VUNPCKLPD    Y10, Y8, Y0
+	VUNPCKHPD    Y10, Y8, Y1
+	VUNPCKLPD    Y11, Y9, Y2
+	VUNPCKHPD    Y11, Y9, Y3
+	VUNPCKLPD    Y14, Y12, Y4
+	VUNPCKHPD    Y14, Y12, Y5
+	VUNPCKLPD    Y15, Y13, Y6
+	VUNPCKHPD    Y15, Y13, Y7
+	VPERM2F128   $0x20, Y4, Y0, Y8
+	VPERM2F128   $0x31, Y4, Y0, Y12
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y13
+	VPERM2F128   $0x20, Y6, Y2, Y10
+	VPERM2F128   $0x31, Y6, Y2, Y14
+	VPERM2F128   $0x20, Y7, Y3, Y11
+	VPERM2F128   $0x31, Y7, Y3, Y15
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	ADDQ         $+32, DX
+	SUBQ         $+8, DI
+	CMPQ         DI, $+8
+	JGE          block_181
+
+block_done_182:
+	TESTQ      DI, DI
+	JZ         tail_none_184
+	LEAQ       tailmask<>+0(SB), R8
+	MOVQ       $0x00000008, R9
+	SUBQ       DI, R9
+	VMOVDQU    (R8)(R9*4), Y15
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	CMPQ       SI, $+0
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y0
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y1
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y2
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y3
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y4
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_185
+	VMASKMOVPS (DX), Y15, Y5
+	ADDQ       BX, DX
+
+ready_185:
+	VXORPS       X6, X6, X6
+	VXORPS       X7, X7, X7
+	VUNPCKLPS    Y1, Y0, Y8
+	VUNPCKHPS    Y1, Y0, Y9
+	VUNPCKLPS    Y3, Y2, Y10
+	VUNPCKHPS    Y3, Y2, Y11
+	VUNPCKLPS    Y5, Y4, Y12
+	VUNPCKHPS    Y5, Y4, Y13
+	VUNPCKLPS    Y7, Y6, Y14
+	VUNPCKHPS    Y7, Y6, Y15
+	VUNPCKLPD    Y10, Y8, Y0
+	VUNPCKHPD    Y10, Y8, Y1
+	VUNPCKLPD    Y11, Y9, Y2
+	VUNPCKHPD    Y11, Y9, Y3
+	VUNPCKLPD    Y14, Y12, Y4
+	VUNPCKHPD    Y14, Y12, Y5
+	VUNPCKLPD    Y15, Y13, Y6
+	VUNPCKHPD    Y15, Y13, Y7
+	VPERM2F128   $0x20, Y4, Y0, Y8
+	VPERM2F128   $0x31, Y4, Y0, Y12
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y13
+	VPERM2F128   $0x20, Y6, Y2, Y10
+	VPERM2F128   $0x31, Y6, Y2, Y14
+	VPERM2F128   $0x20, Y7, Y3, Y11
+	VPERM2F128   $0x31, Y7, Y3, Y15
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X12, (AX)
+	VEXTRACTF128 $0x01, Y12, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X13, (AX)
+	VEXTRACTF128 $0x01, Y13, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X14, (AX)
+	VEXTRACTF128 $0x01, Y14, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+	VMOVUPS      X15, (AX)
+	VEXTRACTF128 $0x01, Y15, X0
+	VMOVSD       X0, 16(AX)
+	ADDQ         CX, AX
+	DECQ         DI
+	JZ           done
+
+tail_none_184:
+done:
+	VZEROUPPER
+	RET
+
+// func packColsAVX2(dst *float32, b *float32, ldb int, k int, n int)
+// Requires: AVX
+TEXT ·packColsAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    b+8(FP), CX
+	MOVQ    ldb+16(FP), DX
+	MOVQ    k+24(FP), BX
+	MOVQ    n+32(FP), SI
+	LEAQ    columnmask<>+0(SB), DI
+	MOVQ    $0x00000010, R8
+	SUBQ    SI, R8
+	VMOVDQU (DI)(R8*4), Y2
+	VMOVDQU 32(DI)(R8*4), Y3
+	CMPQ    BX, $+1
+	JLT     row_done_187
+
+row_186:
+	VMASKMOVPS (CX), Y2, Y0
+	VMOVUPS    Y0, (AX)
+	VMASKMOVPS 32(CX), Y3, Y1
+	VMOVUPS    Y1, 32(AX)
+	ADDQ       DX, CX
+	ADDQ       $+64, AX
+	SUBQ       $+1, BX
+	CMPQ       BX, $+1
+	JGE        row_186
+
+row_done_187:
 	VZEROUPPER
 	RET
 
@@ -2501,9 +3807,9 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_164
+	JLT  several_done_189
 
-several_163:
+several_188:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -2517,13 +3823,13 @@ several_163:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_163
+	JGE     several_188
 
-several_done_164:
+several_done_189:
 	CMPQ BX, $+8
-	JLT  one_done_166
+	JLT  one_done_191
 
-one_165:
+one_190:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -2533,11 +3839,11 @@ one_165:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_165
+	JGE     one_190
 
-one_done_166:
+one_done_191:
 	TESTQ      BX, BX
-	JZ         tail_none_167
+	JZ         tail_none_192
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2547,7 +3853,7 @@ one_done_166:
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_167:
+tail_none_192:
 	VZEROUPPER
 	RET
 
@@ -2559,9 +3865,9 @@ TEXT ·subAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_169
+	JLT  several_done_194
 
-several_168:
+several_193:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -2575,13 +3881,13 @@ several_168:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_168
+	JGE     several_193
 
-several_done_169:
+several_done_194:
 	CMPQ BX, $+8
-	JLT  one_done_171
+	JLT  one_done_196
 
-one_170:
+one_195:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -2591,11 +3897,11 @@ one_170:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_170
+	JGE     one_195
 
-one_done_171:
+one_done_196:
 	TESTQ      BX, BX
-	JZ         tail_none_172
+	JZ         tail_none_197
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2605,7 +3911,7 @@ one_done_171:
 	VSUBPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_172:
+tail_none_197:
 	VZEROUPPER
 	RET
 
@@ -2617,9 +3923,9 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_174
+	JLT  several_done_199
 
-several_173:
+several_198:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -2633,13 +3939,13 @@ several_173:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_173
+	JGE     several_198
 
-several_done_174:
+several_done_199:
 	CMPQ BX, $+8
-	JLT  one_done_176
+	JLT  one_done_201
 
-one_175:
+one_200:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -2649,11 +3955,11 @@ one_175:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_175
+	JGE     one_200
 
-one_done_176:
+one_done_201:
 	TESTQ      BX, BX
-	JZ         tail_none_177
+	JZ         tail_none_202
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2663,7 +3969,7 @@ one_done_176:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_177:
+tail_none_202:
 	VZEROUPPER
 	RET
 
@@ -2675,9 +3981,9 @@ TEXT ·divAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_179
+	JLT  several_done_204
 
-several_178:
+several_203:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -2691,13 +3997,13 @@ several_178:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_178
+	JGE     several_203
 
-several_done_179:
+several_done_204:
 	CMPQ BX, $+8
-	JLT  one_done_181
+	JLT  one_done_206
 
-one_180:
+one_205:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -2707,11 +4013,11 @@ one_180:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_180
+	JGE     one_205
 
-one_done_181:
+one_done_206:
 	TESTQ      BX, BX
-	JZ         tail_none_182
+	JZ         tail_none_207
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2721,7 +4027,7 @@ one_done_181:
 	VDIVPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_182:
+tail_none_207:
 	VZEROUPPER
 	RET
 
@@ -2733,9 +4039,9 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_184
+	JLT  several_done_209
 
-several_183:
+several_208:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2753,13 +4059,13 @@ several_183:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_183
+	JGE       several_208
 
-several_done_184:
+several_done_209:
 	CMPQ BX, $+8
-	JLT  one_done_186
+	JLT  one_done_211
 
-one_185:
+one_210:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2771,11 +4077,11 @@ one_185:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_185
+	JGE       one_210
 
-one_done_186:
+one_done_211:
 	TESTQ      BX, BX
-	JZ         tail_none_187
+	JZ         tail_none_212
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2787,7 +4093,7 @@ one_done_186:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_187:
+tail_none_212:
 	VZEROUPPER
 	RET
 
@@ -2799,9 +4105,9 @@ TEXT ·minAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_189
+	JLT  several_done_214
 
-several_188:
+several_213:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2819,13 +4125,13 @@ several_188:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_188
+	JGE       several_213
 
-several_done_189:
+several_done_214:
 	CMPQ BX, $+8
-	JLT  one_done_191
+	JLT  one_done_216
 
-one_190:
+one_215:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -2837,11 +4143,11 @@ one_190:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_190
+	JGE       one_215
 
-one_done_191:
+one_done_216:
 	TESTQ      BX, BX
-	JZ         tail_none_192
+	JZ         tail_none_217
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -2853,7 +4159,7 @@ one_done_191:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_192:
+tail_none_217:
 	VZEROUPPER
 	RET
 
@@ -2865,9 +4171,9 @@ TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_194
+	JLT          several_done_219
 
-several_193:
+several_218:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -2884,13 +4190,13 @@ several_193:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_193
+	JGE     several_218
 
-several_done_194:
+several_done_219:
 	CMPQ DX, $+8
-	JLT  one_done_196
+	JLT  one_done_221
 
-one_195:
+one_220:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -2898,11 +4204,11 @@ one_195:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_195
+	JGE     one_220
 
-one_done_196:
+one_done_221:
 	TESTQ      DX, DX
-	JZ         tail_none_197
+	JZ         tail_none_222
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -2911,7 +4217,7 @@ one_done_196:
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_197:
+tail_none_222:
 	VZEROUPPER
 	RET
 
@@ -2923,9 +4229,9 @@ TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_199
+	JLT          several_done_224
 
-several_198:
+several_223:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -2942,13 +4248,13 @@ several_198:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_198
+	JGE     several_223
 
-several_done_199:
+several_done_224:
 	CMPQ DX, $+8
-	JLT  one_done_201
+	JLT  one_done_226
 
-one_200:
+one_225:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -2956,11 +4262,11 @@ one_200:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_200
+	JGE     one_225
 
-one_done_201:
+one_done_226:
 	TESTQ      DX, DX
-	JZ         tail_none_202
+	JZ         tail_none_227
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -2969,7 +4275,7 @@ one_done_201:
 	VMULPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_202:
+tail_none_227:
 	VZEROUPPER
 	RET
 
@@ -2981,9 +4287,9 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_204
+	JLT          several_done_229
 
-several_203:
+several_228:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -3004,13 +4310,13 @@ several_203:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_203
+	JGE         several_228
 
-several_done_204:
+several_done_229:
 	CMPQ DX, $+8
-	JLT  one_done_206
+	JLT  one_done_231
 
-one_205:
+one_230:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -3019,11 +4325,11 @@ one_205:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_205
+	JGE         one_230
 
-one_done_206:
+one_done_231:
 	TESTQ       DX, DX
-	JZ          tail_none_207
+	JZ          tail_none_232
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -3033,7 +4339,7 @@ one_done_206:
 	VFMADD231PS Y14, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_207:
+tail_none_232:
 	VZEROUPPER
 	RET
 
@@ -3048,9 +4354,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+32
-	JLT    several_done_209
+	JLT    several_done_234
 
-several_208:
+several_233:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -3067,13 +4373,13 @@ several_208:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_208
+	JGE         several_233
 
-several_done_209:
+several_done_234:
 	CMPQ DX, $+8
-	JLT  one_done_211
+	JLT  one_done_236
 
-one_210:
+one_235:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -3081,11 +4387,11 @@ one_210:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_210
+	JGE         one_235
 
-one_done_211:
+one_done_236:
 	TESTQ       DX, DX
-	JZ          tail_none_212
+	JZ          tail_none_237
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -3094,14 +4400,14 @@ one_done_211:
 	VMASKMOVPS  (CX), Y15, Y1
 	VFMADD231PS Y0, Y1, Y8
 
-tail_none_212:
+tail_none_237:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X0
-	VADDPS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X8
 	MOVSS        X8, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -3116,9 +4422,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_214
+	JLT    several_done_239
 
-several_213:
+several_238:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -3130,23 +4436,23 @@ several_213:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_213
+	JGE     several_238
 
-several_done_214:
+several_done_239:
 	CMPQ CX, $+8
-	JLT  one_done_216
+	JLT  one_done_241
 
-one_215:
+one_240:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_215
+	JGE     one_240
 
-one_done_216:
+one_done_241:
 	TESTQ      CX, CX
-	JZ         tail_none_217
+	JZ         tail_none_242
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -3154,14 +4460,14 @@ one_done_216:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_217:
+tail_none_242:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X0
-	VADDPS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X8
 	MOVSS        X8, ret+16(FP)
 	VZEROUPPER
 	RET
@@ -3177,9 +4483,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_219
+	JLT          several_done_244
 
-several_218:
+several_243:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -3195,24 +4501,24 @@ several_218:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_218
+	JGE         several_243
 
-several_done_219:
+several_done_244:
 	CMPQ CX, $+8
-	JLT  one_done_221
+	JLT  one_done_246
 
-one_220:
+one_245:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_220
+	JGE         one_245
 
-one_done_221:
+one_done_246:
 	TESTQ       CX, CX
-	JZ          tail_none_222
+	JZ          tail_none_247
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -3222,14 +4528,14 @@ one_done_221:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_222:
+tail_none_247:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
-	VEXTRACTF128 $0x01, Y8, X0
-	VADDPS       X0, X8, X8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X8
 	MOVSS        X8, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -3245,9 +4551,9 @@ TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_224
+	JLT     several_done_249
 
-several_223:
+several_248:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -3267,13 +4573,13 @@ several_223:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_223
+	JGE     several_248
 
-several_done_224:
+several_done_249:
 	CMPQ CX, $+8
-	JLT  one_done_226
+	JLT  one_done_251
 
-one_225:
+one_250:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -3281,11 +4587,11 @@ one_225:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_225
+	JGE     one_250
 
-one_done_226:
+one_done_251:
 	TESTQ      CX, CX
-	JZ         tail_none_227
+	JZ         tail_none_252
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -3297,7 +4603,7 @@ one_done_226:
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_227:
+tail_none_252:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -3329,9 +4635,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_229
+	JLT          one_done_254
 
-one_228:
+one_253:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -3344,11 +4650,11 @@ one_228:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_228
+	JGE       one_253
 
-one_done_229:
+one_done_254:
 	TESTQ      CX, CX
-	JZ         tail_none_230
+	JZ         tail_none_255
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -3364,7 +4670,7 @@ one_done_229:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_230:
+tail_none_255:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -3391,9 +4697,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_232
+	JLT  one_done_257
 
-one_231:
+one_256:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -3412,11 +4718,11 @@ one_231:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_231
+	JGE         one_256
 
-one_done_232:
+one_done_257:
 	TESTQ       AX, AX
-	JZ          tail_none_233
+	JZ          tail_none_258
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -3432,7 +4738,7 @@ one_done_232:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_233:
+tail_none_258:
 	VZEROUPPER
 	RET
 
@@ -3446,9 +4752,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_235
+	JLT          several_done_260
 
-several_234:
+several_259:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -3466,13 +4772,13 @@ several_234:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_234
+	JGE     several_259
 
-several_done_235:
+several_done_260:
 	CMPQ BX, $+8
-	JLT  one_done_237
+	JLT  one_done_262
 
-one_236:
+one_261:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -3484,11 +4790,11 @@ one_236:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_236
+	JGE     one_261
 
-one_done_237:
+one_done_262:
 	TESTQ      BX, BX
-	JZ         tail_none_238
+	JZ         tail_none_263
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3500,7 +4806,7 @@ one_done_237:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_238:
+tail_none_263:
 	VZEROUPPER
 	RET
 
@@ -3515,9 +4821,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_240
+	JLT          several_done_265
 
-several_239:
+several_264:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -3538,13 +4844,13 @@ several_239:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_239
+	JGE         several_264
 
-several_done_240:
+several_done_265:
 	CMPQ SI, $+8
-	JLT  one_done_242
+	JLT  one_done_267
 
-one_241:
+one_266:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -3558,11 +4864,11 @@ one_241:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_241
+	JGE         one_266
 
-one_done_242:
+one_done_267:
 	TESTQ       SI, SI
-	JZ          tail_none_243
+	JZ          tail_none_268
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -3575,7 +4881,7 @@ one_done_242:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_243:
+tail_none_268:
 	VZEROUPPER
 	RET
 
@@ -3604,6 +4910,40 @@ DATA tailmask<>+84(SB)/4, $0xffffffff
 DATA tailmask<>+88(SB)/4, $0xffffffff
 DATA tailmask<>+92(SB)/4, $0xffffffff
 GLOBL tailmask<>(SB), RODATA|NOPTR, $96
+
+DATA columnmask<>+0(SB)/4, $0xffffffff
+DATA columnmask<>+4(SB)/4, $0xffffffff
+DATA columnmask<>+8(SB)/4, $0xffffffff
+DATA columnmask<>+12(SB)/4, $0xffffffff
+DATA columnmask<>+16(SB)/4, $0xffffffff
+DATA columnmask<>+20(SB)/4, $0xffffffff
+DATA columnmask<>+24(SB)/4, $0xffffffff
+DATA columnmask<>+28(SB)/4, $0xffffffff
+DATA columnmask<>+32(SB)/4, $0xffffffff
+DATA columnmask<>+36(SB)/4, $0xffffffff
+DATA columnmask<>+40(SB)/4, $0xffffffff
+DATA columnmask<>+44(SB)/4, $0xffffffff
+DATA columnmask<>+48(SB)/4, $0xffffffff
+DATA columnmask<>+52(SB)/4, $0xffffffff
+DATA columnmask<>+56(SB)/4, $0xffffffff
+DATA columnmask<>+60(SB)/4, $0xffffffff
+DATA columnmask<>+64(SB)/4, $0x00000000
+DATA columnmask<>+68(SB)/4, $0x00000000
+DATA columnmask<>+72(SB)/4, $0x00000000
+DATA columnmask<>+76(SB)/4, $0x00000000
+DATA columnmask<>+80(SB)/4, $0x00000000
+DATA columnmask<>+84(SB)/4, $0x00000000
+DATA columnmask<>+88(SB)/4, $0x00000000
+DATA columnmask<>+92(SB)/4, $0x00000000
+DATA columnmask<>+96(SB)/4, $0x00000000
+DATA columnmask<>+100(SB)/4, $0x00000000
+DATA columnmask<>+104(SB)/4, $0x00000000
+DATA columnmask<>+108(SB)/4, $0x00000000
+DATA columnmask<>+112(SB)/4, $0x00000000
+DATA columnmask<>+116(SB)/4, $0x00000000
+DATA columnmask<>+120(SB)/4, $0x00000000
+DATA columnmask<>+124(SB)/4, $0x00000000
+GLOBL columnmask<>(SB), RODATA|NOPTR, $128
 
 DATA constants<>+0(SB)/4, $0x00000040
 DATA constants<>+4(SB)/4, $0x00000040

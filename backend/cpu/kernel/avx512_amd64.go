@@ -24,6 +24,26 @@ func gemv3Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw i
 //go:noescape
 func gemv4Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
 
+// gemv5Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 5 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv5Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv6Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 6 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv6Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv7Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 7 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv7Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv8Float32AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 8 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv8Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // accumulate1Float32AVX512 adds y[r,:] += Σ p[r,j]·v[j,:] for 1 rows of y and n rows of v; ldy, ldp and ldv are in bytes.
 //
 //go:noescape
@@ -63,6 +83,26 @@ func gemv3BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw 
 //
 //go:noescape
 func gemv4BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv5BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 5 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv5BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv6BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 6 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv6BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv7BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 7 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv7BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv8BFloat16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 8 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv8BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
 
 // accumulate1BFloat16AVX512 adds y[r,:] += Σ p[r,j]·v[j,:] for 1 rows of y and n rows of v; ldy, ldp and ldv are in bytes.
 //
@@ -104,6 +144,26 @@ func gemv3Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw i
 //go:noescape
 func gemv4Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
 
+// gemv5Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 5 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv5Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv6Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 6 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv6Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv7Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 7 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv7Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
+// gemv8Float16AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 8 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv8Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // accumulate1Float16AVX512 adds y[r,:] += Σ p[r,j]·v[j,:] for 1 rows of y and n rows of v; ldy, ldp and ldv are in bytes.
 //
 //go:noescape
@@ -143,6 +203,41 @@ func widenFloat16AVX512(dst *float32, src *byte, n int)
 //
 //go:noescape
 func narrowFloat16AVX512(dst *byte, src *float32, n int)
+
+// tileAVX512 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
+//
+//go:noescape
+func tileAVX512(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+
+// peakAVX512 runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakAVX512(rounds int) int
+
+// packFloat32AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packFloat32AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packBFloat16AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packFloat16AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packRowsAVX512 sets 12 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+//
+//go:noescape
+func packRowsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packColsAVX512 copies k rows of n numbers, 1 to a panel's width, and pads them with zeros; ldb is in bytes.
+//
+//go:noescape
+func packColsAVX512(dst *float32, b *float32, ldb int, k int, n int)
 
 // addAVX512 sets dst to x + y.
 //

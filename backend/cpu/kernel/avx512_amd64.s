@@ -9,194 +9,99 @@
 TEXT ·gemv1Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
-	CMPQ AX, $+4
-	JLT  rows4_done_2
+	CMPQ AX, $+1
+	JLT  row_done_2
 
-rows4_1:
+row_1:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
-	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
-	MOVQ   x+16(FP), R8
-	LEAQ   (CX)(DX*4), R9
-	LEAQ   (BX)(DX*4), R10
-	LEAQ   (SI)(DX*4), R11
-	LEAQ   (DI)(DX*4), R12
-	MOVQ   k+56(FP), R14
-	XORQ   R13, R13
-	CMPQ   R14, $+32
-	JLT    columns2_done_4
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_4
 
-columns2_3:
-	PREFETCHT0  (R9)(R13*4)
-	PREFETCHT0  (R10)(R13*4)
-	PREFETCHT0  (R11)(R13*4)
-	PREFETCHT0  (R12)(R13*4)
-	VMOVUPS     (R8)(R13*4), Z8
-	VFMADD231PS (CX)(R13*4), Z8, Z0
-	VFMADD231PS (BX)(R13*4), Z8, Z1
-	VFMADD231PS (SI)(R13*4), Z8, Z2
-	VFMADD231PS (DI)(R13*4), Z8, Z3
-	PREFETCHT0  64(R9)(R13*4)
-	PREFETCHT0  64(R10)(R13*4)
-	PREFETCHT0  64(R11)(R13*4)
-	PREFETCHT0  64(R12)(R13*4)
-	VMOVUPS     64(R8)(R13*4), Z8
-	VFMADD231PS 64(CX)(R13*4), Z8, Z4
-	VFMADD231PS 64(BX)(R13*4), Z8, Z5
-	VFMADD231PS 64(SI)(R13*4), Z8, Z6
-	VFMADD231PS 64(DI)(R13*4), Z8, Z7
-	ADDQ        $+32, R13
-	SUBQ        $+32, R14
-	CMPQ        R14, $+32
-	JGE         columns2_3
+columns_3:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	PREFETCHT0  128(DI)
+	PREFETCHT0  192(DI)
+	ADDQ        $+256, DI
+	VMOVUPS     (SI), Z4
+	VFMADD231PS (BX), Z4, Z0
+	VMOVUPS     64(SI), Z4
+	VFMADD231PS 64(BX), Z4, Z1
+	VMOVUPS     128(SI), Z4
+	VFMADD231PS 128(BX), Z4, Z2
+	VMOVUPS     192(SI), Z4
+	VFMADD231PS 192(BX), Z4, Z3
+	ADDQ        $+256, SI
+	ADDQ        $+256, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_3
 
-columns2_done_4:
-	CMPQ R14, $+16
-	JLT  columns_done_6
+columns_done_4:
+	CMPQ R8, $+16
+	JLT  column_done_6
 
-columns_5:
-	VMOVUPS     (R8)(R13*4), Z8
-	VFMADD231PS (CX)(R13*4), Z8, Z0
-	VFMADD231PS (BX)(R13*4), Z8, Z1
-	VFMADD231PS (SI)(R13*4), Z8, Z2
-	VFMADD231PS (DI)(R13*4), Z8, Z3
-	ADDQ        $+16, R13
-	SUBQ        $+16, R14
-	CMPQ        R14, $+16
-	JGE         columns_5
+column_5:
+	PREFETCHT0  (DI)
+	ADDQ        $+64, DI
+	VMOVUPS     (SI), Z4
+	VFMADD231PS (BX), Z4, Z0
+	ADDQ        $+64, SI
+	ADDQ        $+64, BX
+	SUBQ        $+16, R8
+	CMPQ        R8, $+16
+	JGE         column_5
 
-columns_done_6:
-	TESTQ       R14, R14
+column_done_6:
+	TESTQ       R8, R8
 	JZ          tail_none_7
-	MOVL        $-1, R9
-	BZHIL       R14, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (R8)(R13*4), K1, Z8
-	VMOVUPS.Z   (CX)(R13*4), K1, Z9
-	VFMADD231PS Z8, Z9, Z0
-	VMOVUPS.Z   (BX)(R13*4), K1, Z9
-	VFMADD231PS Z8, Z9, Z1
-	VMOVUPS.Z   (SI)(R13*4), K1, Z9
-	VFMADD231PS Z8, Z9, Z2
-	VMOVUPS.Z   (DI)(R13*4), K1, Z9
-	VFMADD231PS Z8, Z9, Z3
+	MOVL        $-1, DI
+	BZHIL       R8, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (SI), K1, Z4
+	VMOVUPS.Z   (BX), K1, Z5
+	VFMADD231PS Z4, Z5, Z0
 
 tail_none_7:
-	VADDPS        Z4, Z0, Z0
-	VADDPS        Z5, Z1, Z1
-	VADDPS        Z6, Z2, Z2
-	VADDPS        Z7, Z3, Z3
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF64X4 $0x01, Z2, Y8
-	VADDPS        Y8, Y2, Y2
-	VEXTRACTF64X4 $0x01, Z3, Y8
-	VADDPS        Y8, Y3, Y3
-	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X8
-	VADDPS        X8, X0, X0
-	VMOVUPS       X0, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
-	SUBQ          $+4, AX
-	CMPQ          AX, $+4
-	JGE           rows4_1
-
-rows4_done_2:
-	CMPQ AX, $+1
-	JLT  rows1_done_9
-
-rows1_8:
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
-	MOVQ   k+56(FP), DI
-	XORQ   SI, SI
-	CMPQ   DI, $+32
-	JLT    columns2_done_11
-
-columns2_10:
-	VMOVUPS     (BX)(SI*4), Z2
-	VFMADD231PS (CX)(SI*4), Z2, Z0
-	VMOVUPS     64(BX)(SI*4), Z2
-	VFMADD231PS 64(CX)(SI*4), Z2, Z1
-	ADDQ        $+32, SI
-	SUBQ        $+32, DI
-	CMPQ        DI, $+32
-	JGE         columns2_10
-
-columns2_done_11:
-	CMPQ DI, $+16
-	JLT  columns_done_13
-
-columns_12:
-	VMOVUPS     (BX)(SI*4), Z2
-	VFMADD231PS (CX)(SI*4), Z2, Z0
-	ADDQ        $+16, SI
-	SUBQ        $+16, DI
-	CMPQ        DI, $+16
-	JGE         columns_12
-
-columns_done_13:
-	TESTQ       DI, DI
-	JZ          tail_none_14
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (BX)(SI*4), K1, Z2
-	VMOVUPS.Z   (CX)(SI*4), K1, Z3
-	VFMADD231PS Z2, Z3, Z0
-
-tail_none_14:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y0
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
 	VMOVSS        X0, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_8
+	JGE           row_1
 
-rows1_done_9:
+row_done_2:
 	VZEROUPPER
 	RET
 
 // func gemv2Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv2Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_16
+	JLT  rows_done_9
 
-rows4_15:
+rows_8:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -206,61 +111,68 @@ rows4_15:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R9
-	MOVQ   k+56(FP), R11
-	XORQ   R10, R10
-	CMPQ   R11, $+16
-	JLT    columns_done_18
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_11
 
-columns_17:
-	VMOVUPS     (R8)(R10*4), Z8
-	VMOVUPS     (R9)(R10*4), Z9
-	VMOVUPS     (CX)(R10*4), Z10
+column_10:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	PREFETCHT0  128(R9)
+	PREFETCHT0  192(R9)
+	ADDQ        $+256, R9
+	VMOVUPS     (R8), Z8
+	VMOVUPS     (R8)(DI*1), Z9
+	VMOVUPS     (BX), Z10
 	VFMADD231PS Z8, Z10, Z0
 	VFMADD231PS Z9, Z10, Z4
-	VMOVUPS     (BX)(R10*4), Z10
+	VMOVUPS     (BX)(DX*1), Z10
 	VFMADD231PS Z8, Z10, Z1
 	VFMADD231PS Z9, Z10, Z5
-	VMOVUPS     (SI)(R10*4), Z10
+	VMOVUPS     (BX)(DX*2), Z10
 	VFMADD231PS Z8, Z10, Z2
 	VFMADD231PS Z9, Z10, Z6
-	VMOVUPS     (DI)(R10*4), Z10
+	VMOVUPS     (SI), Z10
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
-	ADDQ        $+16, R10
-	SUBQ        $+16, R11
-	CMPQ        R11, $+16
-	JGE         columns_17
+	ADDQ        $+64, R8
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_10
 
-columns_done_18:
-	TESTQ       R11, R11
-	JZ          tail_none_19
-	MOVL        $-1, R12
-	BZHIL       R11, R12, R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (R8)(R10*4), K1, Z8
-	VMOVUPS.Z   (R9)(R10*4), K1, Z9
-	VMOVUPS.Z   (CX)(R10*4), K1, Z10
+column_done_11:
+	TESTQ       R10, R10
+	JZ          tail_none_12
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (R8), K1, Z8
+	VMOVUPS.Z   (R8)(DI*1), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z10
 	VFMADD231PS Z8, Z10, Z0
 	VFMADD231PS Z9, Z10, Z4
-	VMOVUPS.Z   (BX)(R10*4), K1, Z10
+	VMOVUPS.Z   (BX)(DX*1), K1, Z10
 	VFMADD231PS Z8, Z10, Z1
 	VFMADD231PS Z9, Z10, Z5
-	VMOVUPS.Z   (SI)(R10*4), K1, Z10
+	VMOVUPS.Z   (BX)(DX*2), K1, Z10
 	VFMADD231PS Z8, Z10, Z2
 	VFMADD231PS Z9, Z10, Z6
-	VMOVUPS.Z   (DI)(R10*4), K1, Z10
+	VMOVUPS.Z   (SI), K1, Z10
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
 
-tail_none_19:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_12:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y8
@@ -270,76 +182,78 @@ tail_none_19:
 	VEXTRACTF64X4 $0x01, Z3, Y8
 	VADDPS        Y8, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X8
 	VADDPS        X8, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y8
-	VADDPS        Y8, Y4, Y4
+	VADDPS        Y8, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y8
-	VADDPS        Y8, Y5, Y5
+	VADDPS        Y8, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y8
-	VADDPS        Y8, Y6, Y6
+	VADDPS        Y8, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y8
-	VADDPS        Y8, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X8
-	VADDPS        X8, X4, X4
-	VMOVUPS       X4, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y8, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_15
+	JGE           rows_8
 
-rows4_done_16:
+rows_done_9:
 	CMPQ AX, $+1
-	JLT  rows1_done_21
+	JLT  row_done_14
 
-rows1_20:
+row_13:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), SI
-	MOVQ   k+56(FP), R8
-	XORQ   DI, DI
-	CMPQ   R8, $+16
-	JLT    columns_done_23
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
+	MOVQ   k+56(FP), R9
+	CMPQ   R9, $+16
+	JLT    column_done_16
 
-columns_22:
-	VMOVUPS     (BX)(DI*4), Z2
-	VMOVUPS     (SI)(DI*4), Z3
-	VMOVUPS     (CX)(DI*4), Z4
+column_15:
+	PREFETCHT0  (R8)
+	ADDQ        $+64, R8
+	VMOVUPS     (DI), Z2
+	VMOVUPS     (DI)(SI*1), Z3
+	VMOVUPS     (BX), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	ADDQ        $+16, DI
-	SUBQ        $+16, R8
-	CMPQ        R8, $+16
-	JGE         columns_22
+	ADDQ        $+64, DI
+	ADDQ        $+64, BX
+	SUBQ        $+16, R9
+	CMPQ        R9, $+16
+	JGE         column_15
 
-columns_done_23:
-	TESTQ       R8, R8
-	JZ          tail_none_24
-	MOVL        $-1, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (BX)(DI*4), K1, Z2
-	VMOVUPS.Z   (SI)(DI*4), K1, Z3
-	VMOVUPS.Z   (CX)(DI*4), K1, Z4
+column_done_16:
+	TESTQ       R9, R9
+	JZ          tail_none_17
+	MOVL        $-1, R8
+	BZHIL       R9, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DI), K1, Z2
+	VMOVUPS.Z   (DI)(SI*1), K1, Z3
+	VMOVUPS.Z   (BX), K1, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 
-tail_none_24:
+tail_none_17:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -347,35 +261,33 @@ tail_none_24:
 	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X2, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X2
-	VADDPS        X2, X1, X1
-	VMOVSS        X1, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y2, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_20
+	JGE           row_13
 
-rows1_done_21:
+row_done_14:
 	VZEROUPPER
 	RET
 
 // func gemv3Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv3Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_26
+	JLT  rows_done_19
 
-rows4_25:
+rows_18:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -389,72 +301,78 @@ rows4_25:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R9
-	MOVQ   k+56(FP), R12
-	XORQ   R11, R11
-	CMPQ   R12, $+16
-	JLT    columns_done_28
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_21
 
-columns_27:
-	VMOVUPS     (R8)(R11*4), Z12
-	VMOVUPS     (R10)(R11*4), Z13
-	VMOVUPS     (R9)(R11*4), Z14
-	VMOVUPS     (CX)(R11*4), Z15
+column_20:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	PREFETCHT0  128(R9)
+	PREFETCHT0  192(R9)
+	ADDQ        $+256, R9
+	VMOVUPS     (R8), Z12
+	VMOVUPS     (R8)(DI*1), Z13
+	VMOVUPS     (R8)(DI*2), Z14
+	VMOVUPS     (BX), Z15
 	VFMADD231PS Z12, Z15, Z0
 	VFMADD231PS Z13, Z15, Z4
 	VFMADD231PS Z14, Z15, Z8
-	VMOVUPS     (BX)(R11*4), Z15
+	VMOVUPS     (BX)(DX*1), Z15
 	VFMADD231PS Z12, Z15, Z1
 	VFMADD231PS Z13, Z15, Z5
 	VFMADD231PS Z14, Z15, Z9
-	VMOVUPS     (SI)(R11*4), Z15
+	VMOVUPS     (BX)(DX*2), Z15
 	VFMADD231PS Z12, Z15, Z2
 	VFMADD231PS Z13, Z15, Z6
 	VFMADD231PS Z14, Z15, Z10
-	VMOVUPS     (DI)(R11*4), Z15
+	VMOVUPS     (SI), Z15
 	VFMADD231PS Z12, Z15, Z3
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
-	ADDQ        $+16, R11
-	SUBQ        $+16, R12
-	CMPQ        R12, $+16
-	JGE         columns_27
+	ADDQ        $+64, R8
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_20
 
-columns_done_28:
-	TESTQ       R12, R12
-	JZ          tail_none_29
-	MOVL        $-1, R13
-	BZHIL       R12, R13, R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (R8)(R11*4), K1, Z12
-	VMOVUPS.Z   (R10)(R11*4), K1, Z13
-	VMOVUPS.Z   (R9)(R11*4), K1, Z14
-	VMOVUPS.Z   (CX)(R11*4), K1, Z15
+column_done_21:
+	TESTQ       R10, R10
+	JZ          tail_none_22
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (R8), K1, Z12
+	VMOVUPS.Z   (R8)(DI*1), K1, Z13
+	VMOVUPS.Z   (R8)(DI*2), K1, Z14
+	VMOVUPS.Z   (BX), K1, Z15
 	VFMADD231PS Z12, Z15, Z0
 	VFMADD231PS Z13, Z15, Z4
 	VFMADD231PS Z14, Z15, Z8
-	VMOVUPS.Z   (BX)(R11*4), K1, Z15
+	VMOVUPS.Z   (BX)(DX*1), K1, Z15
 	VFMADD231PS Z12, Z15, Z1
 	VFMADD231PS Z13, Z15, Z5
 	VFMADD231PS Z14, Z15, Z9
-	VMOVUPS.Z   (SI)(R11*4), K1, Z15
+	VMOVUPS.Z   (BX)(DX*2), K1, Z15
 	VFMADD231PS Z12, Z15, Z2
 	VFMADD231PS Z13, Z15, Z6
 	VFMADD231PS Z14, Z15, Z10
-	VMOVUPS.Z   (DI)(R11*4), K1, Z15
+	VMOVUPS.Z   (SI), K1, Z15
 	VFMADD231PS Z12, Z15, Z3
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
 
-tail_none_29:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_22:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y12
 	VADDPS        Y12, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y12
@@ -464,97 +382,99 @@ tail_none_29:
 	VEXTRACTF64X4 $0x01, Z3, Y12
 	VADDPS        Y12, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X12
 	VADDPS        X12, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
+	VADDPS        Y12, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y12
-	VADDPS        Y12, Y5, Y5
+	VADDPS        Y12, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y12
-	VADDPS        Y12, Y6, Y6
+	VADDPS        Y12, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y12
-	VADDPS        Y12, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VMOVUPS       X4, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y12, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z8, Y12
-	VADDPS        Y12, Y8, Y8
+	VADDPS        Y12, Y8, Y0
 	VEXTRACTF64X4 $0x01, Z9, Y12
-	VADDPS        Y12, Y9, Y9
+	VADDPS        Y12, Y9, Y1
 	VEXTRACTF64X4 $0x01, Z10, Y12
-	VADDPS        Y12, Y10, Y10
+	VADDPS        Y12, Y10, Y2
 	VEXTRACTF64X4 $0x01, Z11, Y12
-	VADDPS        Y12, Y11, Y11
-	VHADDPS       Y9, Y8, Y8
-	VHADDPS       Y11, Y10, Y10
-	VHADDPS       Y10, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X12
-	VADDPS        X12, X8, X8
-	VMOVUPS       X8, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y12, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_25
+	JGE           rows_18
 
-rows4_done_26:
+rows_done_19:
 	CMPQ AX, $+1
-	JLT  rows1_done_31
+	JLT  row_done_24
 
-rows1_30:
+row_23:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
-	LEAQ   (DI)(SI*1), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
-	XORQ   R8, R8
 	CMPQ   R9, $+16
-	JLT    columns_done_33
+	JLT    column_done_26
 
-columns_32:
-	VMOVUPS     (BX)(R8*4), Z3
-	VMOVUPS     (DI)(R8*4), Z4
-	VMOVUPS     (SI)(R8*4), Z5
-	VMOVUPS     (CX)(R8*4), Z6
+column_25:
+	PREFETCHT0  (R8)
+	ADDQ        $+64, R8
+	VMOVUPS     (DI), Z3
+	VMOVUPS     (DI)(SI*1), Z4
+	VMOVUPS     (DI)(SI*2), Z5
+	VMOVUPS     (BX), Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
-	ADDQ        $+16, R8
+	ADDQ        $+64, DI
+	ADDQ        $+64, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         columns_32
+	JGE         column_25
 
-columns_done_33:
+column_done_26:
 	TESTQ       R9, R9
-	JZ          tail_none_34
-	MOVL        $-1, R10
-	BZHIL       R9, R10, R10
-	KMOVW       R10, K1
-	VMOVUPS.Z   (BX)(R8*4), K1, Z3
-	VMOVUPS.Z   (DI)(R8*4), K1, Z4
-	VMOVUPS.Z   (SI)(R8*4), K1, Z5
-	VMOVUPS.Z   (CX)(R8*4), K1, Z6
+	JZ          tail_none_27
+	MOVL        $-1, R8
+	BZHIL       R9, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DI), K1, Z3
+	VMOVUPS.Z   (DI)(SI*1), K1, Z4
+	VMOVUPS.Z   (DI)(SI*2), K1, Z5
+	VMOVUPS.Z   (BX), K1, Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
-tail_none_34:
+tail_none_27:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VADDPS        Y3, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -562,43 +482,42 @@ tail_none_34:
 	VEXTRACTF32X4 $0x01, Y0, X3
 	VADDPS        X3, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y3
-	VADDPS        Y3, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X3
-	VADDPS        X3, X1, X1
-	VMOVSS        X1, (BX)
+	VADDPS        Y3, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPS        Y3, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X3
-	VADDPS        X3, X2, X2
-	VMOVSS        X2, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y3, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_30
+	JGE           row_23
 
-rows1_done_31:
+row_done_24:
 	VZEROUPPER
 	RET
 
 // func gemv4Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv4Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_36
+	JLT  rows_done_29
 
-rows4_35:
+rows_28:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -616,83 +535,91 @@ rows4_35:
 	VXORPS X14, X14, X14
 	VXORPS X15, X15, X15
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R11
-	LEAQ   (R11)(R9*1), R9
-	MOVQ   k+56(FP), R13
-	XORQ   R12, R12
-	CMPQ   R13, $+16
-	JLT    columns_done_38
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_31
 
-columns_37:
-	VMOVUPS     (R8)(R12*4), Z16
-	VMOVUPS     (R10)(R12*4), Z17
-	VMOVUPS     (R11)(R12*4), Z18
-	VMOVUPS     (R9)(R12*4), Z19
-	VMOVUPS     (CX)(R12*4), Z20
+column_30:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	PREFETCHT0  128(R10)
+	PREFETCHT0  192(R10)
+	ADDQ        $+256, R10
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R8)(DI*1), Z17
+	VMOVUPS     (R8)(DI*2), Z18
+	VMOVUPS     (R9), Z19
+	VMOVUPS     (BX), Z20
 	VFMADD231PS Z16, Z20, Z0
 	VFMADD231PS Z17, Z20, Z4
 	VFMADD231PS Z18, Z20, Z8
 	VFMADD231PS Z19, Z20, Z12
-	VMOVUPS     (BX)(R12*4), Z20
+	VMOVUPS     (BX)(DX*1), Z20
 	VFMADD231PS Z16, Z20, Z1
 	VFMADD231PS Z17, Z20, Z5
 	VFMADD231PS Z18, Z20, Z9
 	VFMADD231PS Z19, Z20, Z13
-	VMOVUPS     (SI)(R12*4), Z20
+	VMOVUPS     (BX)(DX*2), Z20
 	VFMADD231PS Z16, Z20, Z2
 	VFMADD231PS Z17, Z20, Z6
 	VFMADD231PS Z18, Z20, Z10
 	VFMADD231PS Z19, Z20, Z14
-	VMOVUPS     (DI)(R12*4), Z20
+	VMOVUPS     (SI), Z20
 	VFMADD231PS Z16, Z20, Z3
 	VFMADD231PS Z17, Z20, Z7
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
-	ADDQ        $+16, R12
-	SUBQ        $+16, R13
-	CMPQ        R13, $+16
-	JGE         columns_37
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_30
 
-columns_done_38:
-	TESTQ       R13, R13
-	JZ          tail_none_39
-	MOVL        $-1, R14
-	BZHIL       R13, R14, R14
-	KMOVW       R14, K1
-	VMOVUPS.Z   (R8)(R12*4), K1, Z16
-	VMOVUPS.Z   (R10)(R12*4), K1, Z17
-	VMOVUPS.Z   (R11)(R12*4), K1, Z18
-	VMOVUPS.Z   (R9)(R12*4), K1, Z19
-	VMOVUPS.Z   (CX)(R12*4), K1, Z20
+column_done_31:
+	TESTQ       R11, R11
+	JZ          tail_none_32
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R8)(DI*1), K1, Z17
+	VMOVUPS.Z   (R8)(DI*2), K1, Z18
+	VMOVUPS.Z   (R9), K1, Z19
+	VMOVUPS.Z   (BX), K1, Z20
 	VFMADD231PS Z16, Z20, Z0
 	VFMADD231PS Z17, Z20, Z4
 	VFMADD231PS Z18, Z20, Z8
 	VFMADD231PS Z19, Z20, Z12
-	VMOVUPS.Z   (BX)(R12*4), K1, Z20
+	VMOVUPS.Z   (BX)(DX*1), K1, Z20
 	VFMADD231PS Z16, Z20, Z1
 	VFMADD231PS Z17, Z20, Z5
 	VFMADD231PS Z18, Z20, Z9
 	VFMADD231PS Z19, Z20, Z13
-	VMOVUPS.Z   (SI)(R12*4), K1, Z20
+	VMOVUPS.Z   (BX)(DX*2), K1, Z20
 	VFMADD231PS Z16, Z20, Z2
 	VFMADD231PS Z17, Z20, Z6
 	VFMADD231PS Z18, Z20, Z10
 	VFMADD231PS Z19, Z20, Z14
-	VMOVUPS.Z   (DI)(R12*4), K1, Z20
+	VMOVUPS.Z   (SI), K1, Z20
 	VFMADD231PS Z16, Z20, Z3
 	VFMADD231PS Z17, Z20, Z7
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
 
-tail_none_39:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_32:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Y16, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y16
@@ -702,118 +629,123 @@ tail_none_39:
 	VEXTRACTF64X4 $0x01, Z3, Y16
 	VADDPS        Y16, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X16
 	VADDPS        X16, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y16
-	VADDPS        Y16, Y4, Y4
+	VADDPS        Y16, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y16
-	VADDPS        Y16, Y5, Y5
+	VADDPS        Y16, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y16
-	VADDPS        Y16, Y6, Y6
+	VADDPS        Y16, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y16
-	VADDPS        Y16, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X16
-	VADDPS        X16, X4, X4
-	VMOVUPS       X4, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y16, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z8, Y16
-	VADDPS        Y16, Y8, Y8
+	VADDPS        Y16, Y8, Y0
 	VEXTRACTF64X4 $0x01, Z9, Y16
-	VADDPS        Y16, Y9, Y9
+	VADDPS        Y16, Y9, Y1
 	VEXTRACTF64X4 $0x01, Z10, Y16
-	VADDPS        Y16, Y10, Y10
+	VADDPS        Y16, Y10, Y2
 	VEXTRACTF64X4 $0x01, Z11, Y16
-	VADDPS        Y16, Y11, Y11
-	VHADDPS       Y9, Y8, Y8
-	VHADDPS       Y11, Y10, Y10
-	VHADDPS       Y10, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X16
-	VADDPS        X16, X8, X8
-	VMOVUPS       X8, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y16, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z12, Y16
-	VADDPS        Y16, Y12, Y12
+	VADDPS        Y16, Y12, Y0
 	VEXTRACTF64X4 $0x01, Z13, Y16
-	VADDPS        Y16, Y13, Y13
+	VADDPS        Y16, Y13, Y1
 	VEXTRACTF64X4 $0x01, Z14, Y16
-	VADDPS        Y16, Y14, Y14
+	VADDPS        Y16, Y14, Y2
 	VEXTRACTF64X4 $0x01, Z15, Y16
-	VADDPS        Y16, Y15, Y15
-	VHADDPS       Y13, Y12, Y12
-	VHADDPS       Y15, Y14, Y14
-	VHADDPS       Y14, Y12, Y12
-	VEXTRACTF32X4 $0x01, Y12, X16
-	VADDPS        X16, X12, X12
-	VMOVUPS       X12, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y16, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_35
+	JGE           rows_28
 
-rows4_done_36:
+rows_done_29:
 	CMPQ AX, $+1
-	JLT  rows1_done_41
+	JLT  row_done_34
 
-rows1_40:
+row_33:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
+	MOVQ   x+16(FP), DI
 	LEAQ   (DI)(SI*1), R8
-	LEAQ   (R8)(SI*1), SI
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
-	XORQ   R9, R9
 	CMPQ   R10, $+16
-	JLT    columns_done_43
+	JLT    column_done_36
 
-columns_42:
-	VMOVUPS     (BX)(R9*4), Z4
-	VMOVUPS     (DI)(R9*4), Z5
-	VMOVUPS     (R8)(R9*4), Z6
-	VMOVUPS     (SI)(R9*4), Z7
-	VMOVUPS     (CX)(R9*4), Z8
+column_35:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (DI), Z4
+	VMOVUPS     (DI)(SI*1), Z5
+	VMOVUPS     (DI)(SI*2), Z6
+	VMOVUPS     (R8), Z7
+	VMOVUPS     (BX), Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	ADDQ        $+16, R9
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         columns_42
+	JGE         column_35
 
-columns_done_43:
+column_done_36:
 	TESTQ       R10, R10
-	JZ          tail_none_44
-	MOVL        $-1, R11
-	BZHIL       R10, R11, R11
-	KMOVW       R11, K1
-	VMOVUPS.Z   (BX)(R9*4), K1, Z4
-	VMOVUPS.Z   (DI)(R9*4), K1, Z5
-	VMOVUPS.Z   (R8)(R9*4), K1, Z6
-	VMOVUPS.Z   (SI)(R9*4), K1, Z7
-	VMOVUPS.Z   (CX)(R9*4), K1, Z8
+	JZ          tail_none_37
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z4
+	VMOVUPS.Z   (DI)(SI*1), K1, Z5
+	VMOVUPS.Z   (DI)(SI*2), K1, Z6
+	VMOVUPS.Z   (R8), K1, Z7
+	VMOVUPS.Z   (BX), K1, Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 
-tail_none_44:
+tail_none_37:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -821,39 +753,1428 @@ tail_none_44:
 	VEXTRACTF32X4 $0x01, Y0, X4
 	VADDPS        X4, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X4
-	VADDPS        X4, X1, X1
-	VMOVSS        X1, (BX)
+	VADDPS        Y4, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPS        X4, X2, X2
-	VMOVSS        X2, (BX)
+	VADDPS        Y4, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPS        Y4, Y3, Y3
-	VHADDPS       Y3, Y3, Y3
-	VHADDPS       Y3, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VADDPS        X4, X3, X3
-	VMOVSS        X3, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y4, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_40
+	JGE           row_33
 
-rows1_done_41:
+row_done_34:
+	VZEROUPPER
+	RET
+
+// func gemv5Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv5Float32AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+4
+	JLT  rows_done_39
+
+rows_38:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_41
+
+column_40:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	PREFETCHT0  128(R10)
+	PREFETCHT0  192(R10)
+	ADDQ        $+256, R10
+	VMOVUPS     (R8), Z20
+	VMOVUPS     (R8)(DI*1), Z21
+	VMOVUPS     (R8)(DI*2), Z22
+	VMOVUPS     (R9), Z23
+	VMOVUPS     (R9)(DI*1), Z24
+	VMOVUPS     (BX), Z25
+	VFMADD231PS Z20, Z25, Z0
+	VFMADD231PS Z21, Z25, Z4
+	VFMADD231PS Z22, Z25, Z8
+	VFMADD231PS Z23, Z25, Z12
+	VFMADD231PS Z24, Z25, Z16
+	VMOVUPS     (BX)(DX*1), Z25
+	VFMADD231PS Z20, Z25, Z1
+	VFMADD231PS Z21, Z25, Z5
+	VFMADD231PS Z22, Z25, Z9
+	VFMADD231PS Z23, Z25, Z13
+	VFMADD231PS Z24, Z25, Z17
+	VMOVUPS     (BX)(DX*2), Z25
+	VFMADD231PS Z20, Z25, Z2
+	VFMADD231PS Z21, Z25, Z6
+	VFMADD231PS Z22, Z25, Z10
+	VFMADD231PS Z23, Z25, Z14
+	VFMADD231PS Z24, Z25, Z18
+	VMOVUPS     (SI), Z25
+	VFMADD231PS Z20, Z25, Z3
+	VFMADD231PS Z21, Z25, Z7
+	VFMADD231PS Z22, Z25, Z11
+	VFMADD231PS Z23, Z25, Z15
+	VFMADD231PS Z24, Z25, Z19
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_40
+
+column_done_41:
+	TESTQ       R11, R11
+	JZ          tail_none_42
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z20
+	VMOVUPS.Z   (R8)(DI*1), K1, Z21
+	VMOVUPS.Z   (R8)(DI*2), K1, Z22
+	VMOVUPS.Z   (R9), K1, Z23
+	VMOVUPS.Z   (R9)(DI*1), K1, Z24
+	VMOVUPS.Z   (BX), K1, Z25
+	VFMADD231PS Z20, Z25, Z0
+	VFMADD231PS Z21, Z25, Z4
+	VFMADD231PS Z22, Z25, Z8
+	VFMADD231PS Z23, Z25, Z12
+	VFMADD231PS Z24, Z25, Z16
+	VMOVUPS.Z   (BX)(DX*1), K1, Z25
+	VFMADD231PS Z20, Z25, Z1
+	VFMADD231PS Z21, Z25, Z5
+	VFMADD231PS Z22, Z25, Z9
+	VFMADD231PS Z23, Z25, Z13
+	VFMADD231PS Z24, Z25, Z17
+	VMOVUPS.Z   (BX)(DX*2), K1, Z25
+	VFMADD231PS Z20, Z25, Z2
+	VFMADD231PS Z21, Z25, Z6
+	VFMADD231PS Z22, Z25, Z10
+	VFMADD231PS Z23, Z25, Z14
+	VFMADD231PS Z24, Z25, Z18
+	VMOVUPS.Z   (SI), K1, Z25
+	VFMADD231PS Z20, Z25, Z3
+	VFMADD231PS Z21, Z25, Z7
+	VFMADD231PS Z22, Z25, Z11
+	VFMADD231PS Z23, Z25, Z15
+	VFMADD231PS Z24, Z25, Z19
+
+tail_none_42:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y20
+	VADDPS        Y20, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y20
+	VADDPS        Y20, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y20
+	VADDPS        Y20, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y20
+	VADDPS        Y20, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Y20, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y20
+	VADDPS        Y20, Y5, Y1
+	VEXTRACTF64X4 $0x01, Z6, Y20
+	VADDPS        Y20, Y6, Y2
+	VEXTRACTF64X4 $0x01, Z7, Y20
+	VADDPS        Y20, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y20
+	VADDPS        Y20, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y20
+	VADDPS        Y20, Y9, Y1
+	VEXTRACTF64X4 $0x01, Z10, Y20
+	VADDPS        Y20, Y10, Y2
+	VEXTRACTF64X4 $0x01, Z11, Y20
+	VADDPS        Y20, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y20
+	VADDPS        Y20, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y20
+	VADDPS        Y20, Y13, Y1
+	VEXTRACTF64X4 $0x01, Z14, Y20
+	VADDPS        Y20, Y14, Y2
+	VEXTRACTF64X4 $0x01, Z15, Y20
+	VADDPS        Y20, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z16, Y20
+	VADDPS        Y20, Y16, Y0
+	VEXTRACTF64X4 $0x01, Z17, Y20
+	VADDPS        Y20, Y17, Y1
+	VEXTRACTF64X4 $0x01, Z18, Y20
+	VADDPS        Y20, Y18, Y2
+	VEXTRACTF64X4 $0x01, Z19, Y20
+	VADDPS        Y20, Y19, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
+	SUBQ          $+4, AX
+	CMPQ          AX, $+4
+	JGE           rows_38
+
+rows_done_39:
+	CMPQ AX, $+1
+	JLT  row_done_44
+
+row_43:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_46
+
+column_45:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (DI), Z5
+	VMOVUPS     (DI)(SI*1), Z6
+	VMOVUPS     (DI)(SI*2), Z7
+	VMOVUPS     (R8), Z8
+	VMOVUPS     (R8)(SI*1), Z9
+	VMOVUPS     (BX), Z10
+	VFMADD231PS Z5, Z10, Z0
+	VFMADD231PS Z6, Z10, Z1
+	VFMADD231PS Z7, Z10, Z2
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z4
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, BX
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_45
+
+column_done_46:
+	TESTQ       R10, R10
+	JZ          tail_none_47
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z5
+	VMOVUPS.Z   (DI)(SI*1), K1, Z6
+	VMOVUPS.Z   (DI)(SI*2), K1, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VMOVUPS.Z   (R8)(SI*1), K1, Z9
+	VMOVUPS.Z   (BX), K1, Z10
+	VFMADD231PS Z5, Z10, Z0
+	VFMADD231PS Z6, Z10, Z1
+	VFMADD231PS Z7, Z10, Z2
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z4
+
+tail_none_47:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y5
+	VADDPS        Y5, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y5
+	VADDPS        Y5, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VADDPS        Y5, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VADDPS        Y5, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VADDPS        Y5, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_43
+
+row_done_44:
+	VZEROUPPER
+	RET
+
+// func gemv6Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv6Float32AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+4
+	JLT  rows_done_49
+
+rows_48:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_51
+
+column_50:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	PREFETCHT0  128(R10)
+	PREFETCHT0  192(R10)
+	ADDQ        $+256, R10
+	VMOVUPS     (R8), Z24
+	VMOVUPS     (R8)(DI*1), Z25
+	VMOVUPS     (R8)(DI*2), Z26
+	VMOVUPS     (R9), Z27
+	VMOVUPS     (R9)(DI*1), Z28
+	VMOVUPS     (R9)(DI*2), Z29
+	VMOVUPS     (BX), Z30
+	VFMADD231PS Z24, Z30, Z0
+	VFMADD231PS Z25, Z30, Z4
+	VFMADD231PS Z26, Z30, Z8
+	VFMADD231PS Z27, Z30, Z12
+	VFMADD231PS Z28, Z30, Z16
+	VFMADD231PS Z29, Z30, Z20
+	VMOVUPS     (BX)(DX*1), Z30
+	VFMADD231PS Z24, Z30, Z1
+	VFMADD231PS Z25, Z30, Z5
+	VFMADD231PS Z26, Z30, Z9
+	VFMADD231PS Z27, Z30, Z13
+	VFMADD231PS Z28, Z30, Z17
+	VFMADD231PS Z29, Z30, Z21
+	VMOVUPS     (BX)(DX*2), Z30
+	VFMADD231PS Z24, Z30, Z2
+	VFMADD231PS Z25, Z30, Z6
+	VFMADD231PS Z26, Z30, Z10
+	VFMADD231PS Z27, Z30, Z14
+	VFMADD231PS Z28, Z30, Z18
+	VFMADD231PS Z29, Z30, Z22
+	VMOVUPS     (SI), Z30
+	VFMADD231PS Z24, Z30, Z3
+	VFMADD231PS Z25, Z30, Z7
+	VFMADD231PS Z26, Z30, Z11
+	VFMADD231PS Z27, Z30, Z15
+	VFMADD231PS Z28, Z30, Z19
+	VFMADD231PS Z29, Z30, Z23
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	ADDQ        $+64, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_50
+
+column_done_51:
+	TESTQ       R11, R11
+	JZ          tail_none_52
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z24
+	VMOVUPS.Z   (R8)(DI*1), K1, Z25
+	VMOVUPS.Z   (R8)(DI*2), K1, Z26
+	VMOVUPS.Z   (R9), K1, Z27
+	VMOVUPS.Z   (R9)(DI*1), K1, Z28
+	VMOVUPS.Z   (R9)(DI*2), K1, Z29
+	VMOVUPS.Z   (BX), K1, Z30
+	VFMADD231PS Z24, Z30, Z0
+	VFMADD231PS Z25, Z30, Z4
+	VFMADD231PS Z26, Z30, Z8
+	VFMADD231PS Z27, Z30, Z12
+	VFMADD231PS Z28, Z30, Z16
+	VFMADD231PS Z29, Z30, Z20
+	VMOVUPS.Z   (BX)(DX*1), K1, Z30
+	VFMADD231PS Z24, Z30, Z1
+	VFMADD231PS Z25, Z30, Z5
+	VFMADD231PS Z26, Z30, Z9
+	VFMADD231PS Z27, Z30, Z13
+	VFMADD231PS Z28, Z30, Z17
+	VFMADD231PS Z29, Z30, Z21
+	VMOVUPS.Z   (BX)(DX*2), K1, Z30
+	VFMADD231PS Z24, Z30, Z2
+	VFMADD231PS Z25, Z30, Z6
+	VFMADD231PS Z26, Z30, Z10
+	VFMADD231PS Z27, Z30, Z14
+	VFMADD231PS Z28, Z30, Z18
+	VFMADD231PS Z29, Z30, Z22
+	VMOVUPS.Z   (SI), K1, Z30
+	VFMADD231PS Z24, Z30, Z3
+	VFMADD231PS Z25, Z30, Z7
+	VFMADD231PS Z26, Z30, Z11
+	VFMADD231PS Z27, Z30, Z15
+	VFMADD231PS Z28, Z30, Z19
+	VFMADD231PS Z29, Z30, Z23
+
+tail_none_52:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y24
+	VADDPS        Y24, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y24
+	VADDPS        Y24, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y24
+	VADDPS        Y24, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y24
+	VADDPS        Y24, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y24
+	VADDPS        Y24, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y24
+	VADDPS        Y24, Y5, Y1
+	VEXTRACTF64X4 $0x01, Z6, Y24
+	VADDPS        Y24, Y6, Y2
+	VEXTRACTF64X4 $0x01, Z7, Y24
+	VADDPS        Y24, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Y24, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y24
+	VADDPS        Y24, Y9, Y1
+	VEXTRACTF64X4 $0x01, Z10, Y24
+	VADDPS        Y24, Y10, Y2
+	VEXTRACTF64X4 $0x01, Z11, Y24
+	VADDPS        Y24, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y24
+	VADDPS        Y24, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y24
+	VADDPS        Y24, Y13, Y1
+	VEXTRACTF64X4 $0x01, Z14, Y24
+	VADDPS        Y24, Y14, Y2
+	VEXTRACTF64X4 $0x01, Z15, Y24
+	VADDPS        Y24, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z16, Y24
+	VADDPS        Y24, Y16, Y0
+	VEXTRACTF64X4 $0x01, Z17, Y24
+	VADDPS        Y24, Y17, Y1
+	VEXTRACTF64X4 $0x01, Z18, Y24
+	VADDPS        Y24, Y18, Y2
+	VEXTRACTF64X4 $0x01, Z19, Y24
+	VADDPS        Y24, Y19, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z20, Y24
+	VADDPS        Y24, Y20, Y0
+	VEXTRACTF64X4 $0x01, Z21, Y24
+	VADDPS        Y24, Y21, Y1
+	VEXTRACTF64X4 $0x01, Z22, Y24
+	VADDPS        Y24, Y22, Y2
+	VEXTRACTF64X4 $0x01, Z23, Y24
+	VADDPS        Y24, Y23, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
+	SUBQ          $+4, AX
+	CMPQ          AX, $+4
+	JGE           rows_48
+
+rows_done_49:
+	CMPQ AX, $+1
+	JLT  row_done_54
+
+row_53:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_56
+
+column_55:
+	PREFETCHT0  (R9)
+	ADDQ        $+64, R9
+	VMOVUPS     (DI), Z6
+	VMOVUPS     (DI)(SI*1), Z7
+	VMOVUPS     (DI)(SI*2), Z8
+	VMOVUPS     (R8), Z9
+	VMOVUPS     (R8)(SI*1), Z10
+	VMOVUPS     (R8)(SI*2), Z11
+	VMOVUPS     (BX), Z12
+	VFMADD231PS Z6, Z12, Z0
+	VFMADD231PS Z7, Z12, Z1
+	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z5
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, BX
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_55
+
+column_done_56:
+	TESTQ       R10, R10
+	JZ          tail_none_57
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z6
+	VMOVUPS.Z   (DI)(SI*1), K1, Z7
+	VMOVUPS.Z   (DI)(SI*2), K1, Z8
+	VMOVUPS.Z   (R8), K1, Z9
+	VMOVUPS.Z   (R8)(SI*1), K1, Z10
+	VMOVUPS.Z   (R8)(SI*2), K1, Z11
+	VMOVUPS.Z   (BX), K1, Z12
+	VFMADD231PS Z6, Z12, Z0
+	VFMADD231PS Z7, Z12, Z1
+	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z5
+
+tail_none_57:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y6
+	VADDPS        Y6, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VADDPS        Y6, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_53
+
+row_done_54:
+	VZEROUPPER
+	RET
+
+// func gemv7Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv7Float32AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+2
+	JLT  rows_done_59
+
+rows_58:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*2), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_61
+
+column_60:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (DI), Z14
+	VMOVUPS     (DI)(SI*1), Z15
+	VMOVUPS     (DI)(SI*2), Z16
+	VMOVUPS     (R8), Z17
+	VMOVUPS     (R8)(SI*1), Z18
+	VMOVUPS     (R8)(SI*2), Z19
+	VMOVUPS     (R9), Z20
+	VMOVUPS     (BX), Z21
+	VFMADD231PS Z14, Z21, Z0
+	VFMADD231PS Z15, Z21, Z2
+	VFMADD231PS Z16, Z21, Z4
+	VFMADD231PS Z17, Z21, Z6
+	VFMADD231PS Z18, Z21, Z8
+	VFMADD231PS Z19, Z21, Z10
+	VFMADD231PS Z20, Z21, Z12
+	VMOVUPS     (BX)(DX*1), Z21
+	VFMADD231PS Z14, Z21, Z1
+	VFMADD231PS Z15, Z21, Z3
+	VFMADD231PS Z16, Z21, Z5
+	VFMADD231PS Z17, Z21, Z7
+	VFMADD231PS Z18, Z21, Z9
+	VFMADD231PS Z19, Z21, Z11
+	VFMADD231PS Z20, Z21, Z13
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_60
+
+column_done_61:
+	TESTQ       R11, R11
+	JZ          tail_none_62
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z14
+	VMOVUPS.Z   (DI)(SI*1), K1, Z15
+	VMOVUPS.Z   (DI)(SI*2), K1, Z16
+	VMOVUPS.Z   (R8), K1, Z17
+	VMOVUPS.Z   (R8)(SI*1), K1, Z18
+	VMOVUPS.Z   (R8)(SI*2), K1, Z19
+	VMOVUPS.Z   (R9), K1, Z20
+	VMOVUPS.Z   (BX), K1, Z21
+	VFMADD231PS Z14, Z21, Z0
+	VFMADD231PS Z15, Z21, Z2
+	VFMADD231PS Z16, Z21, Z4
+	VFMADD231PS Z17, Z21, Z6
+	VFMADD231PS Z18, Z21, Z8
+	VFMADD231PS Z19, Z21, Z10
+	VFMADD231PS Z20, Z21, Z12
+	VMOVUPS.Z   (BX)(DX*1), K1, Z21
+	VFMADD231PS Z14, Z21, Z1
+	VFMADD231PS Z15, Z21, Z3
+	VFMADD231PS Z16, Z21, Z5
+	VFMADD231PS Z17, Z21, Z7
+	VFMADD231PS Z18, Z21, Z9
+	VFMADD231PS Z19, Z21, Z11
+	VFMADD231PS Z20, Z21, Z13
+
+tail_none_62:
+	MOVQ          y+0(FP), BX
+	LEAQ          8(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y14
+	VADDPS        Y14, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y14
+	VADDPS        Y14, Y1, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y14
+	VADDPS        Y14, Y2, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y14
+	VADDPS        Y14, Y3, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y14
+	VADDPS        Y14, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y14
+	VADDPS        Y14, Y5, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y14
+	VADDPS        Y14, Y6, Y0
+	VEXTRACTF64X4 $0x01, Z7, Y14
+	VADDPS        Y14, Y7, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y14
+	VADDPS        Y14, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y14
+	VADDPS        Y14, Y9, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z10, Y14
+	VADDPS        Y14, Y10, Y0
+	VEXTRACTF64X4 $0x01, Z11, Y14
+	VADDPS        Y14, Y11, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y14
+	VADDPS        Y14, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y14
+	VADDPS        Y14, Y13, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	LEAQ          (CX)(DX*2), CX
+	SUBQ          $+2, AX
+	CMPQ          AX, $+2
+	JGE           rows_58
+
+rows_done_59:
+	CMPQ AX, $+1
+	JLT  row_done_64
+
+row_63:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*1), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_66
+
+column_65:
+	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
+	VMOVUPS     (DI), Z7
+	VMOVUPS     (DI)(SI*1), Z8
+	VMOVUPS     (DI)(SI*2), Z9
+	VMOVUPS     (R8), Z10
+	VMOVUPS     (R8)(SI*1), Z11
+	VMOVUPS     (R8)(SI*2), Z12
+	VMOVUPS     (R9), Z13
+	VMOVUPS     (BX), Z14
+	VFMADD231PS Z7, Z14, Z0
+	VFMADD231PS Z8, Z14, Z1
+	VFMADD231PS Z9, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z11, Z14, Z4
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z6
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_65
+
+column_done_66:
+	TESTQ       R11, R11
+	JZ          tail_none_67
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z7
+	VMOVUPS.Z   (DI)(SI*1), K1, Z8
+	VMOVUPS.Z   (DI)(SI*2), K1, Z9
+	VMOVUPS.Z   (R8), K1, Z10
+	VMOVUPS.Z   (R8)(SI*1), K1, Z11
+	VMOVUPS.Z   (R8)(SI*2), K1, Z12
+	VMOVUPS.Z   (R9), K1, Z13
+	VMOVUPS.Z   (BX), K1, Z14
+	VFMADD231PS Z7, Z14, Z0
+	VFMADD231PS Z8, Z14, Z1
+	VFMADD231PS Z9, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z11, Z14, Z4
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z6
+
+tail_none_67:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y7
+	VADDPS        Y7, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y7
+	VADDPS        Y7, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y7
+	VADDPS        Y7, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VADDPS        Y7, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VADDPS        Y7, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VADDPS        Y7, Y6, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_63
+
+row_done_64:
+	VZEROUPPER
+	RET
+
+// func gemv8Float32AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv8Float32AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+2
+	JLT  rows_done_69
+
+rows_68:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*2), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_71
+
+column_70:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (DI), Z16
+	VMOVUPS     (DI)(SI*1), Z17
+	VMOVUPS     (DI)(SI*2), Z18
+	VMOVUPS     (R8), Z19
+	VMOVUPS     (R8)(SI*1), Z20
+	VMOVUPS     (R8)(SI*2), Z21
+	VMOVUPS     (R9), Z22
+	VMOVUPS     (R9)(SI*1), Z23
+	VMOVUPS     (BX), Z24
+	VFMADD231PS Z16, Z24, Z0
+	VFMADD231PS Z17, Z24, Z2
+	VFMADD231PS Z18, Z24, Z4
+	VFMADD231PS Z19, Z24, Z6
+	VFMADD231PS Z20, Z24, Z8
+	VFMADD231PS Z21, Z24, Z10
+	VFMADD231PS Z22, Z24, Z12
+	VFMADD231PS Z23, Z24, Z14
+	VMOVUPS     (BX)(DX*1), Z24
+	VFMADD231PS Z16, Z24, Z1
+	VFMADD231PS Z17, Z24, Z3
+	VFMADD231PS Z18, Z24, Z5
+	VFMADD231PS Z19, Z24, Z7
+	VFMADD231PS Z20, Z24, Z9
+	VFMADD231PS Z21, Z24, Z11
+	VFMADD231PS Z22, Z24, Z13
+	VFMADD231PS Z23, Z24, Z15
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_70
+
+column_done_71:
+	TESTQ       R11, R11
+	JZ          tail_none_72
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z16
+	VMOVUPS.Z   (DI)(SI*1), K1, Z17
+	VMOVUPS.Z   (DI)(SI*2), K1, Z18
+	VMOVUPS.Z   (R8), K1, Z19
+	VMOVUPS.Z   (R8)(SI*1), K1, Z20
+	VMOVUPS.Z   (R8)(SI*2), K1, Z21
+	VMOVUPS.Z   (R9), K1, Z22
+	VMOVUPS.Z   (R9)(SI*1), K1, Z23
+	VMOVUPS.Z   (BX), K1, Z24
+	VFMADD231PS Z16, Z24, Z0
+	VFMADD231PS Z17, Z24, Z2
+	VFMADD231PS Z18, Z24, Z4
+	VFMADD231PS Z19, Z24, Z6
+	VFMADD231PS Z20, Z24, Z8
+	VFMADD231PS Z21, Z24, Z10
+	VFMADD231PS Z22, Z24, Z12
+	VFMADD231PS Z23, Z24, Z14
+	VMOVUPS.Z   (BX)(DX*1), K1, Z24
+	VFMADD231PS Z16, Z24, Z1
+	VFMADD231PS Z17, Z24, Z3
+	VFMADD231PS Z18, Z24, Z5
+	VFMADD231PS Z19, Z24, Z7
+	VFMADD231PS Z20, Z24, Z9
+	VFMADD231PS Z21, Z24, Z11
+	VFMADD231PS Z22, Z24, Z13
+	VFMADD231PS Z23, Z24, Z15
+
+tail_none_72:
+	MOVQ          y+0(FP), BX
+	LEAQ          8(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Y16, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y16
+	VADDPS        Y16, Y1, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y16
+	VADDPS        Y16, Y2, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y16
+	VADDPS        Y16, Y3, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VADDPS        Y16, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y16
+	VADDPS        Y16, Y5, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y16
+	VADDPS        Y16, Y6, Y0
+	VEXTRACTF64X4 $0x01, Z7, Y16
+	VADDPS        Y16, Y7, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y16
+	VADDPS        Y16, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y16
+	VADDPS        Y16, Y9, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z10, Y16
+	VADDPS        Y16, Y10, Y0
+	VEXTRACTF64X4 $0x01, Z11, Y16
+	VADDPS        Y16, Y11, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y16
+	VADDPS        Y16, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y16
+	VADDPS        Y16, Y13, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z14, Y16
+	VADDPS        Y16, Y14, Y0
+	VEXTRACTF64X4 $0x01, Z15, Y16
+	VADDPS        Y16, Y15, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	LEAQ          (CX)(DX*2), CX
+	SUBQ          $+2, AX
+	CMPQ          AX, $+2
+	JGE           rows_68
+
+rows_done_69:
+	CMPQ AX, $+1
+	JLT  row_done_74
+
+row_73:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*1), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_76
+
+column_75:
+	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
+	VMOVUPS     (DI), Z8
+	VMOVUPS     (DI)(SI*1), Z9
+	VMOVUPS     (DI)(SI*2), Z10
+	VMOVUPS     (R8), Z11
+	VMOVUPS     (R8)(SI*1), Z12
+	VMOVUPS     (R8)(SI*2), Z13
+	VMOVUPS     (R9), Z14
+	VMOVUPS     (R9)(SI*1), Z15
+	VMOVUPS     (BX), Z16
+	VFMADD231PS Z8, Z16, Z0
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z3
+	VFMADD231PS Z12, Z16, Z4
+	VFMADD231PS Z13, Z16, Z5
+	VFMADD231PS Z14, Z16, Z6
+	VFMADD231PS Z15, Z16, Z7
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+64, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_75
+
+column_done_76:
+	TESTQ       R11, R11
+	JZ          tail_none_77
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z8
+	VMOVUPS.Z   (DI)(SI*1), K1, Z9
+	VMOVUPS.Z   (DI)(SI*2), K1, Z10
+	VMOVUPS.Z   (R8), K1, Z11
+	VMOVUPS.Z   (R8)(SI*1), K1, Z12
+	VMOVUPS.Z   (R8)(SI*2), K1, Z13
+	VMOVUPS.Z   (R9), K1, Z14
+	VMOVUPS.Z   (R9)(SI*1), K1, Z15
+	VMOVUPS.Z   (BX), K1, Z16
+	VFMADD231PS Z8, Z16, Z0
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z3
+	VFMADD231PS Z12, Z16, Z4
+	VFMADD231PS Z13, Z16, Z5
+	VFMADD231PS Z14, Z16, Z6
+	VFMADD231PS Z15, Z16, Z7
+
+tail_none_77:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y8
+	VADDPS        Y8, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y8
+	VADDPS        Y8, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y8
+	VADDPS        Y8, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VADDPS        Y8, Y6, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VADDPS        Y8, Y7, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_73
+
+row_done_74:
 	VZEROUPPER
 	RET
 
@@ -864,9 +2185,9 @@ TEXT ·accumulate1Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+128
-	JLT  block_done_46
+	JLT  block_done_79
 
-block_45:
+block_78:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -882,9 +2203,9 @@ block_45:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_48
+	JLT     sum_done_81
 
-sum_47:
+sum_80:
 	VMOVUPS      (SI), Z8
 	VMOVUPS      64(SI), Z9
 	VMOVUPS      128(SI), Z10
@@ -906,9 +2227,9 @@ sum_47:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_47
+	JGE          sum_80
 
-sum_done_48:
+sum_done_81:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -922,13 +2243,13 @@ sum_done_48:
 	ADDQ    $+512, DX
 	SUBQ    $+128, AX
 	CMPQ    AX, $+128
-	JGE     block_45
+	JGE     block_78
 
-block_done_46:
+block_done_79:
 	CMPQ AX, $+16
-	JLT  vector_done_50
+	JLT  vector_done_83
 
-vector_49:
+vector_82:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    p+16(FP), BX
@@ -937,9 +2258,9 @@ vector_49:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_52
+	JLT     sum_done_85
 
-sum_51:
+sum_84:
 	VMOVUPS      (SI), Z1
 	VBROADCASTSS (BX)(R9*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -947,20 +2268,20 @@ sum_51:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_51
+	JGE          sum_84
 
-sum_done_52:
+sum_done_85:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_49
+	JGE     vector_82
 
-vector_done_50:
+vector_done_83:
 	TESTQ     AX, AX
-	JZ        tail_none_53
+	JZ        tail_none_86
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -972,9 +2293,9 @@ vector_done_50:
 	MOVQ      DX, BX
 	XORQ      R8, R8
 	CMPQ      DI, $+1
-	JLT       sum_done_55
+	JLT       sum_done_88
 
-sum_54:
+sum_87:
 	VMOVUPS.Z    (BX), K1, Z1
 	VBROADCASTSS (AX)(R8*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -982,15 +2303,15 @@ sum_54:
 	INCQ         R8
 	SUBQ         $+1, DI
 	CMPQ         DI, $+1
-	JGE          sum_54
+	JGE          sum_87
 
-sum_done_55:
+sum_done_88:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_53:
+tail_none_86:
 	VZEROUPPER
 	RET
 
@@ -1001,9 +2322,9 @@ TEXT ·accumulate2Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_57
+	JLT  block_done_90
 
-block_56:
+block_89:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -1023,9 +2344,9 @@ block_56:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_59
+	JLT     sum_done_92
 
-sum_58:
+sum_91:
 	VMOVUPS      (DI), Z8
 	VMOVUPS      64(DI), Z9
 	VMOVUPS      128(DI), Z10
@@ -1044,9 +2365,9 @@ sum_58:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_58
+	JGE          sum_91
 
-sum_done_59:
+sum_done_92:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1062,13 +2383,13 @@ sum_done_59:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_56
+	JGE     block_89
 
-block_done_57:
+block_done_90:
 	CMPQ AX, $+16
-	JLT  vector_done_61
+	JLT  vector_done_94
 
-vector_60:
+vector_93:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -1082,9 +2403,9 @@ vector_60:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_63
+	JLT     sum_done_96
 
-sum_62:
+sum_95:
 	VMOVUPS      (DI), Z2
 	VBROADCASTSS (BX)(R10*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -1094,9 +2415,9 @@ sum_62:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_62
+	JGE          sum_95
 
-sum_done_63:
+sum_done_96:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -1106,11 +2427,11 @@ sum_done_63:
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_60
+	JGE     vector_93
 
-vector_done_61:
+vector_done_94:
 	TESTQ     AX, AX
-	JZ        tail_none_64
+	JZ        tail_none_97
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -1127,9 +2448,9 @@ vector_done_61:
 	MOVQ      DX, SI
 	XORQ      R9, R9
 	CMPQ      R8, $+1
-	JLT       sum_done_66
+	JLT       sum_done_99
 
-sum_65:
+sum_98:
 	VMOVUPS.Z    (SI), K1, Z2
 	VBROADCASTSS (AX)(R9*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -1139,9 +2460,9 @@ sum_65:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_65
+	JGE          sum_98
 
-sum_done_66:
+sum_done_99:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -1150,7 +2471,7 @@ sum_done_66:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_64:
+tail_none_97:
 	VZEROUPPER
 	RET
 
@@ -1161,9 +2482,9 @@ TEXT ·accumulate3Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_68
+	JLT  block_done_101
 
-block_67:
+block_100:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -1191,9 +2512,9 @@ block_67:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_70
+	JLT     sum_done_103
 
-sum_69:
+sum_102:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      64(R8), Z13
 	VMOVUPS      128(R8), Z14
@@ -1217,9 +2538,9 @@ sum_69:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_69
+	JGE          sum_102
 
-sum_done_70:
+sum_done_103:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1241,13 +2562,13 @@ sum_done_70:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_67
+	JGE     block_100
 
-block_done_68:
+block_done_101:
 	CMPQ AX, $+16
-	JLT  vector_done_72
+	JLT  vector_done_105
 
-vector_71:
+vector_104:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -1266,9 +2587,9 @@ vector_71:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_74
+	JLT     sum_done_107
 
-sum_73:
+sum_106:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (BX)(R11*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -1280,9 +2601,9 @@ sum_73:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_73
+	JGE          sum_106
 
-sum_done_74:
+sum_done_107:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -1295,11 +2616,11 @@ sum_done_74:
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_71
+	JGE     vector_104
 
-vector_done_72:
+vector_done_105:
 	TESTQ     AX, AX
-	JZ        tail_none_75
+	JZ        tail_none_108
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -1321,9 +2642,9 @@ vector_done_72:
 	MOVQ      DX, DI
 	XORQ      R10, R10
 	CMPQ      R9, $+1
-	JLT       sum_done_77
+	JLT       sum_done_110
 
-sum_76:
+sum_109:
 	VMOVUPS.Z    (DI), K1, Z3
 	VBROADCASTSS (AX)(R10*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -1335,9 +2656,9 @@ sum_76:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_76
+	JGE          sum_109
 
-sum_done_77:
+sum_done_110:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -1349,7 +2670,7 @@ sum_done_77:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_75:
+tail_none_108:
 	VZEROUPPER
 	RET
 
@@ -1360,9 +2681,9 @@ TEXT ·accumulate4Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_79
+	JLT  block_done_112
 
-block_78:
+block_111:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -1398,9 +2719,9 @@ block_78:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_81
+	JLT     sum_done_114
 
-sum_80:
+sum_113:
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
@@ -1429,9 +2750,9 @@ sum_80:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_80
+	JGE          sum_113
 
-sum_done_81:
+sum_done_114:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -1459,13 +2780,13 @@ sum_done_81:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_78
+	JGE     block_111
 
-block_done_79:
+block_done_112:
 	CMPQ AX, $+16
-	JLT  vector_done_83
+	JLT  vector_done_116
 
-vector_82:
+vector_115:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -1489,9 +2810,9 @@ vector_82:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_85
+	JLT     sum_done_118
 
-sum_84:
+sum_117:
 	VMOVUPS      (R9), Z4
 	VBROADCASTSS (BX)(R12*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -1505,9 +2826,9 @@ sum_84:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_84
+	JGE          sum_117
 
-sum_done_85:
+sum_done_118:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -1523,11 +2844,11 @@ sum_done_85:
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_82
+	JGE     vector_115
 
-vector_done_83:
+vector_done_116:
 	TESTQ     AX, AX
-	JZ        tail_none_86
+	JZ        tail_none_119
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -1554,9 +2875,9 @@ vector_done_83:
 	MOVQ      DX, R8
 	XORQ      R11, R11
 	CMPQ      R10, $+1
-	JLT       sum_done_88
+	JLT       sum_done_121
 
-sum_87:
+sum_120:
 	VMOVUPS.Z    (R8), K1, Z4
 	VBROADCASTSS (AX)(R11*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -1570,9 +2891,9 @@ sum_87:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_87
+	JGE          sum_120
 
-sum_done_88:
+sum_done_121:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -1587,7 +2908,7 @@ sum_done_88:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_86:
+tail_none_119:
 	VZEROUPPER
 	RET
 
@@ -1596,225 +2917,108 @@ tail_none_86:
 TEXT ·gemv1BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
-	CMPQ AX, $+4
-	JLT  rows4_done_90
+	CMPQ AX, $+1
+	JLT  row_done_123
 
-rows4_89:
+row_122:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
-	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
-	MOVQ   x+16(FP), R8
-	LEAQ   (CX)(DX*4), R9
-	LEAQ   (BX)(DX*4), R10
-	LEAQ   (SI)(DX*4), R11
-	LEAQ   (DI)(DX*4), R12
-	MOVQ   k+56(FP), R14
-	XORQ   R13, R13
-	CMPQ   R14, $+32
-	JLT    columns2_done_92
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_125
 
-columns2_91:
-	PREFETCHT0  (R9)(R13*2)
-	PREFETCHT0  (R10)(R13*2)
-	PREFETCHT0  (R11)(R13*2)
-	PREFETCHT0  (R12)(R13*2)
-	VMOVUPS     (R8)(R13*4), Z8
-	VPMOVZXWD   (CX)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z0
-	VPMOVZXWD   (BX)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z1
-	VPMOVZXWD   (SI)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z2
-	VPMOVZXWD   (DI)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z3
-	VMOVUPS     64(R8)(R13*4), Z8
-	VPMOVZXWD   32(CX)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z4
-	VPMOVZXWD   32(BX)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z5
-	VPMOVZXWD   32(SI)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z6
-	VPMOVZXWD   32(DI)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z7
-	ADDQ        $+32, R13
-	SUBQ        $+32, R14
-	CMPQ        R14, $+32
-	JGE         columns2_91
+columns_124:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	ADDQ        $+128, DI
+	VMOVUPS     (SI), Z4
+	VPMOVZXWD   (BX), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+	VMOVUPS     64(SI), Z4
+	VPMOVZXWD   32(BX), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z4, Z5, Z1
+	VMOVUPS     128(SI), Z4
+	VPMOVZXWD   64(BX), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z4, Z5, Z2
+	VMOVUPS     192(SI), Z4
+	VPMOVZXWD   96(BX), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ        $+256, SI
+	ADDQ        $+128, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_124
 
-columns2_done_92:
-	CMPQ R14, $+16
-	JLT  columns_done_94
+columns_done_125:
+	CMPQ R8, $+16
+	JLT  column_done_127
 
-columns_93:
-	VMOVUPS     (R8)(R13*4), Z8
-	VPMOVZXWD   (CX)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z0
-	VPMOVZXWD   (BX)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z1
-	VPMOVZXWD   (SI)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z2
-	VPMOVZXWD   (DI)(R13*2), Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z3
-	ADDQ        $+16, R13
-	SUBQ        $+16, R14
-	CMPQ        R14, $+16
-	JGE         columns_93
+column_126:
+	PREFETCHT0  (DI)
+	ADDQ        $+32, DI
+	VMOVUPS     (SI), Z4
+	VPMOVZXWD   (BX), Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+	ADDQ        $+64, SI
+	ADDQ        $+32, BX
+	SUBQ        $+16, R8
+	CMPQ        R8, $+16
+	JGE         column_126
 
-columns_done_94:
-	TESTQ       R14, R14
-	JZ          tail_none_95
-	MOVL        $-1, R9
-	BZHIL       R14, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (R8)(R13*4), K1, Z8
-	VPMOVZXWD.Z (CX)(R13*2), K1, Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z0
-	VPMOVZXWD.Z (BX)(R13*2), K1, Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z1
-	VPMOVZXWD.Z (SI)(R13*2), K1, Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z2
-	VPMOVZXWD.Z (DI)(R13*2), K1, Z9
-	VPSLLD      $0x10, Z9, Z9
-	VFMADD231PS Z8, Z9, Z3
+column_done_127:
+	TESTQ       R8, R8
+	JZ          tail_none_128
+	MOVL        $-1, DI
+	BZHIL       R8, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (SI), K1, Z4
+	VPMOVZXWD.Z (BX), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
 
-tail_none_95:
-	VADDPS        Z4, Z0, Z0
-	VADDPS        Z5, Z1, Z1
-	VADDPS        Z6, Z2, Z2
-	VADDPS        Z7, Z3, Z3
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF64X4 $0x01, Z2, Y8
-	VADDPS        Y8, Y2, Y2
-	VEXTRACTF64X4 $0x01, Z3, Y8
-	VADDPS        Y8, Y3, Y3
-	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X8
-	VADDPS        X8, X0, X0
-	VMOVUPS       X0, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
-	SUBQ          $+4, AX
-	CMPQ          AX, $+4
-	JGE           rows4_89
-
-rows4_done_90:
-	CMPQ AX, $+1
-	JLT  rows1_done_97
-
-rows1_96:
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
-	MOVQ   k+56(FP), DI
-	XORQ   SI, SI
-	CMPQ   DI, $+32
-	JLT    columns2_done_99
-
-columns2_98:
-	VMOVUPS     (BX)(SI*4), Z2
-	VPMOVZXWD   (CX)(SI*2), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVUPS     64(BX)(SI*4), Z2
-	VPMOVZXWD   32(CX)(SI*2), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z1
-	ADDQ        $+32, SI
-	SUBQ        $+32, DI
-	CMPQ        DI, $+32
-	JGE         columns2_98
-
-columns2_done_99:
-	CMPQ DI, $+16
-	JLT  columns_done_101
-
-columns_100:
-	VMOVUPS     (BX)(SI*4), Z2
-	VPMOVZXWD   (CX)(SI*2), Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z0
-	ADDQ        $+16, SI
-	SUBQ        $+16, DI
-	CMPQ        DI, $+16
-	JGE         columns_100
-
-columns_done_101:
-	TESTQ       DI, DI
-	JZ          tail_none_102
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (BX)(SI*4), K1, Z2
-	VPMOVZXWD.Z (CX)(SI*2), K1, Z3
-	VPSLLD      $0x10, Z3, Z3
-	VFMADD231PS Z2, Z3, Z0
-
-tail_none_102:
+tail_none_128:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y0
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
 	VMOVSS        X0, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_96
+	JGE           row_122
 
-rows1_done_97:
+row_done_123:
 	VZEROUPPER
 	RET
 
 // func gemv2BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv2BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_104
+	JLT  rows_done_130
 
-rows4_103:
+rows_129:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -1824,69 +3028,74 @@ rows4_103:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R9
-	MOVQ   k+56(FP), R11
-	XORQ   R10, R10
-	CMPQ   R11, $+16
-	JLT    columns_done_106
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_132
 
-columns_105:
-	VMOVUPS     (R8)(R10*4), Z8
-	VMOVUPS     (R9)(R10*4), Z9
-	VPMOVZXWD   (CX)(R10*2), Z10
+column_131:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	ADDQ        $+128, R9
+	VMOVUPS     (R8), Z8
+	VMOVUPS     (R8)(DI*1), Z9
+	VPMOVZXWD   (BX), Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z0
 	VFMADD231PS Z9, Z10, Z4
-	VPMOVZXWD   (BX)(R10*2), Z10
+	VPMOVZXWD   (BX)(DX*1), Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z1
 	VFMADD231PS Z9, Z10, Z5
-	VPMOVZXWD   (SI)(R10*2), Z10
+	VPMOVZXWD   (BX)(DX*2), Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z2
 	VFMADD231PS Z9, Z10, Z6
-	VPMOVZXWD   (DI)(R10*2), Z10
+	VPMOVZXWD   (SI), Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
-	ADDQ        $+16, R10
-	SUBQ        $+16, R11
-	CMPQ        R11, $+16
-	JGE         columns_105
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_131
 
-columns_done_106:
-	TESTQ       R11, R11
-	JZ          tail_none_107
-	MOVL        $-1, R12
-	BZHIL       R11, R12, R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (R8)(R10*4), K1, Z8
-	VMOVUPS.Z   (R9)(R10*4), K1, Z9
-	VPMOVZXWD.Z (CX)(R10*2), K1, Z10
+column_done_132:
+	TESTQ       R10, R10
+	JZ          tail_none_133
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (R8), K1, Z8
+	VMOVUPS.Z   (R8)(DI*1), K1, Z9
+	VPMOVZXWD.Z (BX), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z0
 	VFMADD231PS Z9, Z10, Z4
-	VPMOVZXWD.Z (BX)(R10*2), K1, Z10
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z1
 	VFMADD231PS Z9, Z10, Z5
-	VPMOVZXWD.Z (SI)(R10*2), K1, Z10
+	VPMOVZXWD.Z (BX)(DX*2), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z2
 	VFMADD231PS Z9, Z10, Z6
-	VPMOVZXWD.Z (DI)(R10*2), K1, Z10
+	VPMOVZXWD.Z (SI), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
 
-tail_none_107:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_133:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y8
@@ -1896,78 +3105,80 @@ tail_none_107:
 	VEXTRACTF64X4 $0x01, Z3, Y8
 	VADDPS        Y8, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X8
 	VADDPS        X8, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y8
-	VADDPS        Y8, Y4, Y4
+	VADDPS        Y8, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y8
-	VADDPS        Y8, Y5, Y5
+	VADDPS        Y8, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y8
-	VADDPS        Y8, Y6, Y6
+	VADDPS        Y8, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y8
-	VADDPS        Y8, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X8
-	VADDPS        X8, X4, X4
-	VMOVUPS       X4, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y8, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_103
+	JGE           rows_129
 
-rows4_done_104:
+rows_done_130:
 	CMPQ AX, $+1
-	JLT  rows1_done_109
+	JLT  row_done_135
 
-rows1_108:
+row_134:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), SI
-	MOVQ   k+56(FP), R8
-	XORQ   DI, DI
-	CMPQ   R8, $+16
-	JLT    columns_done_111
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
+	MOVQ   k+56(FP), R9
+	CMPQ   R9, $+16
+	JLT    column_done_137
 
-columns_110:
-	VMOVUPS     (BX)(DI*4), Z2
-	VMOVUPS     (SI)(DI*4), Z3
-	VPMOVZXWD   (CX)(DI*2), Z4
+column_136:
+	PREFETCHT0  (R8)
+	ADDQ        $+32, R8
+	VMOVUPS     (DI), Z2
+	VMOVUPS     (DI)(SI*1), Z3
+	VPMOVZXWD   (BX), Z4
 	VPSLLD      $0x10, Z4, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	ADDQ        $+16, DI
-	SUBQ        $+16, R8
-	CMPQ        R8, $+16
-	JGE         columns_110
+	ADDQ        $+64, DI
+	ADDQ        $+32, BX
+	SUBQ        $+16, R9
+	CMPQ        R9, $+16
+	JGE         column_136
 
-columns_done_111:
-	TESTQ       R8, R8
-	JZ          tail_none_112
-	MOVL        $-1, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (BX)(DI*4), K1, Z2
-	VMOVUPS.Z   (SI)(DI*4), K1, Z3
-	VPMOVZXWD.Z (CX)(DI*2), K1, Z4
+column_done_137:
+	TESTQ       R9, R9
+	JZ          tail_none_138
+	MOVL        $-1, R8
+	BZHIL       R9, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DI), K1, Z2
+	VMOVUPS.Z   (DI)(SI*1), K1, Z3
+	VPMOVZXWD.Z (BX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 
-tail_none_112:
+tail_none_138:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -1975,35 +3186,33 @@ tail_none_112:
 	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X2, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X2
-	VADDPS        X2, X1, X1
-	VMOVSS        X1, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y2, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_108
+	JGE           row_134
 
-rows1_done_109:
+row_done_135:
 	VZEROUPPER
 	RET
 
 // func gemv3BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv3BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_114
+	JLT  rows_done_140
 
-rows4_113:
+rows_139:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2017,80 +3226,84 @@ rows4_113:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R9
-	MOVQ   k+56(FP), R12
-	XORQ   R11, R11
-	CMPQ   R12, $+16
-	JLT    columns_done_116
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_142
 
-columns_115:
-	VMOVUPS     (R8)(R11*4), Z12
-	VMOVUPS     (R10)(R11*4), Z13
-	VMOVUPS     (R9)(R11*4), Z14
-	VPMOVZXWD   (CX)(R11*2), Z15
+column_141:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	ADDQ        $+128, R9
+	VMOVUPS     (R8), Z12
+	VMOVUPS     (R8)(DI*1), Z13
+	VMOVUPS     (R8)(DI*2), Z14
+	VPMOVZXWD   (BX), Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z0
 	VFMADD231PS Z13, Z15, Z4
 	VFMADD231PS Z14, Z15, Z8
-	VPMOVZXWD   (BX)(R11*2), Z15
+	VPMOVZXWD   (BX)(DX*1), Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z1
 	VFMADD231PS Z13, Z15, Z5
 	VFMADD231PS Z14, Z15, Z9
-	VPMOVZXWD   (SI)(R11*2), Z15
+	VPMOVZXWD   (BX)(DX*2), Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z2
 	VFMADD231PS Z13, Z15, Z6
 	VFMADD231PS Z14, Z15, Z10
-	VPMOVZXWD   (DI)(R11*2), Z15
+	VPMOVZXWD   (SI), Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z3
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
-	ADDQ        $+16, R11
-	SUBQ        $+16, R12
-	CMPQ        R12, $+16
-	JGE         columns_115
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_141
 
-columns_done_116:
-	TESTQ       R12, R12
-	JZ          tail_none_117
-	MOVL        $-1, R13
-	BZHIL       R12, R13, R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (R8)(R11*4), K1, Z12
-	VMOVUPS.Z   (R10)(R11*4), K1, Z13
-	VMOVUPS.Z   (R9)(R11*4), K1, Z14
-	VPMOVZXWD.Z (CX)(R11*2), K1, Z15
+column_done_142:
+	TESTQ       R10, R10
+	JZ          tail_none_143
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (R8), K1, Z12
+	VMOVUPS.Z   (R8)(DI*1), K1, Z13
+	VMOVUPS.Z   (R8)(DI*2), K1, Z14
+	VPMOVZXWD.Z (BX), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z0
 	VFMADD231PS Z13, Z15, Z4
 	VFMADD231PS Z14, Z15, Z8
-	VPMOVZXWD.Z (BX)(R11*2), K1, Z15
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z1
 	VFMADD231PS Z13, Z15, Z5
 	VFMADD231PS Z14, Z15, Z9
-	VPMOVZXWD.Z (SI)(R11*2), K1, Z15
+	VPMOVZXWD.Z (BX)(DX*2), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z2
 	VFMADD231PS Z13, Z15, Z6
 	VFMADD231PS Z14, Z15, Z10
-	VPMOVZXWD.Z (DI)(R11*2), K1, Z15
+	VPMOVZXWD.Z (SI), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
 	VFMADD231PS Z12, Z15, Z3
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
 
-tail_none_117:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_143:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y12
 	VADDPS        Y12, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y12
@@ -2100,99 +3313,101 @@ tail_none_117:
 	VEXTRACTF64X4 $0x01, Z3, Y12
 	VADDPS        Y12, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X12
 	VADDPS        X12, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
+	VADDPS        Y12, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y12
-	VADDPS        Y12, Y5, Y5
+	VADDPS        Y12, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y12
-	VADDPS        Y12, Y6, Y6
+	VADDPS        Y12, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y12
-	VADDPS        Y12, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VMOVUPS       X4, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y12, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z8, Y12
-	VADDPS        Y12, Y8, Y8
+	VADDPS        Y12, Y8, Y0
 	VEXTRACTF64X4 $0x01, Z9, Y12
-	VADDPS        Y12, Y9, Y9
+	VADDPS        Y12, Y9, Y1
 	VEXTRACTF64X4 $0x01, Z10, Y12
-	VADDPS        Y12, Y10, Y10
+	VADDPS        Y12, Y10, Y2
 	VEXTRACTF64X4 $0x01, Z11, Y12
-	VADDPS        Y12, Y11, Y11
-	VHADDPS       Y9, Y8, Y8
-	VHADDPS       Y11, Y10, Y10
-	VHADDPS       Y10, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X12
-	VADDPS        X12, X8, X8
-	VMOVUPS       X8, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y12, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_113
+	JGE           rows_139
 
-rows4_done_114:
+rows_done_140:
 	CMPQ AX, $+1
-	JLT  rows1_done_119
+	JLT  row_done_145
 
-rows1_118:
+row_144:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
-	LEAQ   (DI)(SI*1), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
-	XORQ   R8, R8
 	CMPQ   R9, $+16
-	JLT    columns_done_121
+	JLT    column_done_147
 
-columns_120:
-	VMOVUPS     (BX)(R8*4), Z3
-	VMOVUPS     (DI)(R8*4), Z4
-	VMOVUPS     (SI)(R8*4), Z5
-	VPMOVZXWD   (CX)(R8*2), Z6
+column_146:
+	PREFETCHT0  (R8)
+	ADDQ        $+32, R8
+	VMOVUPS     (DI), Z3
+	VMOVUPS     (DI)(SI*1), Z4
+	VMOVUPS     (DI)(SI*2), Z5
+	VPMOVZXWD   (BX), Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
-	ADDQ        $+16, R8
+	ADDQ        $+64, DI
+	ADDQ        $+32, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         columns_120
+	JGE         column_146
 
-columns_done_121:
+column_done_147:
 	TESTQ       R9, R9
-	JZ          tail_none_122
-	MOVL        $-1, R10
-	BZHIL       R9, R10, R10
-	KMOVW       R10, K1
-	VMOVUPS.Z   (BX)(R8*4), K1, Z3
-	VMOVUPS.Z   (DI)(R8*4), K1, Z4
-	VMOVUPS.Z   (SI)(R8*4), K1, Z5
-	VPMOVZXWD.Z (CX)(R8*2), K1, Z6
+	JZ          tail_none_148
+	MOVL        $-1, R8
+	BZHIL       R9, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DI), K1, Z3
+	VMOVUPS.Z   (DI)(SI*1), K1, Z4
+	VMOVUPS.Z   (DI)(SI*2), K1, Z5
+	VPMOVZXWD.Z (BX), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
-tail_none_122:
+tail_none_148:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VADDPS        Y3, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -2200,43 +3415,42 @@ tail_none_122:
 	VEXTRACTF32X4 $0x01, Y0, X3
 	VADDPS        X3, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y3
-	VADDPS        Y3, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X3
-	VADDPS        X3, X1, X1
-	VMOVSS        X1, (BX)
+	VADDPS        Y3, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPS        Y3, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X3
-	VADDPS        X3, X2, X2
-	VMOVSS        X2, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y3, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_118
+	JGE           row_144
 
-rows1_done_119:
+row_done_145:
 	VZEROUPPER
 	RET
 
 // func gemv4BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv4BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_124
+	JLT  rows_done_150
 
-rows4_123:
+rows_149:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2254,91 +3468,97 @@ rows4_123:
 	VXORPS X14, X14, X14
 	VXORPS X15, X15, X15
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R11
-	LEAQ   (R11)(R9*1), R9
-	MOVQ   k+56(FP), R13
-	XORQ   R12, R12
-	CMPQ   R13, $+16
-	JLT    columns_done_126
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_152
 
-columns_125:
-	VMOVUPS     (R8)(R12*4), Z16
-	VMOVUPS     (R10)(R12*4), Z17
-	VMOVUPS     (R11)(R12*4), Z18
-	VMOVUPS     (R9)(R12*4), Z19
-	VPMOVZXWD   (CX)(R12*2), Z20
+column_151:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R8)(DI*1), Z17
+	VMOVUPS     (R8)(DI*2), Z18
+	VMOVUPS     (R9), Z19
+	VPMOVZXWD   (BX), Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z0
 	VFMADD231PS Z17, Z20, Z4
 	VFMADD231PS Z18, Z20, Z8
 	VFMADD231PS Z19, Z20, Z12
-	VPMOVZXWD   (BX)(R12*2), Z20
+	VPMOVZXWD   (BX)(DX*1), Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z1
 	VFMADD231PS Z17, Z20, Z5
 	VFMADD231PS Z18, Z20, Z9
 	VFMADD231PS Z19, Z20, Z13
-	VPMOVZXWD   (SI)(R12*2), Z20
+	VPMOVZXWD   (BX)(DX*2), Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z2
 	VFMADD231PS Z17, Z20, Z6
 	VFMADD231PS Z18, Z20, Z10
 	VFMADD231PS Z19, Z20, Z14
-	VPMOVZXWD   (DI)(R12*2), Z20
+	VPMOVZXWD   (SI), Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z3
 	VFMADD231PS Z17, Z20, Z7
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
-	ADDQ        $+16, R12
-	SUBQ        $+16, R13
-	CMPQ        R13, $+16
-	JGE         columns_125
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_151
 
-columns_done_126:
-	TESTQ       R13, R13
-	JZ          tail_none_127
-	MOVL        $-1, R14
-	BZHIL       R13, R14, R14
-	KMOVW       R14, K1
-	VMOVUPS.Z   (R8)(R12*4), K1, Z16
-	VMOVUPS.Z   (R10)(R12*4), K1, Z17
-	VMOVUPS.Z   (R11)(R12*4), K1, Z18
-	VMOVUPS.Z   (R9)(R12*4), K1, Z19
-	VPMOVZXWD.Z (CX)(R12*2), K1, Z20
+column_done_152:
+	TESTQ       R11, R11
+	JZ          tail_none_153
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R8)(DI*1), K1, Z17
+	VMOVUPS.Z   (R8)(DI*2), K1, Z18
+	VMOVUPS.Z   (R9), K1, Z19
+	VPMOVZXWD.Z (BX), K1, Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z0
 	VFMADD231PS Z17, Z20, Z4
 	VFMADD231PS Z18, Z20, Z8
 	VFMADD231PS Z19, Z20, Z12
-	VPMOVZXWD.Z (BX)(R12*2), K1, Z20
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z1
 	VFMADD231PS Z17, Z20, Z5
 	VFMADD231PS Z18, Z20, Z9
 	VFMADD231PS Z19, Z20, Z13
-	VPMOVZXWD.Z (SI)(R12*2), K1, Z20
+	VPMOVZXWD.Z (BX)(DX*2), K1, Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z2
 	VFMADD231PS Z17, Z20, Z6
 	VFMADD231PS Z18, Z20, Z10
 	VFMADD231PS Z19, Z20, Z14
-	VPMOVZXWD.Z (DI)(R12*2), K1, Z20
+	VPMOVZXWD.Z (SI), K1, Z20
 	VPSLLD      $0x10, Z20, Z20
 	VFMADD231PS Z16, Z20, Z3
 	VFMADD231PS Z17, Z20, Z7
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
 
-tail_none_127:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_153:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Y16, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y16
@@ -2348,120 +3568,125 @@ tail_none_127:
 	VEXTRACTF64X4 $0x01, Z3, Y16
 	VADDPS        Y16, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X16
 	VADDPS        X16, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y16
-	VADDPS        Y16, Y4, Y4
+	VADDPS        Y16, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y16
-	VADDPS        Y16, Y5, Y5
+	VADDPS        Y16, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y16
-	VADDPS        Y16, Y6, Y6
+	VADDPS        Y16, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y16
-	VADDPS        Y16, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X16
-	VADDPS        X16, X4, X4
-	VMOVUPS       X4, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y16, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z8, Y16
-	VADDPS        Y16, Y8, Y8
+	VADDPS        Y16, Y8, Y0
 	VEXTRACTF64X4 $0x01, Z9, Y16
-	VADDPS        Y16, Y9, Y9
+	VADDPS        Y16, Y9, Y1
 	VEXTRACTF64X4 $0x01, Z10, Y16
-	VADDPS        Y16, Y10, Y10
+	VADDPS        Y16, Y10, Y2
 	VEXTRACTF64X4 $0x01, Z11, Y16
-	VADDPS        Y16, Y11, Y11
-	VHADDPS       Y9, Y8, Y8
-	VHADDPS       Y11, Y10, Y10
-	VHADDPS       Y10, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X16
-	VADDPS        X16, X8, X8
-	VMOVUPS       X8, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y16, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z12, Y16
-	VADDPS        Y16, Y12, Y12
+	VADDPS        Y16, Y12, Y0
 	VEXTRACTF64X4 $0x01, Z13, Y16
-	VADDPS        Y16, Y13, Y13
+	VADDPS        Y16, Y13, Y1
 	VEXTRACTF64X4 $0x01, Z14, Y16
-	VADDPS        Y16, Y14, Y14
+	VADDPS        Y16, Y14, Y2
 	VEXTRACTF64X4 $0x01, Z15, Y16
-	VADDPS        Y16, Y15, Y15
-	VHADDPS       Y13, Y12, Y12
-	VHADDPS       Y15, Y14, Y14
-	VHADDPS       Y14, Y12, Y12
-	VEXTRACTF32X4 $0x01, Y12, X16
-	VADDPS        X16, X12, X12
-	VMOVUPS       X12, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y16, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_123
+	JGE           rows_149
 
-rows4_done_124:
+rows_done_150:
 	CMPQ AX, $+1
-	JLT  rows1_done_129
+	JLT  row_done_155
 
-rows1_128:
+row_154:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
+	MOVQ   x+16(FP), DI
 	LEAQ   (DI)(SI*1), R8
-	LEAQ   (R8)(SI*1), SI
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
-	XORQ   R9, R9
 	CMPQ   R10, $+16
-	JLT    columns_done_131
+	JLT    column_done_157
 
-columns_130:
-	VMOVUPS     (BX)(R9*4), Z4
-	VMOVUPS     (DI)(R9*4), Z5
-	VMOVUPS     (R8)(R9*4), Z6
-	VMOVUPS     (SI)(R9*4), Z7
-	VPMOVZXWD   (CX)(R9*2), Z8
+column_156:
+	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
+	VMOVUPS     (DI), Z4
+	VMOVUPS     (DI)(SI*1), Z5
+	VMOVUPS     (DI)(SI*2), Z6
+	VMOVUPS     (R8), Z7
+	VPMOVZXWD   (BX), Z8
 	VPSLLD      $0x10, Z8, Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	ADDQ        $+16, R9
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         columns_130
+	JGE         column_156
 
-columns_done_131:
+column_done_157:
 	TESTQ       R10, R10
-	JZ          tail_none_132
-	MOVL        $-1, R11
-	BZHIL       R10, R11, R11
-	KMOVW       R11, K1
-	VMOVUPS.Z   (BX)(R9*4), K1, Z4
-	VMOVUPS.Z   (DI)(R9*4), K1, Z5
-	VMOVUPS.Z   (R8)(R9*4), K1, Z6
-	VMOVUPS.Z   (SI)(R9*4), K1, Z7
-	VPMOVZXWD.Z (CX)(R9*2), K1, Z8
+	JZ          tail_none_158
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z4
+	VMOVUPS.Z   (DI)(SI*1), K1, Z5
+	VMOVUPS.Z   (DI)(SI*2), K1, Z6
+	VMOVUPS.Z   (R8), K1, Z7
+	VPMOVZXWD.Z (BX), K1, Z8
 	VPSLLD      $0x10, Z8, Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 
-tail_none_132:
+tail_none_158:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -2469,39 +3694,1454 @@ tail_none_132:
 	VEXTRACTF32X4 $0x01, Y0, X4
 	VADDPS        X4, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X4
-	VADDPS        X4, X1, X1
-	VMOVSS        X1, (BX)
+	VADDPS        Y4, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPS        X4, X2, X2
-	VMOVSS        X2, (BX)
+	VADDPS        Y4, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPS        Y4, Y3, Y3
-	VHADDPS       Y3, Y3, Y3
-	VHADDPS       Y3, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VADDPS        X4, X3, X3
-	VMOVSS        X3, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y4, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_128
+	JGE           row_154
 
-rows1_done_129:
+row_done_155:
+	VZEROUPPER
+	RET
+
+// func gemv5BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv5BFloat16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+4
+	JLT  rows_done_160
+
+rows_159:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_162
+
+column_161:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (R8), Z20
+	VMOVUPS     (R8)(DI*1), Z21
+	VMOVUPS     (R8)(DI*2), Z22
+	VMOVUPS     (R9), Z23
+	VMOVUPS     (R9)(DI*1), Z24
+	VPMOVZXWD   (BX), Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z0
+	VFMADD231PS Z21, Z25, Z4
+	VFMADD231PS Z22, Z25, Z8
+	VFMADD231PS Z23, Z25, Z12
+	VFMADD231PS Z24, Z25, Z16
+	VPMOVZXWD   (BX)(DX*1), Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z1
+	VFMADD231PS Z21, Z25, Z5
+	VFMADD231PS Z22, Z25, Z9
+	VFMADD231PS Z23, Z25, Z13
+	VFMADD231PS Z24, Z25, Z17
+	VPMOVZXWD   (BX)(DX*2), Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z2
+	VFMADD231PS Z21, Z25, Z6
+	VFMADD231PS Z22, Z25, Z10
+	VFMADD231PS Z23, Z25, Z14
+	VFMADD231PS Z24, Z25, Z18
+	VPMOVZXWD   (SI), Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z3
+	VFMADD231PS Z21, Z25, Z7
+	VFMADD231PS Z22, Z25, Z11
+	VFMADD231PS Z23, Z25, Z15
+	VFMADD231PS Z24, Z25, Z19
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_161
+
+column_done_162:
+	TESTQ       R11, R11
+	JZ          tail_none_163
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z20
+	VMOVUPS.Z   (R8)(DI*1), K1, Z21
+	VMOVUPS.Z   (R8)(DI*2), K1, Z22
+	VMOVUPS.Z   (R9), K1, Z23
+	VMOVUPS.Z   (R9)(DI*1), K1, Z24
+	VPMOVZXWD.Z (BX), K1, Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z0
+	VFMADD231PS Z21, Z25, Z4
+	VFMADD231PS Z22, Z25, Z8
+	VFMADD231PS Z23, Z25, Z12
+	VFMADD231PS Z24, Z25, Z16
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z1
+	VFMADD231PS Z21, Z25, Z5
+	VFMADD231PS Z22, Z25, Z9
+	VFMADD231PS Z23, Z25, Z13
+	VFMADD231PS Z24, Z25, Z17
+	VPMOVZXWD.Z (BX)(DX*2), K1, Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z2
+	VFMADD231PS Z21, Z25, Z6
+	VFMADD231PS Z22, Z25, Z10
+	VFMADD231PS Z23, Z25, Z14
+	VFMADD231PS Z24, Z25, Z18
+	VPMOVZXWD.Z (SI), K1, Z25
+	VPSLLD      $0x10, Z25, Z25
+	VFMADD231PS Z20, Z25, Z3
+	VFMADD231PS Z21, Z25, Z7
+	VFMADD231PS Z22, Z25, Z11
+	VFMADD231PS Z23, Z25, Z15
+	VFMADD231PS Z24, Z25, Z19
+
+tail_none_163:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y20
+	VADDPS        Y20, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y20
+	VADDPS        Y20, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y20
+	VADDPS        Y20, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y20
+	VADDPS        Y20, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Y20, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y20
+	VADDPS        Y20, Y5, Y1
+	VEXTRACTF64X4 $0x01, Z6, Y20
+	VADDPS        Y20, Y6, Y2
+	VEXTRACTF64X4 $0x01, Z7, Y20
+	VADDPS        Y20, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y20
+	VADDPS        Y20, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y20
+	VADDPS        Y20, Y9, Y1
+	VEXTRACTF64X4 $0x01, Z10, Y20
+	VADDPS        Y20, Y10, Y2
+	VEXTRACTF64X4 $0x01, Z11, Y20
+	VADDPS        Y20, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y20
+	VADDPS        Y20, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y20
+	VADDPS        Y20, Y13, Y1
+	VEXTRACTF64X4 $0x01, Z14, Y20
+	VADDPS        Y20, Y14, Y2
+	VEXTRACTF64X4 $0x01, Z15, Y20
+	VADDPS        Y20, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z16, Y20
+	VADDPS        Y20, Y16, Y0
+	VEXTRACTF64X4 $0x01, Z17, Y20
+	VADDPS        Y20, Y17, Y1
+	VEXTRACTF64X4 $0x01, Z18, Y20
+	VADDPS        Y20, Y18, Y2
+	VEXTRACTF64X4 $0x01, Z19, Y20
+	VADDPS        Y20, Y19, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
+	SUBQ          $+4, AX
+	CMPQ          AX, $+4
+	JGE           rows_159
+
+rows_done_160:
+	CMPQ AX, $+1
+	JLT  row_done_165
+
+row_164:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_167
+
+column_166:
+	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
+	VMOVUPS     (DI), Z5
+	VMOVUPS     (DI)(SI*1), Z6
+	VMOVUPS     (DI)(SI*2), Z7
+	VMOVUPS     (R8), Z8
+	VMOVUPS     (R8)(SI*1), Z9
+	VPMOVZXWD   (BX), Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z5, Z10, Z0
+	VFMADD231PS Z6, Z10, Z1
+	VFMADD231PS Z7, Z10, Z2
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z4
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_166
+
+column_done_167:
+	TESTQ       R10, R10
+	JZ          tail_none_168
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z5
+	VMOVUPS.Z   (DI)(SI*1), K1, Z6
+	VMOVUPS.Z   (DI)(SI*2), K1, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VMOVUPS.Z   (R8)(SI*1), K1, Z9
+	VPMOVZXWD.Z (BX), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	VFMADD231PS Z5, Z10, Z0
+	VFMADD231PS Z6, Z10, Z1
+	VFMADD231PS Z7, Z10, Z2
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z4
+
+tail_none_168:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y5
+	VADDPS        Y5, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y5
+	VADDPS        Y5, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VADDPS        Y5, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VADDPS        Y5, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VADDPS        Y5, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_164
+
+row_done_165:
+	VZEROUPPER
+	RET
+
+// func gemv6BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv6BFloat16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+4
+	JLT  rows_done_170
+
+rows_169:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_172
+
+column_171:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (R8), Z24
+	VMOVUPS     (R8)(DI*1), Z25
+	VMOVUPS     (R8)(DI*2), Z26
+	VMOVUPS     (R9), Z27
+	VMOVUPS     (R9)(DI*1), Z28
+	VMOVUPS     (R9)(DI*2), Z29
+	VPMOVZXWD   (BX), Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z0
+	VFMADD231PS Z25, Z30, Z4
+	VFMADD231PS Z26, Z30, Z8
+	VFMADD231PS Z27, Z30, Z12
+	VFMADD231PS Z28, Z30, Z16
+	VFMADD231PS Z29, Z30, Z20
+	VPMOVZXWD   (BX)(DX*1), Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z1
+	VFMADD231PS Z25, Z30, Z5
+	VFMADD231PS Z26, Z30, Z9
+	VFMADD231PS Z27, Z30, Z13
+	VFMADD231PS Z28, Z30, Z17
+	VFMADD231PS Z29, Z30, Z21
+	VPMOVZXWD   (BX)(DX*2), Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z2
+	VFMADD231PS Z25, Z30, Z6
+	VFMADD231PS Z26, Z30, Z10
+	VFMADD231PS Z27, Z30, Z14
+	VFMADD231PS Z28, Z30, Z18
+	VFMADD231PS Z29, Z30, Z22
+	VPMOVZXWD   (SI), Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z3
+	VFMADD231PS Z25, Z30, Z7
+	VFMADD231PS Z26, Z30, Z11
+	VFMADD231PS Z27, Z30, Z15
+	VFMADD231PS Z28, Z30, Z19
+	VFMADD231PS Z29, Z30, Z23
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_171
+
+column_done_172:
+	TESTQ       R11, R11
+	JZ          tail_none_173
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z24
+	VMOVUPS.Z   (R8)(DI*1), K1, Z25
+	VMOVUPS.Z   (R8)(DI*2), K1, Z26
+	VMOVUPS.Z   (R9), K1, Z27
+	VMOVUPS.Z   (R9)(DI*1), K1, Z28
+	VMOVUPS.Z   (R9)(DI*2), K1, Z29
+	VPMOVZXWD.Z (BX), K1, Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z0
+	VFMADD231PS Z25, Z30, Z4
+	VFMADD231PS Z26, Z30, Z8
+	VFMADD231PS Z27, Z30, Z12
+	VFMADD231PS Z28, Z30, Z16
+	VFMADD231PS Z29, Z30, Z20
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z1
+	VFMADD231PS Z25, Z30, Z5
+	VFMADD231PS Z26, Z30, Z9
+	VFMADD231PS Z27, Z30, Z13
+	VFMADD231PS Z28, Z30, Z17
+	VFMADD231PS Z29, Z30, Z21
+	VPMOVZXWD.Z (BX)(DX*2), K1, Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z2
+	VFMADD231PS Z25, Z30, Z6
+	VFMADD231PS Z26, Z30, Z10
+	VFMADD231PS Z27, Z30, Z14
+	VFMADD231PS Z28, Z30, Z18
+	VFMADD231PS Z29, Z30, Z22
+	VPMOVZXWD.Z (SI), K1, Z30
+	VPSLLD      $0x10, Z30, Z30
+	VFMADD231PS Z24, Z30, Z3
+	VFMADD231PS Z25, Z30, Z7
+	VFMADD231PS Z26, Z30, Z11
+	VFMADD231PS Z27, Z30, Z15
+	VFMADD231PS Z28, Z30, Z19
+	VFMADD231PS Z29, Z30, Z23
+
+tail_none_173:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y24
+	VADDPS        Y24, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y24
+	VADDPS        Y24, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y24
+	VADDPS        Y24, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y24
+	VADDPS        Y24, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y24
+	VADDPS        Y24, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y24
+	VADDPS        Y24, Y5, Y1
+	VEXTRACTF64X4 $0x01, Z6, Y24
+	VADDPS        Y24, Y6, Y2
+	VEXTRACTF64X4 $0x01, Z7, Y24
+	VADDPS        Y24, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Y24, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y24
+	VADDPS        Y24, Y9, Y1
+	VEXTRACTF64X4 $0x01, Z10, Y24
+	VADDPS        Y24, Y10, Y2
+	VEXTRACTF64X4 $0x01, Z11, Y24
+	VADDPS        Y24, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y24
+	VADDPS        Y24, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y24
+	VADDPS        Y24, Y13, Y1
+	VEXTRACTF64X4 $0x01, Z14, Y24
+	VADDPS        Y24, Y14, Y2
+	VEXTRACTF64X4 $0x01, Z15, Y24
+	VADDPS        Y24, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z16, Y24
+	VADDPS        Y24, Y16, Y0
+	VEXTRACTF64X4 $0x01, Z17, Y24
+	VADDPS        Y24, Y17, Y1
+	VEXTRACTF64X4 $0x01, Z18, Y24
+	VADDPS        Y24, Y18, Y2
+	VEXTRACTF64X4 $0x01, Z19, Y24
+	VADDPS        Y24, Y19, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z20, Y24
+	VADDPS        Y24, Y20, Y0
+	VEXTRACTF64X4 $0x01, Z21, Y24
+	VADDPS        Y24, Y21, Y1
+	VEXTRACTF64X4 $0x01, Z22, Y24
+	VADDPS        Y24, Y22, Y2
+	VEXTRACTF64X4 $0x01, Z23, Y24
+	VADDPS        Y24, Y23, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
+	SUBQ          $+4, AX
+	CMPQ          AX, $+4
+	JGE           rows_169
+
+rows_done_170:
+	CMPQ AX, $+1
+	JLT  row_done_175
+
+row_174:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_177
+
+column_176:
+	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
+	VMOVUPS     (DI), Z6
+	VMOVUPS     (DI)(SI*1), Z7
+	VMOVUPS     (DI)(SI*2), Z8
+	VMOVUPS     (R8), Z9
+	VMOVUPS     (R8)(SI*1), Z10
+	VMOVUPS     (R8)(SI*2), Z11
+	VPMOVZXWD   (BX), Z12
+	VPSLLD      $0x10, Z12, Z12
+	VFMADD231PS Z6, Z12, Z0
+	VFMADD231PS Z7, Z12, Z1
+	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z5
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_176
+
+column_done_177:
+	TESTQ       R10, R10
+	JZ          tail_none_178
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z6
+	VMOVUPS.Z   (DI)(SI*1), K1, Z7
+	VMOVUPS.Z   (DI)(SI*2), K1, Z8
+	VMOVUPS.Z   (R8), K1, Z9
+	VMOVUPS.Z   (R8)(SI*1), K1, Z10
+	VMOVUPS.Z   (R8)(SI*2), K1, Z11
+	VPMOVZXWD.Z (BX), K1, Z12
+	VPSLLD      $0x10, Z12, Z12
+	VFMADD231PS Z6, Z12, Z0
+	VFMADD231PS Z7, Z12, Z1
+	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z5
+
+tail_none_178:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y6
+	VADDPS        Y6, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VADDPS        Y6, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_174
+
+row_done_175:
+	VZEROUPPER
+	RET
+
+// func gemv7BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv7BFloat16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+2
+	JLT  rows_done_180
+
+rows_179:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*2), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_182
+
+column_181:
+	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
+	VMOVUPS     (DI), Z14
+	VMOVUPS     (DI)(SI*1), Z15
+	VMOVUPS     (DI)(SI*2), Z16
+	VMOVUPS     (R8), Z17
+	VMOVUPS     (R8)(SI*1), Z18
+	VMOVUPS     (R8)(SI*2), Z19
+	VMOVUPS     (R9), Z20
+	VPMOVZXWD   (BX), Z21
+	VPSLLD      $0x10, Z21, Z21
+	VFMADD231PS Z14, Z21, Z0
+	VFMADD231PS Z15, Z21, Z2
+	VFMADD231PS Z16, Z21, Z4
+	VFMADD231PS Z17, Z21, Z6
+	VFMADD231PS Z18, Z21, Z8
+	VFMADD231PS Z19, Z21, Z10
+	VFMADD231PS Z20, Z21, Z12
+	VPMOVZXWD   (BX)(DX*1), Z21
+	VPSLLD      $0x10, Z21, Z21
+	VFMADD231PS Z14, Z21, Z1
+	VFMADD231PS Z15, Z21, Z3
+	VFMADD231PS Z16, Z21, Z5
+	VFMADD231PS Z17, Z21, Z7
+	VFMADD231PS Z18, Z21, Z9
+	VFMADD231PS Z19, Z21, Z11
+	VFMADD231PS Z20, Z21, Z13
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_181
+
+column_done_182:
+	TESTQ       R11, R11
+	JZ          tail_none_183
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z14
+	VMOVUPS.Z   (DI)(SI*1), K1, Z15
+	VMOVUPS.Z   (DI)(SI*2), K1, Z16
+	VMOVUPS.Z   (R8), K1, Z17
+	VMOVUPS.Z   (R8)(SI*1), K1, Z18
+	VMOVUPS.Z   (R8)(SI*2), K1, Z19
+	VMOVUPS.Z   (R9), K1, Z20
+	VPMOVZXWD.Z (BX), K1, Z21
+	VPSLLD      $0x10, Z21, Z21
+	VFMADD231PS Z14, Z21, Z0
+	VFMADD231PS Z15, Z21, Z2
+	VFMADD231PS Z16, Z21, Z4
+	VFMADD231PS Z17, Z21, Z6
+	VFMADD231PS Z18, Z21, Z8
+	VFMADD231PS Z19, Z21, Z10
+	VFMADD231PS Z20, Z21, Z12
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z21
+	VPSLLD      $0x10, Z21, Z21
+	VFMADD231PS Z14, Z21, Z1
+	VFMADD231PS Z15, Z21, Z3
+	VFMADD231PS Z16, Z21, Z5
+	VFMADD231PS Z17, Z21, Z7
+	VFMADD231PS Z18, Z21, Z9
+	VFMADD231PS Z19, Z21, Z11
+	VFMADD231PS Z20, Z21, Z13
+
+tail_none_183:
+	MOVQ          y+0(FP), BX
+	LEAQ          8(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y14
+	VADDPS        Y14, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y14
+	VADDPS        Y14, Y1, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y14
+	VADDPS        Y14, Y2, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y14
+	VADDPS        Y14, Y3, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y14
+	VADDPS        Y14, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y14
+	VADDPS        Y14, Y5, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y14
+	VADDPS        Y14, Y6, Y0
+	VEXTRACTF64X4 $0x01, Z7, Y14
+	VADDPS        Y14, Y7, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y14
+	VADDPS        Y14, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y14
+	VADDPS        Y14, Y9, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z10, Y14
+	VADDPS        Y14, Y10, Y0
+	VEXTRACTF64X4 $0x01, Z11, Y14
+	VADDPS        Y14, Y11, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y14
+	VADDPS        Y14, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y14
+	VADDPS        Y14, Y13, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	LEAQ          (CX)(DX*2), CX
+	SUBQ          $+2, AX
+	CMPQ          AX, $+2
+	JGE           rows_179
+
+rows_done_180:
+	CMPQ AX, $+1
+	JLT  row_done_185
+
+row_184:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*1), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_187
+
+column_186:
+	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
+	VMOVUPS     (DI), Z7
+	VMOVUPS     (DI)(SI*1), Z8
+	VMOVUPS     (DI)(SI*2), Z9
+	VMOVUPS     (R8), Z10
+	VMOVUPS     (R8)(SI*1), Z11
+	VMOVUPS     (R8)(SI*2), Z12
+	VMOVUPS     (R9), Z13
+	VPMOVZXWD   (BX), Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z7, Z14, Z0
+	VFMADD231PS Z8, Z14, Z1
+	VFMADD231PS Z9, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z11, Z14, Z4
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z6
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_186
+
+column_done_187:
+	TESTQ       R11, R11
+	JZ          tail_none_188
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z7
+	VMOVUPS.Z   (DI)(SI*1), K1, Z8
+	VMOVUPS.Z   (DI)(SI*2), K1, Z9
+	VMOVUPS.Z   (R8), K1, Z10
+	VMOVUPS.Z   (R8)(SI*1), K1, Z11
+	VMOVUPS.Z   (R8)(SI*2), K1, Z12
+	VMOVUPS.Z   (R9), K1, Z13
+	VPMOVZXWD.Z (BX), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	VFMADD231PS Z7, Z14, Z0
+	VFMADD231PS Z8, Z14, Z1
+	VFMADD231PS Z9, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z11, Z14, Z4
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z6
+
+tail_none_188:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y7
+	VADDPS        Y7, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y7
+	VADDPS        Y7, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y7
+	VADDPS        Y7, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VADDPS        Y7, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VADDPS        Y7, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VADDPS        Y7, Y6, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_184
+
+row_done_185:
+	VZEROUPPER
+	RET
+
+// func gemv8BFloat16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv8BFloat16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+2
+	JLT  rows_done_190
+
+rows_189:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*2), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_192
+
+column_191:
+	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
+	VMOVUPS     (DI), Z16
+	VMOVUPS     (DI)(SI*1), Z17
+	VMOVUPS     (DI)(SI*2), Z18
+	VMOVUPS     (R8), Z19
+	VMOVUPS     (R8)(SI*1), Z20
+	VMOVUPS     (R8)(SI*2), Z21
+	VMOVUPS     (R9), Z22
+	VMOVUPS     (R9)(SI*1), Z23
+	VPMOVZXWD   (BX), Z24
+	VPSLLD      $0x10, Z24, Z24
+	VFMADD231PS Z16, Z24, Z0
+	VFMADD231PS Z17, Z24, Z2
+	VFMADD231PS Z18, Z24, Z4
+	VFMADD231PS Z19, Z24, Z6
+	VFMADD231PS Z20, Z24, Z8
+	VFMADD231PS Z21, Z24, Z10
+	VFMADD231PS Z22, Z24, Z12
+	VFMADD231PS Z23, Z24, Z14
+	VPMOVZXWD   (BX)(DX*1), Z24
+	VPSLLD      $0x10, Z24, Z24
+	VFMADD231PS Z16, Z24, Z1
+	VFMADD231PS Z17, Z24, Z3
+	VFMADD231PS Z18, Z24, Z5
+	VFMADD231PS Z19, Z24, Z7
+	VFMADD231PS Z20, Z24, Z9
+	VFMADD231PS Z21, Z24, Z11
+	VFMADD231PS Z22, Z24, Z13
+	VFMADD231PS Z23, Z24, Z15
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_191
+
+column_done_192:
+	TESTQ       R11, R11
+	JZ          tail_none_193
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z16
+	VMOVUPS.Z   (DI)(SI*1), K1, Z17
+	VMOVUPS.Z   (DI)(SI*2), K1, Z18
+	VMOVUPS.Z   (R8), K1, Z19
+	VMOVUPS.Z   (R8)(SI*1), K1, Z20
+	VMOVUPS.Z   (R8)(SI*2), K1, Z21
+	VMOVUPS.Z   (R9), K1, Z22
+	VMOVUPS.Z   (R9)(SI*1), K1, Z23
+	VPMOVZXWD.Z (BX), K1, Z24
+	VPSLLD      $0x10, Z24, Z24
+	VFMADD231PS Z16, Z24, Z0
+	VFMADD231PS Z17, Z24, Z2
+	VFMADD231PS Z18, Z24, Z4
+	VFMADD231PS Z19, Z24, Z6
+	VFMADD231PS Z20, Z24, Z8
+	VFMADD231PS Z21, Z24, Z10
+	VFMADD231PS Z22, Z24, Z12
+	VFMADD231PS Z23, Z24, Z14
+	VPMOVZXWD.Z (BX)(DX*1), K1, Z24
+	VPSLLD      $0x10, Z24, Z24
+	VFMADD231PS Z16, Z24, Z1
+	VFMADD231PS Z17, Z24, Z3
+	VFMADD231PS Z18, Z24, Z5
+	VFMADD231PS Z19, Z24, Z7
+	VFMADD231PS Z20, Z24, Z9
+	VFMADD231PS Z21, Z24, Z11
+	VFMADD231PS Z22, Z24, Z13
+	VFMADD231PS Z23, Z24, Z15
+
+tail_none_193:
+	MOVQ          y+0(FP), BX
+	LEAQ          8(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Y16, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y16
+	VADDPS        Y16, Y1, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y16
+	VADDPS        Y16, Y2, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y16
+	VADDPS        Y16, Y3, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VADDPS        Y16, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y16
+	VADDPS        Y16, Y5, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y16
+	VADDPS        Y16, Y6, Y0
+	VEXTRACTF64X4 $0x01, Z7, Y16
+	VADDPS        Y16, Y7, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y16
+	VADDPS        Y16, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y16
+	VADDPS        Y16, Y9, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z10, Y16
+	VADDPS        Y16, Y10, Y0
+	VEXTRACTF64X4 $0x01, Z11, Y16
+	VADDPS        Y16, Y11, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y16
+	VADDPS        Y16, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y16
+	VADDPS        Y16, Y13, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z14, Y16
+	VADDPS        Y16, Y14, Y0
+	VEXTRACTF64X4 $0x01, Z15, Y16
+	VADDPS        Y16, Y15, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	LEAQ          (CX)(DX*2), CX
+	SUBQ          $+2, AX
+	CMPQ          AX, $+2
+	JGE           rows_189
+
+rows_done_190:
+	CMPQ AX, $+1
+	JLT  row_done_195
+
+row_194:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*1), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_197
+
+column_196:
+	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
+	VMOVUPS     (DI), Z8
+	VMOVUPS     (DI)(SI*1), Z9
+	VMOVUPS     (DI)(SI*2), Z10
+	VMOVUPS     (R8), Z11
+	VMOVUPS     (R8)(SI*1), Z12
+	VMOVUPS     (R8)(SI*2), Z13
+	VMOVUPS     (R9), Z14
+	VMOVUPS     (R9)(SI*1), Z15
+	VPMOVZXWD   (BX), Z16
+	VPSLLD      $0x10, Z16, Z16
+	VFMADD231PS Z8, Z16, Z0
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z3
+	VFMADD231PS Z12, Z16, Z4
+	VFMADD231PS Z13, Z16, Z5
+	VFMADD231PS Z14, Z16, Z6
+	VFMADD231PS Z15, Z16, Z7
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_196
+
+column_done_197:
+	TESTQ       R11, R11
+	JZ          tail_none_198
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z8
+	VMOVUPS.Z   (DI)(SI*1), K1, Z9
+	VMOVUPS.Z   (DI)(SI*2), K1, Z10
+	VMOVUPS.Z   (R8), K1, Z11
+	VMOVUPS.Z   (R8)(SI*1), K1, Z12
+	VMOVUPS.Z   (R8)(SI*2), K1, Z13
+	VMOVUPS.Z   (R9), K1, Z14
+	VMOVUPS.Z   (R9)(SI*1), K1, Z15
+	VPMOVZXWD.Z (BX), K1, Z16
+	VPSLLD      $0x10, Z16, Z16
+	VFMADD231PS Z8, Z16, Z0
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z3
+	VFMADD231PS Z12, Z16, Z4
+	VFMADD231PS Z13, Z16, Z5
+	VFMADD231PS Z14, Z16, Z6
+	VFMADD231PS Z15, Z16, Z7
+
+tail_none_198:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y8
+	VADDPS        Y8, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y8
+	VADDPS        Y8, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y8
+	VADDPS        Y8, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VADDPS        Y8, Y6, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VADDPS        Y8, Y7, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_194
+
+row_done_195:
 	VZEROUPPER
 	RET
 
@@ -2512,9 +5152,9 @@ TEXT ·accumulate1BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+128
-	JLT  block_done_134
+	JLT  block_done_200
 
-block_133:
+block_199:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2530,9 +5170,9 @@ block_133:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_136
+	JLT     sum_done_202
 
-sum_135:
+sum_201:
 	VPMOVZXWD    (SI), Z8
 	VPSLLD       $0x10, Z8, Z8
 	VPMOVZXWD    32(SI), Z9
@@ -2562,9 +5202,9 @@ sum_135:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_135
+	JGE          sum_201
 
-sum_done_136:
+sum_done_202:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2578,13 +5218,13 @@ sum_done_136:
 	ADDQ    $+256, DX
 	SUBQ    $+128, AX
 	CMPQ    AX, $+128
-	JGE     block_133
+	JGE     block_199
 
-block_done_134:
+block_done_200:
 	CMPQ AX, $+16
-	JLT  vector_done_138
+	JLT  vector_done_204
 
-vector_137:
+vector_203:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    p+16(FP), BX
@@ -2593,9 +5233,9 @@ vector_137:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_140
+	JLT     sum_done_206
 
-sum_139:
+sum_205:
 	VPMOVZXWD    (SI), Z1
 	VPSLLD       $0x10, Z1, Z1
 	VBROADCASTSS (BX)(R9*4), Z2
@@ -2604,20 +5244,20 @@ sum_139:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_139
+	JGE          sum_205
 
-sum_done_140:
+sum_done_206:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_137
+	JGE     vector_203
 
-vector_done_138:
+vector_done_204:
 	TESTQ     AX, AX
-	JZ        tail_none_141
+	JZ        tail_none_207
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2629,9 +5269,9 @@ vector_done_138:
 	MOVQ      DX, BX
 	XORQ      R8, R8
 	CMPQ      DI, $+1
-	JLT       sum_done_143
+	JLT       sum_done_209
 
-sum_142:
+sum_208:
 	VPMOVZXWD.Z  (BX), K1, Z1
 	VPSLLD       $0x10, Z1, Z1
 	VBROADCASTSS (AX)(R8*4), Z2
@@ -2640,15 +5280,15 @@ sum_142:
 	INCQ         R8
 	SUBQ         $+1, DI
 	CMPQ         DI, $+1
-	JGE          sum_142
+	JGE          sum_208
 
-sum_done_143:
+sum_done_209:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_141:
+tail_none_207:
 	VZEROUPPER
 	RET
 
@@ -2659,9 +5299,9 @@ TEXT ·accumulate2BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_145
+	JLT  block_done_211
 
-block_144:
+block_210:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2681,9 +5321,9 @@ block_144:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_147
+	JLT     sum_done_213
 
-sum_146:
+sum_212:
 	VPMOVZXWD    (DI), Z8
 	VPSLLD       $0x10, Z8, Z8
 	VPMOVZXWD    32(DI), Z9
@@ -2706,9 +5346,9 @@ sum_146:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_146
+	JGE          sum_212
 
-sum_done_147:
+sum_done_213:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2724,13 +5364,13 @@ sum_done_147:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_144
+	JGE     block_210
 
-block_done_145:
+block_done_211:
 	CMPQ AX, $+16
-	JLT  vector_done_149
+	JLT  vector_done_215
 
-vector_148:
+vector_214:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -2744,9 +5384,9 @@ vector_148:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_151
+	JLT     sum_done_217
 
-sum_150:
+sum_216:
 	VPMOVZXWD    (DI), Z2
 	VPSLLD       $0x10, Z2, Z2
 	VBROADCASTSS (BX)(R10*4), Z3
@@ -2757,9 +5397,9 @@ sum_150:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_150
+	JGE          sum_216
 
-sum_done_151:
+sum_done_217:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -2769,11 +5409,11 @@ sum_done_151:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_148
+	JGE     vector_214
 
-vector_done_149:
+vector_done_215:
 	TESTQ     AX, AX
-	JZ        tail_none_152
+	JZ        tail_none_218
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2790,9 +5430,9 @@ vector_done_149:
 	MOVQ      DX, SI
 	XORQ      R9, R9
 	CMPQ      R8, $+1
-	JLT       sum_done_154
+	JLT       sum_done_220
 
-sum_153:
+sum_219:
 	VPMOVZXWD.Z  (SI), K1, Z2
 	VPSLLD       $0x10, Z2, Z2
 	VBROADCASTSS (AX)(R9*4), Z3
@@ -2803,9 +5443,9 @@ sum_153:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_153
+	JGE          sum_219
 
-sum_done_154:
+sum_done_220:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -2814,7 +5454,7 @@ sum_done_154:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_152:
+tail_none_218:
 	VZEROUPPER
 	RET
 
@@ -2825,9 +5465,9 @@ TEXT ·accumulate3BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_156
+	JLT  block_done_222
 
-block_155:
+block_221:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2855,9 +5495,9 @@ block_155:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_158
+	JLT     sum_done_224
 
-sum_157:
+sum_223:
 	VPMOVZXWD    (R8), Z12
 	VPSLLD       $0x10, Z12, Z12
 	VPMOVZXWD    32(R8), Z13
@@ -2885,9 +5525,9 @@ sum_157:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_157
+	JGE          sum_223
 
-sum_done_158:
+sum_done_224:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2909,13 +5549,13 @@ sum_done_158:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_155
+	JGE     block_221
 
-block_done_156:
+block_done_222:
 	CMPQ AX, $+16
-	JLT  vector_done_160
+	JLT  vector_done_226
 
-vector_159:
+vector_225:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -2934,9 +5574,9 @@ vector_159:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_162
+	JLT     sum_done_228
 
-sum_161:
+sum_227:
 	VPMOVZXWD    (R8), Z3
 	VPSLLD       $0x10, Z3, Z3
 	VBROADCASTSS (BX)(R11*4), Z4
@@ -2949,9 +5589,9 @@ sum_161:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_161
+	JGE          sum_227
 
-sum_done_162:
+sum_done_228:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -2964,11 +5604,11 @@ sum_done_162:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_159
+	JGE     vector_225
 
-vector_done_160:
+vector_done_226:
 	TESTQ     AX, AX
-	JZ        tail_none_163
+	JZ        tail_none_229
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2990,9 +5630,9 @@ vector_done_160:
 	MOVQ      DX, DI
 	XORQ      R10, R10
 	CMPQ      R9, $+1
-	JLT       sum_done_165
+	JLT       sum_done_231
 
-sum_164:
+sum_230:
 	VPMOVZXWD.Z  (DI), K1, Z3
 	VPSLLD       $0x10, Z3, Z3
 	VBROADCASTSS (AX)(R10*4), Z4
@@ -3005,9 +5645,9 @@ sum_164:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_164
+	JGE          sum_230
 
-sum_done_165:
+sum_done_231:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -3019,7 +5659,7 @@ sum_done_165:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_163:
+tail_none_229:
 	VZEROUPPER
 	RET
 
@@ -3030,9 +5670,9 @@ TEXT ·accumulate4BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_167
+	JLT  block_done_233
 
-block_166:
+block_232:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -3068,9 +5708,9 @@ block_166:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_169
+	JLT     sum_done_235
 
-sum_168:
+sum_234:
 	VPMOVZXWD    (R9), Z16
 	VPSLLD       $0x10, Z16, Z16
 	VPMOVZXWD    32(R9), Z17
@@ -3103,9 +5743,9 @@ sum_168:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_168
+	JGE          sum_234
 
-sum_done_169:
+sum_done_235:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -3133,13 +5773,13 @@ sum_done_169:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_166
+	JGE     block_232
 
-block_done_167:
+block_done_233:
 	CMPQ AX, $+16
-	JLT  vector_done_171
+	JLT  vector_done_237
 
-vector_170:
+vector_236:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -3163,9 +5803,9 @@ vector_170:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_173
+	JLT     sum_done_239
 
-sum_172:
+sum_238:
 	VPMOVZXWD    (R9), Z4
 	VPSLLD       $0x10, Z4, Z4
 	VBROADCASTSS (BX)(R12*4), Z5
@@ -3180,9 +5820,9 @@ sum_172:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_172
+	JGE          sum_238
 
-sum_done_173:
+sum_done_239:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -3198,11 +5838,11 @@ sum_done_173:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_170
+	JGE     vector_236
 
-vector_done_171:
+vector_done_237:
 	TESTQ     AX, AX
-	JZ        tail_none_174
+	JZ        tail_none_240
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -3229,9 +5869,9 @@ vector_done_171:
 	MOVQ      DX, R8
 	XORQ      R11, R11
 	CMPQ      R10, $+1
-	JLT       sum_done_176
+	JLT       sum_done_242
 
-sum_175:
+sum_241:
 	VPMOVZXWD.Z  (R8), K1, Z4
 	VPSLLD       $0x10, Z4, Z4
 	VBROADCASTSS (AX)(R11*4), Z5
@@ -3246,9 +5886,9 @@ sum_175:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_175
+	JGE          sum_241
 
-sum_done_176:
+sum_done_242:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -3263,7 +5903,7 @@ sum_done_176:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_174:
+tail_none_240:
 	VZEROUPPER
 	RET
 
@@ -3272,205 +5912,102 @@ tail_none_174:
 TEXT ·gemv1Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
-	CMPQ AX, $+4
-	JLT  rows4_done_178
+	CMPQ AX, $+1
+	JLT  row_done_244
 
-rows4_177:
+row_243:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	VXORPS X4, X4, X4
-	VXORPS X5, X5, X5
-	VXORPS X6, X6, X6
-	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
-	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
-	MOVQ   x+16(FP), R8
-	LEAQ   (CX)(DX*4), R9
-	LEAQ   (BX)(DX*4), R10
-	LEAQ   (SI)(DX*4), R11
-	LEAQ   (DI)(DX*4), R12
-	MOVQ   k+56(FP), R14
-	XORQ   R13, R13
-	CMPQ   R14, $+32
-	JLT    columns2_done_180
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_246
 
-columns2_179:
-	PREFETCHT0  (R9)(R13*2)
-	PREFETCHT0  (R10)(R13*2)
-	PREFETCHT0  (R11)(R13*2)
-	PREFETCHT0  (R12)(R13*2)
-	VMOVUPS     (R8)(R13*4), Z8
-	VCVTPH2PS   (CX)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z0
-	VCVTPH2PS   (BX)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z1
-	VCVTPH2PS   (SI)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z2
-	VCVTPH2PS   (DI)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z3
-	VMOVUPS     64(R8)(R13*4), Z8
-	VCVTPH2PS   32(CX)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z4
-	VCVTPH2PS   32(BX)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z5
-	VCVTPH2PS   32(SI)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z6
-	VCVTPH2PS   32(DI)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z7
-	ADDQ        $+32, R13
-	SUBQ        $+32, R14
-	CMPQ        R14, $+32
-	JGE         columns2_179
+columns_245:
+	PREFETCHT0  (DI)
+	PREFETCHT0  64(DI)
+	ADDQ        $+128, DI
+	VMOVUPS     (SI), Z4
+	VCVTPH2PS   (BX), Z5
+	VFMADD231PS Z4, Z5, Z0
+	VMOVUPS     64(SI), Z4
+	VCVTPH2PS   32(BX), Z5
+	VFMADD231PS Z4, Z5, Z1
+	VMOVUPS     128(SI), Z4
+	VCVTPH2PS   64(BX), Z5
+	VFMADD231PS Z4, Z5, Z2
+	VMOVUPS     192(SI), Z4
+	VCVTPH2PS   96(BX), Z5
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ        $+256, SI
+	ADDQ        $+128, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_245
 
-columns2_done_180:
-	CMPQ R14, $+16
-	JLT  columns_done_182
+columns_done_246:
+	CMPQ R8, $+16
+	JLT  column_done_248
 
-columns_181:
-	VMOVUPS     (R8)(R13*4), Z8
-	VCVTPH2PS   (CX)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z0
-	VCVTPH2PS   (BX)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z1
-	VCVTPH2PS   (SI)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z2
-	VCVTPH2PS   (DI)(R13*2), Z9
-	VFMADD231PS Z8, Z9, Z3
-	ADDQ        $+16, R13
-	SUBQ        $+16, R14
-	CMPQ        R14, $+16
-	JGE         columns_181
+column_247:
+	PREFETCHT0  (DI)
+	ADDQ        $+32, DI
+	VMOVUPS     (SI), Z4
+	VCVTPH2PS   (BX), Z5
+	VFMADD231PS Z4, Z5, Z0
+	ADDQ        $+64, SI
+	ADDQ        $+32, BX
+	SUBQ        $+16, R8
+	CMPQ        R8, $+16
+	JGE         column_247
 
-columns_done_182:
-	TESTQ       R14, R14
-	JZ          tail_none_183
-	MOVL        $-1, R9
-	BZHIL       R14, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (R8)(R13*4), K1, Z8
-	VCVTPH2PS.Z (CX)(R13*2), K1, Z9
-	VFMADD231PS Z8, Z9, Z0
-	VCVTPH2PS.Z (BX)(R13*2), K1, Z9
-	VFMADD231PS Z8, Z9, Z1
-	VCVTPH2PS.Z (SI)(R13*2), K1, Z9
-	VFMADD231PS Z8, Z9, Z2
-	VCVTPH2PS.Z (DI)(R13*2), K1, Z9
-	VFMADD231PS Z8, Z9, Z3
+column_done_248:
+	TESTQ       R8, R8
+	JZ          tail_none_249
+	MOVL        $-1, DI
+	BZHIL       R8, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (SI), K1, Z4
+	VCVTPH2PS.Z (BX), K1, Z5
+	VFMADD231PS Z4, Z5, Z0
 
-tail_none_183:
-	VADDPS        Z4, Z0, Z0
-	VADDPS        Z5, Z1, Z1
-	VADDPS        Z6, Z2, Z2
-	VADDPS        Z7, Z3, Z3
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF64X4 $0x01, Z1, Y8
-	VADDPS        Y8, Y1, Y1
-	VEXTRACTF64X4 $0x01, Z2, Y8
-	VADDPS        Y8, Y2, Y2
-	VEXTRACTF64X4 $0x01, Z3, Y8
-	VADDPS        Y8, Y3, Y3
-	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X8
-	VADDPS        X8, X0, X0
-	VMOVUPS       X0, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
-	SUBQ          $+4, AX
-	CMPQ          AX, $+4
-	JGE           rows4_177
-
-rows4_done_178:
-	CMPQ AX, $+1
-	JLT  rows1_done_185
-
-rows1_184:
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
-	MOVQ   k+56(FP), DI
-	XORQ   SI, SI
-	CMPQ   DI, $+32
-	JLT    columns2_done_187
-
-columns2_186:
-	VMOVUPS     (BX)(SI*4), Z2
-	VCVTPH2PS   (CX)(SI*2), Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVUPS     64(BX)(SI*4), Z2
-	VCVTPH2PS   32(CX)(SI*2), Z3
-	VFMADD231PS Z2, Z3, Z1
-	ADDQ        $+32, SI
-	SUBQ        $+32, DI
-	CMPQ        DI, $+32
-	JGE         columns2_186
-
-columns2_done_187:
-	CMPQ DI, $+16
-	JLT  columns_done_189
-
-columns_188:
-	VMOVUPS     (BX)(SI*4), Z2
-	VCVTPH2PS   (CX)(SI*2), Z3
-	VFMADD231PS Z2, Z3, Z0
-	ADDQ        $+16, SI
-	SUBQ        $+16, DI
-	CMPQ        DI, $+16
-	JGE         columns_188
-
-columns_done_189:
-	TESTQ       DI, DI
-	JZ          tail_none_190
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (BX)(SI*4), K1, Z2
-	VCVTPH2PS.Z (CX)(SI*2), K1, Z3
-	VFMADD231PS Z2, Z3, Z0
-
-tail_none_190:
+tail_none_249:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y2, Y0, Y0
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
-	VEXTRACTF32X4 $0x01, Y0, X2
-	VADDPS        X2, X0, X0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
 	VMOVSS        X0, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_184
+	JGE           row_243
 
-rows1_done_185:
+row_done_244:
 	VZEROUPPER
 	RET
 
 // func gemv2Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv2Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_192
+	JLT  rows_done_251
 
-rows4_191:
+rows_250:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3480,61 +6017,66 @@ rows4_191:
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R9
-	MOVQ   k+56(FP), R11
-	XORQ   R10, R10
-	CMPQ   R11, $+16
-	JLT    columns_done_194
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_253
 
-columns_193:
-	VMOVUPS     (R8)(R10*4), Z8
-	VMOVUPS     (R9)(R10*4), Z9
-	VCVTPH2PS   (CX)(R10*2), Z10
+column_252:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	ADDQ        $+128, R9
+	VMOVUPS     (R8), Z8
+	VMOVUPS     (R8)(DI*1), Z9
+	VCVTPH2PS   (BX), Z10
 	VFMADD231PS Z8, Z10, Z0
 	VFMADD231PS Z9, Z10, Z4
-	VCVTPH2PS   (BX)(R10*2), Z10
+	VCVTPH2PS   (BX)(DX*1), Z10
 	VFMADD231PS Z8, Z10, Z1
 	VFMADD231PS Z9, Z10, Z5
-	VCVTPH2PS   (SI)(R10*2), Z10
+	VCVTPH2PS   (BX)(DX*2), Z10
 	VFMADD231PS Z8, Z10, Z2
 	VFMADD231PS Z9, Z10, Z6
-	VCVTPH2PS   (DI)(R10*2), Z10
+	VCVTPH2PS   (SI), Z10
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
-	ADDQ        $+16, R10
-	SUBQ        $+16, R11
-	CMPQ        R11, $+16
-	JGE         columns_193
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_252
 
-columns_done_194:
-	TESTQ       R11, R11
-	JZ          tail_none_195
-	MOVL        $-1, R12
-	BZHIL       R11, R12, R12
-	KMOVW       R12, K1
-	VMOVUPS.Z   (R8)(R10*4), K1, Z8
-	VMOVUPS.Z   (R9)(R10*4), K1, Z9
-	VCVTPH2PS.Z (CX)(R10*2), K1, Z10
+column_done_253:
+	TESTQ       R10, R10
+	JZ          tail_none_254
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (R8), K1, Z8
+	VMOVUPS.Z   (R8)(DI*1), K1, Z9
+	VCVTPH2PS.Z (BX), K1, Z10
 	VFMADD231PS Z8, Z10, Z0
 	VFMADD231PS Z9, Z10, Z4
-	VCVTPH2PS.Z (BX)(R10*2), K1, Z10
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z10
 	VFMADD231PS Z8, Z10, Z1
 	VFMADD231PS Z9, Z10, Z5
-	VCVTPH2PS.Z (SI)(R10*2), K1, Z10
+	VCVTPH2PS.Z (BX)(DX*2), K1, Z10
 	VFMADD231PS Z8, Z10, Z2
 	VFMADD231PS Z9, Z10, Z6
-	VCVTPH2PS.Z (DI)(R10*2), K1, Z10
+	VCVTPH2PS.Z (SI), K1, Z10
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
 
-tail_none_195:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_254:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y8
@@ -3544,76 +6086,78 @@ tail_none_195:
 	VEXTRACTF64X4 $0x01, Z3, Y8
 	VADDPS        Y8, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X8
 	VADDPS        X8, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y8
-	VADDPS        Y8, Y4, Y4
+	VADDPS        Y8, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y8
-	VADDPS        Y8, Y5, Y5
+	VADDPS        Y8, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y8
-	VADDPS        Y8, Y6, Y6
+	VADDPS        Y8, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y8
-	VADDPS        Y8, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X8
-	VADDPS        X8, X4, X4
-	VMOVUPS       X4, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y8, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_191
+	JGE           rows_250
 
-rows4_done_192:
+rows_done_251:
 	CMPQ AX, $+1
-	JLT  rows1_done_197
+	JLT  row_done_256
 
-rows1_196:
+row_255:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), SI
-	MOVQ   k+56(FP), R8
-	XORQ   DI, DI
-	CMPQ   R8, $+16
-	JLT    columns_done_199
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
+	MOVQ   k+56(FP), R9
+	CMPQ   R9, $+16
+	JLT    column_done_258
 
-columns_198:
-	VMOVUPS     (BX)(DI*4), Z2
-	VMOVUPS     (SI)(DI*4), Z3
-	VCVTPH2PS   (CX)(DI*2), Z4
+column_257:
+	PREFETCHT0  (R8)
+	ADDQ        $+32, R8
+	VMOVUPS     (DI), Z2
+	VMOVUPS     (DI)(SI*1), Z3
+	VCVTPH2PS   (BX), Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
-	ADDQ        $+16, DI
-	SUBQ        $+16, R8
-	CMPQ        R8, $+16
-	JGE         columns_198
+	ADDQ        $+64, DI
+	ADDQ        $+32, BX
+	SUBQ        $+16, R9
+	CMPQ        R9, $+16
+	JGE         column_257
 
-columns_done_199:
-	TESTQ       R8, R8
-	JZ          tail_none_200
-	MOVL        $-1, R9
-	BZHIL       R8, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (BX)(DI*4), K1, Z2
-	VMOVUPS.Z   (SI)(DI*4), K1, Z3
-	VCVTPH2PS.Z (CX)(DI*2), K1, Z4
+column_done_258:
+	TESTQ       R9, R9
+	JZ          tail_none_259
+	MOVL        $-1, R8
+	BZHIL       R9, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DI), K1, Z2
+	VMOVUPS.Z   (DI)(SI*1), K1, Z3
+	VCVTPH2PS.Z (BX), K1, Z4
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 
-tail_none_200:
+tail_none_259:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -3621,35 +6165,33 @@ tail_none_200:
 	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X2, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y2
-	VADDPS        Y2, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X2
-	VADDPS        X2, X1, X1
-	VMOVSS        X1, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y2, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X2
+	VADDPS        X2, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_196
+	JGE           row_255
 
-rows1_done_197:
+row_done_256:
 	VZEROUPPER
 	RET
 
 // func gemv3Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv3Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_202
+	JLT  rows_done_261
 
-rows4_201:
+rows_260:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3663,72 +6205,76 @@ rows4_201:
 	VXORPS X10, X10, X10
 	VXORPS X11, X11, X11
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R9
-	MOVQ   k+56(FP), R12
-	XORQ   R11, R11
-	CMPQ   R12, $+16
-	JLT    columns_done_204
+	LEAQ   4096(CX)(DX*4), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_263
 
-columns_203:
-	VMOVUPS     (R8)(R11*4), Z12
-	VMOVUPS     (R10)(R11*4), Z13
-	VMOVUPS     (R9)(R11*4), Z14
-	VCVTPH2PS   (CX)(R11*2), Z15
+column_262:
+	PREFETCHT0  (R9)
+	PREFETCHT0  64(R9)
+	ADDQ        $+128, R9
+	VMOVUPS     (R8), Z12
+	VMOVUPS     (R8)(DI*1), Z13
+	VMOVUPS     (R8)(DI*2), Z14
+	VCVTPH2PS   (BX), Z15
 	VFMADD231PS Z12, Z15, Z0
 	VFMADD231PS Z13, Z15, Z4
 	VFMADD231PS Z14, Z15, Z8
-	VCVTPH2PS   (BX)(R11*2), Z15
+	VCVTPH2PS   (BX)(DX*1), Z15
 	VFMADD231PS Z12, Z15, Z1
 	VFMADD231PS Z13, Z15, Z5
 	VFMADD231PS Z14, Z15, Z9
-	VCVTPH2PS   (SI)(R11*2), Z15
+	VCVTPH2PS   (BX)(DX*2), Z15
 	VFMADD231PS Z12, Z15, Z2
 	VFMADD231PS Z13, Z15, Z6
 	VFMADD231PS Z14, Z15, Z10
-	VCVTPH2PS   (DI)(R11*2), Z15
+	VCVTPH2PS   (SI), Z15
 	VFMADD231PS Z12, Z15, Z3
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
-	ADDQ        $+16, R11
-	SUBQ        $+16, R12
-	CMPQ        R12, $+16
-	JGE         columns_203
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_262
 
-columns_done_204:
-	TESTQ       R12, R12
-	JZ          tail_none_205
-	MOVL        $-1, R13
-	BZHIL       R12, R13, R13
-	KMOVW       R13, K1
-	VMOVUPS.Z   (R8)(R11*4), K1, Z12
-	VMOVUPS.Z   (R10)(R11*4), K1, Z13
-	VMOVUPS.Z   (R9)(R11*4), K1, Z14
-	VCVTPH2PS.Z (CX)(R11*2), K1, Z15
+column_done_263:
+	TESTQ       R10, R10
+	JZ          tail_none_264
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (R8), K1, Z12
+	VMOVUPS.Z   (R8)(DI*1), K1, Z13
+	VMOVUPS.Z   (R8)(DI*2), K1, Z14
+	VCVTPH2PS.Z (BX), K1, Z15
 	VFMADD231PS Z12, Z15, Z0
 	VFMADD231PS Z13, Z15, Z4
 	VFMADD231PS Z14, Z15, Z8
-	VCVTPH2PS.Z (BX)(R11*2), K1, Z15
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z15
 	VFMADD231PS Z12, Z15, Z1
 	VFMADD231PS Z13, Z15, Z5
 	VFMADD231PS Z14, Z15, Z9
-	VCVTPH2PS.Z (SI)(R11*2), K1, Z15
+	VCVTPH2PS.Z (BX)(DX*2), K1, Z15
 	VFMADD231PS Z12, Z15, Z2
 	VFMADD231PS Z13, Z15, Z6
 	VFMADD231PS Z14, Z15, Z10
-	VCVTPH2PS.Z (DI)(R11*2), K1, Z15
+	VCVTPH2PS.Z (SI), K1, Z15
 	VFMADD231PS Z12, Z15, Z3
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
 
-tail_none_205:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_264:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y12
 	VADDPS        Y12, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y12
@@ -3738,97 +6284,99 @@ tail_none_205:
 	VEXTRACTF64X4 $0x01, Z3, Y12
 	VADDPS        Y12, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X12
 	VADDPS        X12, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y12
-	VADDPS        Y12, Y4, Y4
+	VADDPS        Y12, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y12
-	VADDPS        Y12, Y5, Y5
+	VADDPS        Y12, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y12
-	VADDPS        Y12, Y6, Y6
+	VADDPS        Y12, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y12
-	VADDPS        Y12, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X12
-	VADDPS        X12, X4, X4
-	VMOVUPS       X4, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y12, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z8, Y12
-	VADDPS        Y12, Y8, Y8
+	VADDPS        Y12, Y8, Y0
 	VEXTRACTF64X4 $0x01, Z9, Y12
-	VADDPS        Y12, Y9, Y9
+	VADDPS        Y12, Y9, Y1
 	VEXTRACTF64X4 $0x01, Z10, Y12
-	VADDPS        Y12, Y10, Y10
+	VADDPS        Y12, Y10, Y2
 	VEXTRACTF64X4 $0x01, Z11, Y12
-	VADDPS        Y12, Y11, Y11
-	VHADDPS       Y9, Y8, Y8
-	VHADDPS       Y11, Y10, Y10
-	VHADDPS       Y10, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X12
-	VADDPS        X12, X8, X8
-	VMOVUPS       X8, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y12, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X12, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_201
+	JGE           rows_260
 
-rows4_done_202:
+rows_done_261:
 	CMPQ AX, $+1
-	JLT  rows1_done_207
+	JLT  row_done_266
 
-rows1_206:
+row_265:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
-	LEAQ   (DI)(SI*1), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
-	XORQ   R8, R8
 	CMPQ   R9, $+16
-	JLT    columns_done_209
+	JLT    column_done_268
 
-columns_208:
-	VMOVUPS     (BX)(R8*4), Z3
-	VMOVUPS     (DI)(R8*4), Z4
-	VMOVUPS     (SI)(R8*4), Z5
-	VCVTPH2PS   (CX)(R8*2), Z6
+column_267:
+	PREFETCHT0  (R8)
+	ADDQ        $+32, R8
+	VMOVUPS     (DI), Z3
+	VMOVUPS     (DI)(SI*1), Z4
+	VMOVUPS     (DI)(SI*2), Z5
+	VCVTPH2PS   (BX), Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
-	ADDQ        $+16, R8
+	ADDQ        $+64, DI
+	ADDQ        $+32, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         columns_208
+	JGE         column_267
 
-columns_done_209:
+column_done_268:
 	TESTQ       R9, R9
-	JZ          tail_none_210
-	MOVL        $-1, R10
-	BZHIL       R9, R10, R10
-	KMOVW       R10, K1
-	VMOVUPS.Z   (BX)(R8*4), K1, Z3
-	VMOVUPS.Z   (DI)(R8*4), K1, Z4
-	VMOVUPS.Z   (SI)(R8*4), K1, Z5
-	VCVTPH2PS.Z (CX)(R8*2), K1, Z6
+	JZ          tail_none_269
+	MOVL        $-1, R8
+	BZHIL       R9, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (DI), K1, Z3
+	VMOVUPS.Z   (DI)(SI*1), K1, Z4
+	VMOVUPS.Z   (DI)(SI*2), K1, Z5
+	VCVTPH2PS.Z (BX), K1, Z6
 	VFMADD231PS Z3, Z6, Z0
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
-tail_none_210:
+tail_none_269:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y3
 	VADDPS        Y3, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -3836,43 +6384,42 @@ tail_none_210:
 	VEXTRACTF32X4 $0x01, Y0, X3
 	VADDPS        X3, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y3
-	VADDPS        Y3, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X3
-	VADDPS        X3, X1, X1
-	VMOVSS        X1, (BX)
+	VADDPS        Y3, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z2, Y3
-	VADDPS        Y3, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X3
-	VADDPS        X3, X2, X2
-	VMOVSS        X2, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y3, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X3
+	VADDPS        X3, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_206
+	JGE           row_265
 
-rows1_done_207:
+row_done_266:
 	VZEROUPPER
 	RET
 
 // func gemv4Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512VL, BMI2
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
 TEXT ·gemv4Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows4_done_212
+	JLT  rows_done_271
 
-rows4_211:
+rows_270:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3890,83 +6437,89 @@ rows4_211:
 	VXORPS X14, X14, X14
 	VXORPS X15, X15, X15
 	MOVQ   ldw+40(FP), DX
-	LEAQ   (CX)(DX*1), BX
+	MOVQ   CX, BX
 	LEAQ   (BX)(DX*1), SI
-	LEAQ   (SI)(DX*1), DI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
 	MOVQ   x+16(FP), R8
-	MOVQ   ldx+24(FP), R9
-	LEAQ   (R8)(R9*1), R10
-	LEAQ   (R10)(R9*1), R11
-	LEAQ   (R11)(R9*1), R9
-	MOVQ   k+56(FP), R13
-	XORQ   R12, R12
-	CMPQ   R13, $+16
-	JLT    columns_done_214
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_273
 
-columns_213:
-	VMOVUPS     (R8)(R12*4), Z16
-	VMOVUPS     (R10)(R12*4), Z17
-	VMOVUPS     (R11)(R12*4), Z18
-	VMOVUPS     (R9)(R12*4), Z19
-	VCVTPH2PS   (CX)(R12*2), Z20
+column_272:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (R8), Z16
+	VMOVUPS     (R8)(DI*1), Z17
+	VMOVUPS     (R8)(DI*2), Z18
+	VMOVUPS     (R9), Z19
+	VCVTPH2PS   (BX), Z20
 	VFMADD231PS Z16, Z20, Z0
 	VFMADD231PS Z17, Z20, Z4
 	VFMADD231PS Z18, Z20, Z8
 	VFMADD231PS Z19, Z20, Z12
-	VCVTPH2PS   (BX)(R12*2), Z20
+	VCVTPH2PS   (BX)(DX*1), Z20
 	VFMADD231PS Z16, Z20, Z1
 	VFMADD231PS Z17, Z20, Z5
 	VFMADD231PS Z18, Z20, Z9
 	VFMADD231PS Z19, Z20, Z13
-	VCVTPH2PS   (SI)(R12*2), Z20
+	VCVTPH2PS   (BX)(DX*2), Z20
 	VFMADD231PS Z16, Z20, Z2
 	VFMADD231PS Z17, Z20, Z6
 	VFMADD231PS Z18, Z20, Z10
 	VFMADD231PS Z19, Z20, Z14
-	VCVTPH2PS   (DI)(R12*2), Z20
+	VCVTPH2PS   (SI), Z20
 	VFMADD231PS Z16, Z20, Z3
 	VFMADD231PS Z17, Z20, Z7
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
-	ADDQ        $+16, R12
-	SUBQ        $+16, R13
-	CMPQ        R13, $+16
-	JGE         columns_213
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_272
 
-columns_done_214:
-	TESTQ       R13, R13
-	JZ          tail_none_215
-	MOVL        $-1, R14
-	BZHIL       R13, R14, R14
-	KMOVW       R14, K1
-	VMOVUPS.Z   (R8)(R12*4), K1, Z16
-	VMOVUPS.Z   (R10)(R12*4), K1, Z17
-	VMOVUPS.Z   (R11)(R12*4), K1, Z18
-	VMOVUPS.Z   (R9)(R12*4), K1, Z19
-	VCVTPH2PS.Z (CX)(R12*2), K1, Z20
+column_done_273:
+	TESTQ       R11, R11
+	JZ          tail_none_274
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z16
+	VMOVUPS.Z   (R8)(DI*1), K1, Z17
+	VMOVUPS.Z   (R8)(DI*2), K1, Z18
+	VMOVUPS.Z   (R9), K1, Z19
+	VCVTPH2PS.Z (BX), K1, Z20
 	VFMADD231PS Z16, Z20, Z0
 	VFMADD231PS Z17, Z20, Z4
 	VFMADD231PS Z18, Z20, Z8
 	VFMADD231PS Z19, Z20, Z12
-	VCVTPH2PS.Z (BX)(R12*2), K1, Z20
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z20
 	VFMADD231PS Z16, Z20, Z1
 	VFMADD231PS Z17, Z20, Z5
 	VFMADD231PS Z18, Z20, Z9
 	VFMADD231PS Z19, Z20, Z13
-	VCVTPH2PS.Z (SI)(R12*2), K1, Z20
+	VCVTPH2PS.Z (BX)(DX*2), K1, Z20
 	VFMADD231PS Z16, Z20, Z2
 	VFMADD231PS Z17, Z20, Z6
 	VFMADD231PS Z18, Z20, Z10
 	VFMADD231PS Z19, Z20, Z14
-	VCVTPH2PS.Z (DI)(R12*2), K1, Z20
+	VCVTPH2PS.Z (SI), K1, Z20
 	VFMADD231PS Z16, Z20, Z3
 	VFMADD231PS Z17, Z20, Z7
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
 
-tail_none_215:
-	MOVQ          y+0(FP), CX
-	MOVQ          ldy+8(FP), BX
+tail_none_274:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Y16, Y0, Y0
 	VEXTRACTF64X4 $0x01, Z1, Y16
@@ -3976,118 +6529,123 @@ tail_none_215:
 	VEXTRACTF64X4 $0x01, Z3, Y16
 	VADDPS        Y16, Y3, Y3
 	VHADDPS       Y1, Y0, Y0
-	VHADDPS       Y3, Y2, Y2
-	VHADDPS       Y2, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X16
 	VADDPS        X16, X0, X0
-	VMOVUPS       X0, (CX)
-	ADDQ          BX, CX
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z4, Y16
-	VADDPS        Y16, Y4, Y4
+	VADDPS        Y16, Y4, Y0
 	VEXTRACTF64X4 $0x01, Z5, Y16
-	VADDPS        Y16, Y5, Y5
+	VADDPS        Y16, Y5, Y1
 	VEXTRACTF64X4 $0x01, Z6, Y16
-	VADDPS        Y16, Y6, Y6
+	VADDPS        Y16, Y6, Y2
 	VEXTRACTF64X4 $0x01, Z7, Y16
-	VADDPS        Y16, Y7, Y7
-	VHADDPS       Y5, Y4, Y4
-	VHADDPS       Y7, Y6, Y6
-	VHADDPS       Y6, Y4, Y4
-	VEXTRACTF32X4 $0x01, Y4, X16
-	VADDPS        X16, X4, X4
-	VMOVUPS       X4, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y16, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z8, Y16
-	VADDPS        Y16, Y8, Y8
+	VADDPS        Y16, Y8, Y0
 	VEXTRACTF64X4 $0x01, Z9, Y16
-	VADDPS        Y16, Y9, Y9
+	VADDPS        Y16, Y9, Y1
 	VEXTRACTF64X4 $0x01, Z10, Y16
-	VADDPS        Y16, Y10, Y10
+	VADDPS        Y16, Y10, Y2
 	VEXTRACTF64X4 $0x01, Z11, Y16
-	VADDPS        Y16, Y11, Y11
-	VHADDPS       Y9, Y8, Y8
-	VHADDPS       Y11, Y10, Y10
-	VHADDPS       Y10, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X16
-	VADDPS        X16, X8, X8
-	VMOVUPS       X8, (CX)
-	ADDQ          BX, CX
+	VADDPS        Y16, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z12, Y16
-	VADDPS        Y16, Y12, Y12
+	VADDPS        Y16, Y12, Y0
 	VEXTRACTF64X4 $0x01, Z13, Y16
-	VADDPS        Y16, Y13, Y13
+	VADDPS        Y16, Y13, Y1
 	VEXTRACTF64X4 $0x01, Z14, Y16
-	VADDPS        Y16, Y14, Y14
+	VADDPS        Y16, Y14, Y2
 	VEXTRACTF64X4 $0x01, Z15, Y16
-	VADDPS        Y16, Y15, Y15
-	VHADDPS       Y13, Y12, Y12
-	VHADDPS       Y15, Y14, Y14
-	VHADDPS       Y14, Y12, Y12
-	VEXTRACTF32X4 $0x01, Y12, X16
-	VADDPS        X16, X12, X12
-	VMOVUPS       X12, (CX)
-	MOVQ          y+0(FP), CX
-	ADDQ          $+16, CX
-	MOVQ          CX, y+0(FP)
-	LEAQ          (DI)(DX*1), CX
+	VADDPS        Y16, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows4_211
+	JGE           rows_270
 
-rows4_done_212:
+rows_done_271:
 	CMPQ AX, $+1
-	JLT  rows1_done_217
+	JLT  row_done_276
 
-rows1_216:
+row_275:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
 	MOVQ   ldw+40(FP), DX
-	MOVQ   x+16(FP), BX
+	MOVQ   CX, BX
 	MOVQ   ldx+24(FP), SI
-	LEAQ   (BX)(SI*1), DI
+	MOVQ   x+16(FP), DI
 	LEAQ   (DI)(SI*1), R8
-	LEAQ   (R8)(SI*1), SI
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
-	XORQ   R9, R9
 	CMPQ   R10, $+16
-	JLT    columns_done_219
+	JLT    column_done_278
 
-columns_218:
-	VMOVUPS     (BX)(R9*4), Z4
-	VMOVUPS     (DI)(R9*4), Z5
-	VMOVUPS     (R8)(R9*4), Z6
-	VMOVUPS     (SI)(R9*4), Z7
-	VCVTPH2PS   (CX)(R9*2), Z8
+column_277:
+	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
+	VMOVUPS     (DI), Z4
+	VMOVUPS     (DI)(SI*1), Z5
+	VMOVUPS     (DI)(SI*2), Z6
+	VMOVUPS     (R8), Z7
+	VCVTPH2PS   (BX), Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
-	ADDQ        $+16, R9
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         columns_218
+	JGE         column_277
 
-columns_done_219:
+column_done_278:
 	TESTQ       R10, R10
-	JZ          tail_none_220
-	MOVL        $-1, R11
-	BZHIL       R10, R11, R11
-	KMOVW       R11, K1
-	VMOVUPS.Z   (BX)(R9*4), K1, Z4
-	VMOVUPS.Z   (DI)(R9*4), K1, Z5
-	VMOVUPS.Z   (R8)(R9*4), K1, Z6
-	VMOVUPS.Z   (SI)(R9*4), K1, Z7
-	VCVTPH2PS.Z (CX)(R9*2), K1, Z8
+	JZ          tail_none_279
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z4
+	VMOVUPS.Z   (DI)(SI*1), K1, Z5
+	VMOVUPS.Z   (DI)(SI*2), K1, Z6
+	VMOVUPS.Z   (R8), K1, Z7
+	VCVTPH2PS.Z (BX), K1, Z8
 	VFMADD231PS Z4, Z8, Z0
 	VFMADD231PS Z5, Z8, Z1
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 
-tail_none_220:
+tail_none_279:
 	MOVQ          y+0(FP), BX
-	MOVQ          ldy+8(FP), SI
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -4095,39 +6653,1422 @@ tail_none_220:
 	VEXTRACTF32X4 $0x01, Y0, X4
 	VADDPS        X4, X0, X0
 	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z1, Y4
-	VADDPS        Y4, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VHADDPS       Y1, Y1, Y1
-	VEXTRACTF32X4 $0x01, Y1, X4
-	VADDPS        X4, X1, X1
-	VMOVSS        X1, (BX)
+	VADDPS        Y4, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z2, Y4
-	VADDPS        Y4, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VHADDPS       Y2, Y2, Y2
-	VEXTRACTF32X4 $0x01, Y2, X4
-	VADDPS        X4, X2, X2
-	VMOVSS        X2, (BX)
+	VADDPS        Y4, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
 	ADDQ          SI, BX
 	VEXTRACTF64X4 $0x01, Z3, Y4
-	VADDPS        Y4, Y3, Y3
-	VHADDPS       Y3, Y3, Y3
-	VHADDPS       Y3, Y3, Y3
-	VEXTRACTF32X4 $0x01, Y3, X4
-	VADDPS        X4, X3, X3
-	VMOVSS        X3, (BX)
-	MOVQ          y+0(FP), BX
-	ADDQ          $+4, BX
-	MOVQ          BX, y+0(FP)
+	VADDPS        Y4, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           rows1_216
+	JGE           row_275
 
-rows1_done_217:
+row_done_276:
+	VZEROUPPER
+	RET
+
+// func gemv5Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv5Float16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+4
+	JLT  rows_done_281
+
+rows_280:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_283
+
+column_282:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (R8), Z20
+	VMOVUPS     (R8)(DI*1), Z21
+	VMOVUPS     (R8)(DI*2), Z22
+	VMOVUPS     (R9), Z23
+	VMOVUPS     (R9)(DI*1), Z24
+	VCVTPH2PS   (BX), Z25
+	VFMADD231PS Z20, Z25, Z0
+	VFMADD231PS Z21, Z25, Z4
+	VFMADD231PS Z22, Z25, Z8
+	VFMADD231PS Z23, Z25, Z12
+	VFMADD231PS Z24, Z25, Z16
+	VCVTPH2PS   (BX)(DX*1), Z25
+	VFMADD231PS Z20, Z25, Z1
+	VFMADD231PS Z21, Z25, Z5
+	VFMADD231PS Z22, Z25, Z9
+	VFMADD231PS Z23, Z25, Z13
+	VFMADD231PS Z24, Z25, Z17
+	VCVTPH2PS   (BX)(DX*2), Z25
+	VFMADD231PS Z20, Z25, Z2
+	VFMADD231PS Z21, Z25, Z6
+	VFMADD231PS Z22, Z25, Z10
+	VFMADD231PS Z23, Z25, Z14
+	VFMADD231PS Z24, Z25, Z18
+	VCVTPH2PS   (SI), Z25
+	VFMADD231PS Z20, Z25, Z3
+	VFMADD231PS Z21, Z25, Z7
+	VFMADD231PS Z22, Z25, Z11
+	VFMADD231PS Z23, Z25, Z15
+	VFMADD231PS Z24, Z25, Z19
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_282
+
+column_done_283:
+	TESTQ       R11, R11
+	JZ          tail_none_284
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z20
+	VMOVUPS.Z   (R8)(DI*1), K1, Z21
+	VMOVUPS.Z   (R8)(DI*2), K1, Z22
+	VMOVUPS.Z   (R9), K1, Z23
+	VMOVUPS.Z   (R9)(DI*1), K1, Z24
+	VCVTPH2PS.Z (BX), K1, Z25
+	VFMADD231PS Z20, Z25, Z0
+	VFMADD231PS Z21, Z25, Z4
+	VFMADD231PS Z22, Z25, Z8
+	VFMADD231PS Z23, Z25, Z12
+	VFMADD231PS Z24, Z25, Z16
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z25
+	VFMADD231PS Z20, Z25, Z1
+	VFMADD231PS Z21, Z25, Z5
+	VFMADD231PS Z22, Z25, Z9
+	VFMADD231PS Z23, Z25, Z13
+	VFMADD231PS Z24, Z25, Z17
+	VCVTPH2PS.Z (BX)(DX*2), K1, Z25
+	VFMADD231PS Z20, Z25, Z2
+	VFMADD231PS Z21, Z25, Z6
+	VFMADD231PS Z22, Z25, Z10
+	VFMADD231PS Z23, Z25, Z14
+	VFMADD231PS Z24, Z25, Z18
+	VCVTPH2PS.Z (SI), K1, Z25
+	VFMADD231PS Z20, Z25, Z3
+	VFMADD231PS Z21, Z25, Z7
+	VFMADD231PS Z22, Z25, Z11
+	VFMADD231PS Z23, Z25, Z15
+	VFMADD231PS Z24, Z25, Z19
+
+tail_none_284:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y20
+	VADDPS        Y20, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y20
+	VADDPS        Y20, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y20
+	VADDPS        Y20, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y20
+	VADDPS        Y20, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Y20, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y20
+	VADDPS        Y20, Y5, Y1
+	VEXTRACTF64X4 $0x01, Z6, Y20
+	VADDPS        Y20, Y6, Y2
+	VEXTRACTF64X4 $0x01, Z7, Y20
+	VADDPS        Y20, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y20
+	VADDPS        Y20, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y20
+	VADDPS        Y20, Y9, Y1
+	VEXTRACTF64X4 $0x01, Z10, Y20
+	VADDPS        Y20, Y10, Y2
+	VEXTRACTF64X4 $0x01, Z11, Y20
+	VADDPS        Y20, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y20
+	VADDPS        Y20, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y20
+	VADDPS        Y20, Y13, Y1
+	VEXTRACTF64X4 $0x01, Z14, Y20
+	VADDPS        Y20, Y14, Y2
+	VEXTRACTF64X4 $0x01, Z15, Y20
+	VADDPS        Y20, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z16, Y20
+	VADDPS        Y20, Y16, Y0
+	VEXTRACTF64X4 $0x01, Z17, Y20
+	VADDPS        Y20, Y17, Y1
+	VEXTRACTF64X4 $0x01, Z18, Y20
+	VADDPS        Y20, Y18, Y2
+	VEXTRACTF64X4 $0x01, Z19, Y20
+	VADDPS        Y20, Y19, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X20
+	VADDPS        X20, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
+	SUBQ          $+4, AX
+	CMPQ          AX, $+4
+	JGE           rows_280
+
+rows_done_281:
+	CMPQ AX, $+1
+	JLT  row_done_286
+
+row_285:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_288
+
+column_287:
+	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
+	VMOVUPS     (DI), Z5
+	VMOVUPS     (DI)(SI*1), Z6
+	VMOVUPS     (DI)(SI*2), Z7
+	VMOVUPS     (R8), Z8
+	VMOVUPS     (R8)(SI*1), Z9
+	VCVTPH2PS   (BX), Z10
+	VFMADD231PS Z5, Z10, Z0
+	VFMADD231PS Z6, Z10, Z1
+	VFMADD231PS Z7, Z10, Z2
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z4
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_287
+
+column_done_288:
+	TESTQ       R10, R10
+	JZ          tail_none_289
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z5
+	VMOVUPS.Z   (DI)(SI*1), K1, Z6
+	VMOVUPS.Z   (DI)(SI*2), K1, Z7
+	VMOVUPS.Z   (R8), K1, Z8
+	VMOVUPS.Z   (R8)(SI*1), K1, Z9
+	VCVTPH2PS.Z (BX), K1, Z10
+	VFMADD231PS Z5, Z10, Z0
+	VFMADD231PS Z6, Z10, Z1
+	VFMADD231PS Z7, Z10, Z2
+	VFMADD231PS Z8, Z10, Z3
+	VFMADD231PS Z9, Z10, Z4
+
+tail_none_289:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y5
+	VADDPS        Y5, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y5
+	VADDPS        Y5, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y5
+	VADDPS        Y5, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y5
+	VADDPS        Y5, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VADDPS        Y5, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X5
+	VADDPS        X5, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_285
+
+row_done_286:
+	VZEROUPPER
+	RET
+
+// func gemv6Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv6Float16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+4
+	JLT  rows_done_291
+
+rows_290:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	LEAQ   (BX)(DX*1), SI
+	LEAQ   (SI)(DX*2), SI
+	MOVQ   ldx+24(FP), DI
+	MOVQ   x+16(FP), R8
+	LEAQ   (R8)(DI*1), R9
+	LEAQ   (R9)(DI*2), R9
+	LEAQ   4096(CX)(DX*4), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_293
+
+column_292:
+	PREFETCHT0  (R10)
+	PREFETCHT0  64(R10)
+	ADDQ        $+128, R10
+	VMOVUPS     (R8), Z24
+	VMOVUPS     (R8)(DI*1), Z25
+	VMOVUPS     (R8)(DI*2), Z26
+	VMOVUPS     (R9), Z27
+	VMOVUPS     (R9)(DI*1), Z28
+	VMOVUPS     (R9)(DI*2), Z29
+	VCVTPH2PS   (BX), Z30
+	VFMADD231PS Z24, Z30, Z0
+	VFMADD231PS Z25, Z30, Z4
+	VFMADD231PS Z26, Z30, Z8
+	VFMADD231PS Z27, Z30, Z12
+	VFMADD231PS Z28, Z30, Z16
+	VFMADD231PS Z29, Z30, Z20
+	VCVTPH2PS   (BX)(DX*1), Z30
+	VFMADD231PS Z24, Z30, Z1
+	VFMADD231PS Z25, Z30, Z5
+	VFMADD231PS Z26, Z30, Z9
+	VFMADD231PS Z27, Z30, Z13
+	VFMADD231PS Z28, Z30, Z17
+	VFMADD231PS Z29, Z30, Z21
+	VCVTPH2PS   (BX)(DX*2), Z30
+	VFMADD231PS Z24, Z30, Z2
+	VFMADD231PS Z25, Z30, Z6
+	VFMADD231PS Z26, Z30, Z10
+	VFMADD231PS Z27, Z30, Z14
+	VFMADD231PS Z28, Z30, Z18
+	VFMADD231PS Z29, Z30, Z22
+	VCVTPH2PS   (SI), Z30
+	VFMADD231PS Z24, Z30, Z3
+	VFMADD231PS Z25, Z30, Z7
+	VFMADD231PS Z26, Z30, Z11
+	VFMADD231PS Z27, Z30, Z15
+	VFMADD231PS Z28, Z30, Z19
+	VFMADD231PS Z29, Z30, Z23
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	ADDQ        $+32, SI
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_292
+
+column_done_293:
+	TESTQ       R11, R11
+	JZ          tail_none_294
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (R8), K1, Z24
+	VMOVUPS.Z   (R8)(DI*1), K1, Z25
+	VMOVUPS.Z   (R8)(DI*2), K1, Z26
+	VMOVUPS.Z   (R9), K1, Z27
+	VMOVUPS.Z   (R9)(DI*1), K1, Z28
+	VMOVUPS.Z   (R9)(DI*2), K1, Z29
+	VCVTPH2PS.Z (BX), K1, Z30
+	VFMADD231PS Z24, Z30, Z0
+	VFMADD231PS Z25, Z30, Z4
+	VFMADD231PS Z26, Z30, Z8
+	VFMADD231PS Z27, Z30, Z12
+	VFMADD231PS Z28, Z30, Z16
+	VFMADD231PS Z29, Z30, Z20
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z30
+	VFMADD231PS Z24, Z30, Z1
+	VFMADD231PS Z25, Z30, Z5
+	VFMADD231PS Z26, Z30, Z9
+	VFMADD231PS Z27, Z30, Z13
+	VFMADD231PS Z28, Z30, Z17
+	VFMADD231PS Z29, Z30, Z21
+	VCVTPH2PS.Z (BX)(DX*2), K1, Z30
+	VFMADD231PS Z24, Z30, Z2
+	VFMADD231PS Z25, Z30, Z6
+	VFMADD231PS Z26, Z30, Z10
+	VFMADD231PS Z27, Z30, Z14
+	VFMADD231PS Z28, Z30, Z18
+	VFMADD231PS Z29, Z30, Z22
+	VCVTPH2PS.Z (SI), K1, Z30
+	VFMADD231PS Z24, Z30, Z3
+	VFMADD231PS Z25, Z30, Z7
+	VFMADD231PS Z26, Z30, Z11
+	VFMADD231PS Z27, Z30, Z15
+	VFMADD231PS Z28, Z30, Z19
+	VFMADD231PS Z29, Z30, Z23
+
+tail_none_294:
+	MOVQ          y+0(FP), BX
+	LEAQ          16(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y24
+	VADDPS        Y24, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y24
+	VADDPS        Y24, Y1, Y1
+	VEXTRACTF64X4 $0x01, Z2, Y24
+	VADDPS        Y24, Y2, Y2
+	VEXTRACTF64X4 $0x01, Z3, Y24
+	VADDPS        Y24, Y3, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y24
+	VADDPS        Y24, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y24
+	VADDPS        Y24, Y5, Y1
+	VEXTRACTF64X4 $0x01, Z6, Y24
+	VADDPS        Y24, Y6, Y2
+	VEXTRACTF64X4 $0x01, Z7, Y24
+	VADDPS        Y24, Y7, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Y24, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y24
+	VADDPS        Y24, Y9, Y1
+	VEXTRACTF64X4 $0x01, Z10, Y24
+	VADDPS        Y24, Y10, Y2
+	VEXTRACTF64X4 $0x01, Z11, Y24
+	VADDPS        Y24, Y11, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y24
+	VADDPS        Y24, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y24
+	VADDPS        Y24, Y13, Y1
+	VEXTRACTF64X4 $0x01, Z14, Y24
+	VADDPS        Y24, Y14, Y2
+	VEXTRACTF64X4 $0x01, Z15, Y24
+	VADDPS        Y24, Y15, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z16, Y24
+	VADDPS        Y24, Y16, Y0
+	VEXTRACTF64X4 $0x01, Z17, Y24
+	VADDPS        Y24, Y17, Y1
+	VEXTRACTF64X4 $0x01, Z18, Y24
+	VADDPS        Y24, Y18, Y2
+	VEXTRACTF64X4 $0x01, Z19, Y24
+	VADDPS        Y24, Y19, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z20, Y24
+	VADDPS        Y24, Y20, Y0
+	VEXTRACTF64X4 $0x01, Z21, Y24
+	VADDPS        Y24, Y21, Y1
+	VEXTRACTF64X4 $0x01, Z22, Y24
+	VADDPS        Y24, Y22, Y2
+	VEXTRACTF64X4 $0x01, Z23, Y24
+	VADDPS        Y24, Y23, Y3
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y3, Y2, Y1
+	VHADDPS       Y1, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X24, X0, X0
+	VMOVUPS       X0, (BX)
+	LEAQ          (CX)(DX*4), CX
+	SUBQ          $+4, AX
+	CMPQ          AX, $+4
+	JGE           rows_290
+
+rows_done_291:
+	CMPQ AX, $+1
+	JLT  row_done_296
+
+row_295:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   4096(CX)(DX*1), R9
+	MOVQ   k+56(FP), R10
+	CMPQ   R10, $+16
+	JLT    column_done_298
+
+column_297:
+	PREFETCHT0  (R9)
+	ADDQ        $+32, R9
+	VMOVUPS     (DI), Z6
+	VMOVUPS     (DI)(SI*1), Z7
+	VMOVUPS     (DI)(SI*2), Z8
+	VMOVUPS     (R8), Z9
+	VMOVUPS     (R8)(SI*1), Z10
+	VMOVUPS     (R8)(SI*2), Z11
+	VCVTPH2PS   (BX), Z12
+	VFMADD231PS Z6, Z12, Z0
+	VFMADD231PS Z7, Z12, Z1
+	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z5
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+32, BX
+	SUBQ        $+16, R10
+	CMPQ        R10, $+16
+	JGE         column_297
+
+column_done_298:
+	TESTQ       R10, R10
+	JZ          tail_none_299
+	MOVL        $-1, R9
+	BZHIL       R10, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (DI), K1, Z6
+	VMOVUPS.Z   (DI)(SI*1), K1, Z7
+	VMOVUPS.Z   (DI)(SI*2), K1, Z8
+	VMOVUPS.Z   (R8), K1, Z9
+	VMOVUPS.Z   (R8)(SI*1), K1, Z10
+	VMOVUPS.Z   (R8)(SI*2), K1, Z11
+	VCVTPH2PS.Z (BX), K1, Z12
+	VFMADD231PS Z6, Z12, Z0
+	VFMADD231PS Z7, Z12, Z1
+	VFMADD231PS Z8, Z12, Z2
+	VFMADD231PS Z9, Z12, Z3
+	VFMADD231PS Z10, Z12, Z4
+	VFMADD231PS Z11, Z12, Z5
+
+tail_none_299:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y6
+	VADDPS        Y6, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y6
+	VADDPS        Y6, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y6
+	VADDPS        Y6, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y6
+	VADDPS        Y6, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y6
+	VADDPS        Y6, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y6
+	VADDPS        Y6, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X6
+	VADDPS        X6, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_295
+
+row_done_296:
+	VZEROUPPER
+	RET
+
+// func gemv7Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv7Float16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+2
+	JLT  rows_done_301
+
+rows_300:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*2), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_303
+
+column_302:
+	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
+	VMOVUPS     (DI), Z14
+	VMOVUPS     (DI)(SI*1), Z15
+	VMOVUPS     (DI)(SI*2), Z16
+	VMOVUPS     (R8), Z17
+	VMOVUPS     (R8)(SI*1), Z18
+	VMOVUPS     (R8)(SI*2), Z19
+	VMOVUPS     (R9), Z20
+	VCVTPH2PS   (BX), Z21
+	VFMADD231PS Z14, Z21, Z0
+	VFMADD231PS Z15, Z21, Z2
+	VFMADD231PS Z16, Z21, Z4
+	VFMADD231PS Z17, Z21, Z6
+	VFMADD231PS Z18, Z21, Z8
+	VFMADD231PS Z19, Z21, Z10
+	VFMADD231PS Z20, Z21, Z12
+	VCVTPH2PS   (BX)(DX*1), Z21
+	VFMADD231PS Z14, Z21, Z1
+	VFMADD231PS Z15, Z21, Z3
+	VFMADD231PS Z16, Z21, Z5
+	VFMADD231PS Z17, Z21, Z7
+	VFMADD231PS Z18, Z21, Z9
+	VFMADD231PS Z19, Z21, Z11
+	VFMADD231PS Z20, Z21, Z13
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_302
+
+column_done_303:
+	TESTQ       R11, R11
+	JZ          tail_none_304
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z14
+	VMOVUPS.Z   (DI)(SI*1), K1, Z15
+	VMOVUPS.Z   (DI)(SI*2), K1, Z16
+	VMOVUPS.Z   (R8), K1, Z17
+	VMOVUPS.Z   (R8)(SI*1), K1, Z18
+	VMOVUPS.Z   (R8)(SI*2), K1, Z19
+	VMOVUPS.Z   (R9), K1, Z20
+	VCVTPH2PS.Z (BX), K1, Z21
+	VFMADD231PS Z14, Z21, Z0
+	VFMADD231PS Z15, Z21, Z2
+	VFMADD231PS Z16, Z21, Z4
+	VFMADD231PS Z17, Z21, Z6
+	VFMADD231PS Z18, Z21, Z8
+	VFMADD231PS Z19, Z21, Z10
+	VFMADD231PS Z20, Z21, Z12
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z21
+	VFMADD231PS Z14, Z21, Z1
+	VFMADD231PS Z15, Z21, Z3
+	VFMADD231PS Z16, Z21, Z5
+	VFMADD231PS Z17, Z21, Z7
+	VFMADD231PS Z18, Z21, Z9
+	VFMADD231PS Z19, Z21, Z11
+	VFMADD231PS Z20, Z21, Z13
+
+tail_none_304:
+	MOVQ          y+0(FP), BX
+	LEAQ          8(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y14
+	VADDPS        Y14, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y14
+	VADDPS        Y14, Y1, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y14
+	VADDPS        Y14, Y2, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y14
+	VADDPS        Y14, Y3, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y14
+	VADDPS        Y14, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y14
+	VADDPS        Y14, Y5, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y14
+	VADDPS        Y14, Y6, Y0
+	VEXTRACTF64X4 $0x01, Z7, Y14
+	VADDPS        Y14, Y7, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y14
+	VADDPS        Y14, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y14
+	VADDPS        Y14, Y9, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z10, Y14
+	VADDPS        Y14, Y10, Y0
+	VEXTRACTF64X4 $0x01, Z11, Y14
+	VADDPS        Y14, Y11, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y14
+	VADDPS        Y14, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y14
+	VADDPS        Y14, Y13, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X14
+	VADDPS        X14, X0, X0
+	VMOVSD        X0, (BX)
+	LEAQ          (CX)(DX*2), CX
+	SUBQ          $+2, AX
+	CMPQ          AX, $+2
+	JGE           rows_300
+
+rows_done_301:
+	CMPQ AX, $+1
+	JLT  row_done_306
+
+row_305:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*1), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_308
+
+column_307:
+	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
+	VMOVUPS     (DI), Z7
+	VMOVUPS     (DI)(SI*1), Z8
+	VMOVUPS     (DI)(SI*2), Z9
+	VMOVUPS     (R8), Z10
+	VMOVUPS     (R8)(SI*1), Z11
+	VMOVUPS     (R8)(SI*2), Z12
+	VMOVUPS     (R9), Z13
+	VCVTPH2PS   (BX), Z14
+	VFMADD231PS Z7, Z14, Z0
+	VFMADD231PS Z8, Z14, Z1
+	VFMADD231PS Z9, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z11, Z14, Z4
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z6
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_307
+
+column_done_308:
+	TESTQ       R11, R11
+	JZ          tail_none_309
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z7
+	VMOVUPS.Z   (DI)(SI*1), K1, Z8
+	VMOVUPS.Z   (DI)(SI*2), K1, Z9
+	VMOVUPS.Z   (R8), K1, Z10
+	VMOVUPS.Z   (R8)(SI*1), K1, Z11
+	VMOVUPS.Z   (R8)(SI*2), K1, Z12
+	VMOVUPS.Z   (R9), K1, Z13
+	VCVTPH2PS.Z (BX), K1, Z14
+	VFMADD231PS Z7, Z14, Z0
+	VFMADD231PS Z8, Z14, Z1
+	VFMADD231PS Z9, Z14, Z2
+	VFMADD231PS Z10, Z14, Z3
+	VFMADD231PS Z11, Z14, Z4
+	VFMADD231PS Z12, Z14, Z5
+	VFMADD231PS Z13, Z14, Z6
+
+tail_none_309:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y7
+	VADDPS        Y7, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y7
+	VADDPS        Y7, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y7
+	VADDPS        Y7, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y7
+	VADDPS        Y7, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y7
+	VADDPS        Y7, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y7
+	VADDPS        Y7, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y7
+	VADDPS        Y7, Y6, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X7
+	VADDPS        X7, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_305
+
+row_done_306:
+	VZEROUPPER
+	RET
+
+// func gemv8Float16AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv8Float16AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+2
+	JLT  rows_done_311
+
+rows_310:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*2), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_313
+
+column_312:
+	PREFETCHT0  (R10)
+	ADDQ        $+64, R10
+	VMOVUPS     (DI), Z16
+	VMOVUPS     (DI)(SI*1), Z17
+	VMOVUPS     (DI)(SI*2), Z18
+	VMOVUPS     (R8), Z19
+	VMOVUPS     (R8)(SI*1), Z20
+	VMOVUPS     (R8)(SI*2), Z21
+	VMOVUPS     (R9), Z22
+	VMOVUPS     (R9)(SI*1), Z23
+	VCVTPH2PS   (BX), Z24
+	VFMADD231PS Z16, Z24, Z0
+	VFMADD231PS Z17, Z24, Z2
+	VFMADD231PS Z18, Z24, Z4
+	VFMADD231PS Z19, Z24, Z6
+	VFMADD231PS Z20, Z24, Z8
+	VFMADD231PS Z21, Z24, Z10
+	VFMADD231PS Z22, Z24, Z12
+	VFMADD231PS Z23, Z24, Z14
+	VCVTPH2PS   (BX)(DX*1), Z24
+	VFMADD231PS Z16, Z24, Z1
+	VFMADD231PS Z17, Z24, Z3
+	VFMADD231PS Z18, Z24, Z5
+	VFMADD231PS Z19, Z24, Z7
+	VFMADD231PS Z20, Z24, Z9
+	VFMADD231PS Z21, Z24, Z11
+	VFMADD231PS Z22, Z24, Z13
+	VFMADD231PS Z23, Z24, Z15
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_312
+
+column_done_313:
+	TESTQ       R11, R11
+	JZ          tail_none_314
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z16
+	VMOVUPS.Z   (DI)(SI*1), K1, Z17
+	VMOVUPS.Z   (DI)(SI*2), K1, Z18
+	VMOVUPS.Z   (R8), K1, Z19
+	VMOVUPS.Z   (R8)(SI*1), K1, Z20
+	VMOVUPS.Z   (R8)(SI*2), K1, Z21
+	VMOVUPS.Z   (R9), K1, Z22
+	VMOVUPS.Z   (R9)(SI*1), K1, Z23
+	VCVTPH2PS.Z (BX), K1, Z24
+	VFMADD231PS Z16, Z24, Z0
+	VFMADD231PS Z17, Z24, Z2
+	VFMADD231PS Z18, Z24, Z4
+	VFMADD231PS Z19, Z24, Z6
+	VFMADD231PS Z20, Z24, Z8
+	VFMADD231PS Z21, Z24, Z10
+	VFMADD231PS Z22, Z24, Z12
+	VFMADD231PS Z23, Z24, Z14
+	VCVTPH2PS.Z (BX)(DX*1), K1, Z24
+	VFMADD231PS Z16, Z24, Z1
+	VFMADD231PS Z17, Z24, Z3
+	VFMADD231PS Z18, Z24, Z5
+	VFMADD231PS Z19, Z24, Z7
+	VFMADD231PS Z20, Z24, Z9
+	VFMADD231PS Z21, Z24, Z11
+	VFMADD231PS Z22, Z24, Z13
+	VFMADD231PS Z23, Z24, Z15
+
+tail_none_314:
+	MOVQ          y+0(FP), BX
+	LEAQ          8(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Y16, Y0, Y0
+	VEXTRACTF64X4 $0x01, Z1, Y16
+	VADDPS        Y16, Y1, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y16
+	VADDPS        Y16, Y2, Y0
+	VEXTRACTF64X4 $0x01, Z3, Y16
+	VADDPS        Y16, Y3, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y16
+	VADDPS        Y16, Y4, Y0
+	VEXTRACTF64X4 $0x01, Z5, Y16
+	VADDPS        Y16, Y5, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y16
+	VADDPS        Y16, Y6, Y0
+	VEXTRACTF64X4 $0x01, Z7, Y16
+	VADDPS        Y16, Y7, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z8, Y16
+	VADDPS        Y16, Y8, Y0
+	VEXTRACTF64X4 $0x01, Z9, Y16
+	VADDPS        Y16, Y9, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z10, Y16
+	VADDPS        Y16, Y10, Y0
+	VEXTRACTF64X4 $0x01, Z11, Y16
+	VADDPS        Y16, Y11, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z12, Y16
+	VADDPS        Y16, Y12, Y0
+	VEXTRACTF64X4 $0x01, Z13, Y16
+	VADDPS        Y16, Y13, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z14, Y16
+	VADDPS        Y16, Y14, Y0
+	VEXTRACTF64X4 $0x01, Z15, Y16
+	VADDPS        Y16, Y15, Y1
+	VHADDPS       Y1, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X16
+	VADDPS        X16, X0, X0
+	VMOVSD        X0, (BX)
+	LEAQ          (CX)(DX*2), CX
+	SUBQ          $+2, AX
+	CMPQ          AX, $+2
+	JGE           rows_310
+
+rows_done_311:
+	CMPQ AX, $+1
+	JLT  row_done_316
+
+row_315:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   ldx+24(FP), SI
+	MOVQ   x+16(FP), DI
+	LEAQ   (DI)(SI*1), R8
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R8)(SI*1), R9
+	LEAQ   (R9)(SI*2), R9
+	LEAQ   4096(CX)(DX*1), R10
+	MOVQ   k+56(FP), R11
+	CMPQ   R11, $+16
+	JLT    column_done_318
+
+column_317:
+	PREFETCHT0  (R10)
+	ADDQ        $+32, R10
+	VMOVUPS     (DI), Z8
+	VMOVUPS     (DI)(SI*1), Z9
+	VMOVUPS     (DI)(SI*2), Z10
+	VMOVUPS     (R8), Z11
+	VMOVUPS     (R8)(SI*1), Z12
+	VMOVUPS     (R8)(SI*2), Z13
+	VMOVUPS     (R9), Z14
+	VMOVUPS     (R9)(SI*1), Z15
+	VCVTPH2PS   (BX), Z16
+	VFMADD231PS Z8, Z16, Z0
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z3
+	VFMADD231PS Z12, Z16, Z4
+	VFMADD231PS Z13, Z16, Z5
+	VFMADD231PS Z14, Z16, Z6
+	VFMADD231PS Z15, Z16, Z7
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	ADDQ        $+32, BX
+	SUBQ        $+16, R11
+	CMPQ        R11, $+16
+	JGE         column_317
+
+column_done_318:
+	TESTQ       R11, R11
+	JZ          tail_none_319
+	MOVL        $-1, R10
+	BZHIL       R11, R10, R10
+	KMOVW       R10, K1
+	VMOVUPS.Z   (DI), K1, Z8
+	VMOVUPS.Z   (DI)(SI*1), K1, Z9
+	VMOVUPS.Z   (DI)(SI*2), K1, Z10
+	VMOVUPS.Z   (R8), K1, Z11
+	VMOVUPS.Z   (R8)(SI*1), K1, Z12
+	VMOVUPS.Z   (R8)(SI*2), K1, Z13
+	VMOVUPS.Z   (R9), K1, Z14
+	VMOVUPS.Z   (R9)(SI*1), K1, Z15
+	VCVTPH2PS.Z (BX), K1, Z16
+	VFMADD231PS Z8, Z16, Z0
+	VFMADD231PS Z9, Z16, Z1
+	VFMADD231PS Z10, Z16, Z2
+	VFMADD231PS Z11, Z16, Z3
+	VFMADD231PS Z12, Z16, Z4
+	VFMADD231PS Z13, Z16, Z5
+	VFMADD231PS Z14, Z16, Z6
+	VFMADD231PS Z15, Z16, Z7
+
+tail_none_319:
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y8
+	VADDPS        Y8, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z1, Y8
+	VADDPS        Y8, Y1, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z2, Y8
+	VADDPS        Y8, Y2, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z3, Y8
+	VADDPS        Y8, Y3, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z4, Y8
+	VADDPS        Y8, Y4, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z5, Y8
+	VADDPS        Y8, Y5, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VADDPS        Y8, Y6, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	MOVQ          ldy+8(FP), SI
+	ADDQ          SI, BX
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VADDPS        Y8, Y7, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X8
+	VADDPS        X8, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_315
+
+row_done_316:
 	VZEROUPPER
 	RET
 
@@ -4138,9 +8079,9 @@ TEXT ·accumulate1Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+128
-	JLT  block_done_222
+	JLT  block_done_321
 
-block_221:
+block_320:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -4156,9 +8097,9 @@ block_221:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_224
+	JLT     sum_done_323
 
-sum_223:
+sum_322:
 	VCVTPH2PS    (SI), Z8
 	VCVTPH2PS    32(SI), Z9
 	VCVTPH2PS    64(SI), Z10
@@ -4180,9 +8121,9 @@ sum_223:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_223
+	JGE          sum_322
 
-sum_done_224:
+sum_done_323:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4196,13 +8137,13 @@ sum_done_224:
 	ADDQ    $+256, DX
 	SUBQ    $+128, AX
 	CMPQ    AX, $+128
-	JGE     block_221
+	JGE     block_320
 
-block_done_222:
+block_done_321:
 	CMPQ AX, $+16
-	JLT  vector_done_226
+	JLT  vector_done_325
 
-vector_225:
+vector_324:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    p+16(FP), BX
@@ -4211,9 +8152,9 @@ vector_225:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_228
+	JLT     sum_done_327
 
-sum_227:
+sum_326:
 	VCVTPH2PS    (SI), Z1
 	VBROADCASTSS (BX)(R9*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -4221,20 +8162,20 @@ sum_227:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_227
+	JGE          sum_326
 
-sum_done_228:
+sum_done_327:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_225
+	JGE     vector_324
 
-vector_done_226:
+vector_done_325:
 	TESTQ     AX, AX
-	JZ        tail_none_229
+	JZ        tail_none_328
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -4246,9 +8187,9 @@ vector_done_226:
 	MOVQ      DX, BX
 	XORQ      R8, R8
 	CMPQ      DI, $+1
-	JLT       sum_done_231
+	JLT       sum_done_330
 
-sum_230:
+sum_329:
 	VCVTPH2PS.Z  (BX), K1, Z1
 	VBROADCASTSS (AX)(R8*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -4256,15 +8197,15 @@ sum_230:
 	INCQ         R8
 	SUBQ         $+1, DI
 	CMPQ         DI, $+1
-	JGE          sum_230
+	JGE          sum_329
 
-sum_done_231:
+sum_done_330:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_229:
+tail_none_328:
 	VZEROUPPER
 	RET
 
@@ -4275,9 +8216,9 @@ TEXT ·accumulate2Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_233
+	JLT  block_done_332
 
-block_232:
+block_331:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -4297,9 +8238,9 @@ block_232:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_235
+	JLT     sum_done_334
 
-sum_234:
+sum_333:
 	VCVTPH2PS    (DI), Z8
 	VCVTPH2PS    32(DI), Z9
 	VCVTPH2PS    64(DI), Z10
@@ -4318,9 +8259,9 @@ sum_234:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_234
+	JGE          sum_333
 
-sum_done_235:
+sum_done_334:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4336,13 +8277,13 @@ sum_done_235:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_232
+	JGE     block_331
 
-block_done_233:
+block_done_332:
 	CMPQ AX, $+16
-	JLT  vector_done_237
+	JLT  vector_done_336
 
-vector_236:
+vector_335:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -4356,9 +8297,9 @@ vector_236:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_239
+	JLT     sum_done_338
 
-sum_238:
+sum_337:
 	VCVTPH2PS    (DI), Z2
 	VBROADCASTSS (BX)(R10*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -4368,9 +8309,9 @@ sum_238:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_238
+	JGE          sum_337
 
-sum_done_239:
+sum_done_338:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -4380,11 +8321,11 @@ sum_done_239:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_236
+	JGE     vector_335
 
-vector_done_237:
+vector_done_336:
 	TESTQ     AX, AX
-	JZ        tail_none_240
+	JZ        tail_none_339
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -4401,9 +8342,9 @@ vector_done_237:
 	MOVQ      DX, SI
 	XORQ      R9, R9
 	CMPQ      R8, $+1
-	JLT       sum_done_242
+	JLT       sum_done_341
 
-sum_241:
+sum_340:
 	VCVTPH2PS.Z  (SI), K1, Z2
 	VBROADCASTSS (AX)(R9*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -4413,9 +8354,9 @@ sum_241:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_241
+	JGE          sum_340
 
-sum_done_242:
+sum_done_341:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -4424,7 +8365,7 @@ sum_done_242:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_240:
+tail_none_339:
 	VZEROUPPER
 	RET
 
@@ -4435,9 +8376,9 @@ TEXT ·accumulate3Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_244
+	JLT  block_done_343
 
-block_243:
+block_342:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -4465,9 +8406,9 @@ block_243:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_246
+	JLT     sum_done_345
 
-sum_245:
+sum_344:
 	VCVTPH2PS    (R8), Z12
 	VCVTPH2PS    32(R8), Z13
 	VCVTPH2PS    64(R8), Z14
@@ -4491,9 +8432,9 @@ sum_245:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_245
+	JGE          sum_344
 
-sum_done_246:
+sum_done_345:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4515,13 +8456,13 @@ sum_done_246:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_243
+	JGE     block_342
 
-block_done_244:
+block_done_343:
 	CMPQ AX, $+16
-	JLT  vector_done_248
+	JLT  vector_done_347
 
-vector_247:
+vector_346:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -4540,9 +8481,9 @@ vector_247:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_250
+	JLT     sum_done_349
 
-sum_249:
+sum_348:
 	VCVTPH2PS    (R8), Z3
 	VBROADCASTSS (BX)(R11*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -4554,9 +8495,9 @@ sum_249:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_249
+	JGE          sum_348
 
-sum_done_250:
+sum_done_349:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -4569,11 +8510,11 @@ sum_done_250:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_247
+	JGE     vector_346
 
-vector_done_248:
+vector_done_347:
 	TESTQ     AX, AX
-	JZ        tail_none_251
+	JZ        tail_none_350
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -4595,9 +8536,9 @@ vector_done_248:
 	MOVQ      DX, DI
 	XORQ      R10, R10
 	CMPQ      R9, $+1
-	JLT       sum_done_253
+	JLT       sum_done_352
 
-sum_252:
+sum_351:
 	VCVTPH2PS.Z  (DI), K1, Z3
 	VBROADCASTSS (AX)(R10*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -4609,9 +8550,9 @@ sum_252:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_252
+	JGE          sum_351
 
-sum_done_253:
+sum_done_352:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -4623,7 +8564,7 @@ sum_done_253:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_251:
+tail_none_350:
 	VZEROUPPER
 	RET
 
@@ -4634,9 +8575,9 @@ TEXT ·accumulate4Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_255
+	JLT  block_done_354
 
-block_254:
+block_353:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -4672,9 +8613,9 @@ block_254:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_257
+	JLT     sum_done_356
 
-sum_256:
+sum_355:
 	VCVTPH2PS    (R9), Z16
 	VCVTPH2PS    32(R9), Z17
 	VCVTPH2PS    64(R9), Z18
@@ -4703,9 +8644,9 @@ sum_256:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_256
+	JGE          sum_355
 
-sum_done_257:
+sum_done_356:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -4733,13 +8674,13 @@ sum_done_257:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_254
+	JGE     block_353
 
-block_done_255:
+block_done_354:
 	CMPQ AX, $+16
-	JLT  vector_done_259
+	JLT  vector_done_358
 
-vector_258:
+vector_357:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -4763,9 +8704,9 @@ vector_258:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_261
+	JLT     sum_done_360
 
-sum_260:
+sum_359:
 	VCVTPH2PS    (R9), Z4
 	VBROADCASTSS (BX)(R12*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -4779,9 +8720,9 @@ sum_260:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_260
+	JGE          sum_359
 
-sum_done_261:
+sum_done_360:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -4797,11 +8738,11 @@ sum_done_261:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_258
+	JGE     vector_357
 
-vector_done_259:
+vector_done_358:
 	TESTQ     AX, AX
-	JZ        tail_none_262
+	JZ        tail_none_361
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -4828,9 +8769,9 @@ vector_done_259:
 	MOVQ      DX, R8
 	XORQ      R11, R11
 	CMPQ      R10, $+1
-	JLT       sum_done_264
+	JLT       sum_done_363
 
-sum_263:
+sum_362:
 	VCVTPH2PS.Z  (R8), K1, Z4
 	VBROADCASTSS (AX)(R11*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -4844,9 +8785,9 @@ sum_263:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_263
+	JGE          sum_362
 
-sum_done_264:
+sum_done_363:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -4861,7 +8802,7 @@ sum_done_264:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_262:
+tail_none_361:
 	VZEROUPPER
 	RET
 
@@ -4872,9 +8813,9 @@ TEXT ·widenBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+64
-	JLT  four_done_266
+	JLT  four_done_365
 
-four_265:
+four_364:
 	VPMOVZXWD (CX), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)
@@ -4891,13 +8832,13 @@ four_265:
 	ADDQ      $+256, AX
 	SUBQ      $+64, DX
 	CMPQ      DX, $+64
-	JGE       four_265
+	JGE       four_364
 
-four_done_266:
+four_done_365:
 	CMPQ DX, $+16
-	JLT  one_done_268
+	JLT  one_done_367
 
-one_267:
+one_366:
 	VPMOVZXWD (CX), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)
@@ -4905,11 +8846,11 @@ one_267:
 	ADDQ      $+64, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_267
+	JGE       one_366
 
-one_done_268:
+one_done_367:
 	TESTQ       DX, DX
-	JZ          tail_none_269
+	JZ          tail_none_368
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -4917,7 +8858,7 @@ one_done_268:
 	VPSLLD      $0x10, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_269:
+tail_none_368:
 	VZEROUPPER
 	RET
 
@@ -4928,9 +8869,9 @@ TEXT ·narrowBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_271
+	JLT  one_done_370
 
-one_270:
+one_369:
 	VMOVUPS   (CX), Z0
 	VPSRLD    $0x10, Z0, Z1
 	VCMPPS    $0x03, Z0, Z0, K1
@@ -4945,11 +8886,11 @@ one_270:
 	ADDQ      $+32, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_270
+	JGE       one_369
 
-one_done_271:
+one_done_370:
 	TESTQ     DX, DX
-	JZ        tail_none_272
+	JZ        tail_none_371
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -4964,7 +8905,7 @@ one_done_271:
 	VMOVDQA32 Z2, K2, Z0
 	VPMOVDW   Z0, K1, (AX)
 
-tail_none_272:
+tail_none_371:
 	VZEROUPPER
 	RET
 
@@ -4975,9 +8916,9 @@ TEXT ·widenFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+64
-	JLT  four_done_274
+	JLT  four_done_373
 
-four_273:
+four_372:
 	VCVTPH2PS (CX), Z0
 	VMOVUPS   Z0, (AX)
 	VCVTPH2PS 32(CX), Z1
@@ -4990,31 +8931,31 @@ four_273:
 	ADDQ      $+256, AX
 	SUBQ      $+64, DX
 	CMPQ      DX, $+64
-	JGE       four_273
+	JGE       four_372
 
-four_done_274:
+four_done_373:
 	CMPQ DX, $+16
-	JLT  one_done_276
+	JLT  one_done_375
 
-one_275:
+one_374:
 	VCVTPH2PS (CX), Z0
 	VMOVUPS   Z0, (AX)
 	ADDQ      $+32, CX
 	ADDQ      $+64, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_275
+	JGE       one_374
 
-one_done_276:
+one_done_375:
 	TESTQ       DX, DX
-	JZ          tail_none_277
+	JZ          tail_none_376
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
 	VCVTPH2PS.Z (CX), K1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_277:
+tail_none_376:
 	VZEROUPPER
 	RET
 
@@ -5025,27 +8966,3071 @@ TEXT ·narrowFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_279
+	JLT  one_done_378
 
-one_278:
+one_377:
 	VMOVUPS   (CX), Z0
 	VCVTPS2PH $0x00, Z0, (AX)
 	ADDQ      $+64, CX
 	ADDQ      $+32, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_278
+	JGE       one_377
 
-one_done_279:
+one_done_378:
 	TESTQ     DX, DX
-	JZ        tail_none_280
+	JZ        tail_none_379
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VCVTPS2PH $0x00, Z0, K1, (AX)
 
-tail_none_280:
+tail_none_379:
+	VZEROUPPER
+	RET
+
+// func tileAVX512(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tileAVX512(SB), NOSPLIT, $0-64
+	MOVQ   m+40(FP), AX
+	CMPQ   AX, $+4
+	JG     more_rows_380
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_382
+
+products4_381:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1088(DX)
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VBROADCASTSS (CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(CX), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS 8(CX), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(CX), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VFMADD231PS  Z9, Z11, Z7
+	PREFETCHT0   1152(DX)
+	PREFETCHT0   1216(DX)
+	VMOVUPS      128(DX), Z8
+	VMOVUPS      192(DX), Z9
+	VBROADCASTSS 48(CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 52(CX), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS 56(CX), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 60(CX), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VFMADD231PS  Z9, Z11, Z7
+	PREFETCHT0   1280(DX)
+	PREFETCHT0   1344(DX)
+	VMOVUPS      256(DX), Z8
+	VMOVUPS      320(DX), Z9
+	VBROADCASTSS 96(CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 100(CX), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS 104(CX), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 108(CX), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VFMADD231PS  Z9, Z11, Z7
+	PREFETCHT0   1408(DX)
+	PREFETCHT0   1472(DX)
+	VMOVUPS      384(DX), Z8
+	VMOVUPS      448(DX), Z9
+	VBROADCASTSS 144(CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 148(CX), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS 152(CX), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 156(CX), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VFMADD231PS  Z9, Z11, Z7
+	ADDQ         $+192, CX
+	ADDQ         $+512, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_381
+
+products4_done_382:
+	CMPQ BX, $+1
+	JLT  products_done_384
+
+products_383:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1088(DX)
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VBROADCASTSS (CX), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS 4(CX), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS 8(CX), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS 12(CX), Z11
+	VFMADD231PS  Z8, Z11, Z6
+	VFMADD231PS  Z9, Z11, Z7
+	ADDQ         $+48, CX
+	ADDQ         $+128, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_383
+
+products_done_384:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+32
+	JNE     narrow_385
+	TESTQ   SI, SI
+	JNZ     add_386
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+
+add_386:
+	VADDPS  (CX), Z0, Z0
+	VMOVUPS Z0, (CX)
+	VADDPS  64(CX), Z1, Z1
+	VMOVUPS Z1, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z2, Z2
+	VMOVUPS Z2, (CX)
+	VADDPS  64(CX), Z3, Z3
+	VMOVUPS Z3, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z4, Z4
+	VMOVUPS Z4, (CX)
+	VADDPS  64(CX), Z5, Z5
+	VMOVUPS Z5, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z6, Z6
+	VMOVUPS Z6, (CX)
+	VADDPS  64(CX), Z7, Z7
+	VMOVUPS Z7, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+
+narrow_385:
+	MOVQ      $-1, DI
+	BZHIQ     BX, DI, DI
+	KMOVW     DI, K1
+	SHRQ      $0x10, DI
+	KMOVW     DI, K2
+	TESTQ     SI, SI
+	JZ        overwrite_387
+	VMOVUPS.Z (CX), K1, Z10
+	VADDPS    Z10, Z0, Z0
+	VMOVUPS   Z0, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z10
+	VADDPS    Z10, Z1, Z1
+	VMOVUPS   Z1, K2, 64(CX)
+	DECQ      AX
+	JZ        add_386_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z10
+	VADDPS    Z10, Z2, Z2
+	VMOVUPS   Z2, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z10
+	VADDPS    Z10, Z3, Z3
+	VMOVUPS   Z3, K2, 64(CX)
+	DECQ      AX
+	JZ        add_386_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z10
+	VADDPS    Z10, Z4, Z4
+	VMOVUPS   Z4, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z10
+	VADDPS    Z10, Z5, Z5
+	VMOVUPS   Z5, K2, 64(CX)
+	DECQ      AX
+	JZ        add_386_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z10
+	VADDPS    Z10, Z6, Z6
+	VMOVUPS   Z6, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z10
+	VADDPS    Z10, Z7, Z7
+	VMOVUPS   Z7, K2, 64(CX)
+	DECQ      AX
+	JZ        add_386_end
+	ADDQ      DX, CX
+
+overwrite_387:
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	DECQ    AX
+	JZ      add_386_end
+	ADDQ    DX, CX
+
+add_386_end:
+	VZEROUPPER
+	RET
+
+more_rows_380:
+	CMPQ   AX, $+8
+	JG     more_rows_388
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_390
+
+products4_389:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1088(DX)
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VBROADCASTSS (CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(CX), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS 8(CX), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(CX), Z19
+	VFMADD231PS  Z16, Z19, Z6
+	VFMADD231PS  Z17, Z19, Z7
+	VBROADCASTSS 16(CX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 20(CX), Z19
+	VFMADD231PS  Z16, Z19, Z10
+	VFMADD231PS  Z17, Z19, Z11
+	VBROADCASTSS 24(CX), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 28(CX), Z19
+	VFMADD231PS  Z16, Z19, Z14
+	VFMADD231PS  Z17, Z19, Z15
+	PREFETCHT0   1152(DX)
+	PREFETCHT0   1216(DX)
+	VMOVUPS      128(DX), Z16
+	VMOVUPS      192(DX), Z17
+	VBROADCASTSS 48(CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 52(CX), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS 56(CX), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 60(CX), Z19
+	VFMADD231PS  Z16, Z19, Z6
+	VFMADD231PS  Z17, Z19, Z7
+	VBROADCASTSS 64(CX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 68(CX), Z19
+	VFMADD231PS  Z16, Z19, Z10
+	VFMADD231PS  Z17, Z19, Z11
+	VBROADCASTSS 72(CX), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 76(CX), Z19
+	VFMADD231PS  Z16, Z19, Z14
+	VFMADD231PS  Z17, Z19, Z15
+	PREFETCHT0   1280(DX)
+	PREFETCHT0   1344(DX)
+	VMOVUPS      256(DX), Z16
+	VMOVUPS      320(DX), Z17
+	VBROADCASTSS 96(CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 100(CX), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS 104(CX), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 108(CX), Z19
+	VFMADD231PS  Z16, Z19, Z6
+	VFMADD231PS  Z17, Z19, Z7
+	VBROADCASTSS 112(CX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 116(CX), Z19
+	VFMADD231PS  Z16, Z19, Z10
+	VFMADD231PS  Z17, Z19, Z11
+	VBROADCASTSS 120(CX), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 124(CX), Z19
+	VFMADD231PS  Z16, Z19, Z14
+	VFMADD231PS  Z17, Z19, Z15
+	PREFETCHT0   1408(DX)
+	PREFETCHT0   1472(DX)
+	VMOVUPS      384(DX), Z16
+	VMOVUPS      448(DX), Z17
+	VBROADCASTSS 144(CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 148(CX), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS 152(CX), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 156(CX), Z19
+	VFMADD231PS  Z16, Z19, Z6
+	VFMADD231PS  Z17, Z19, Z7
+	VBROADCASTSS 160(CX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 164(CX), Z19
+	VFMADD231PS  Z16, Z19, Z10
+	VFMADD231PS  Z17, Z19, Z11
+	VBROADCASTSS 168(CX), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 172(CX), Z19
+	VFMADD231PS  Z16, Z19, Z14
+	VFMADD231PS  Z17, Z19, Z15
+	ADDQ         $+192, CX
+	ADDQ         $+512, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_389
+
+products4_done_390:
+	CMPQ BX, $+1
+	JLT  products_done_392
+
+products_391:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1088(DX)
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VBROADCASTSS (CX), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS 4(CX), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS 8(CX), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS 12(CX), Z19
+	VFMADD231PS  Z16, Z19, Z6
+	VFMADD231PS  Z17, Z19, Z7
+	VBROADCASTSS 16(CX), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS 20(CX), Z19
+	VFMADD231PS  Z16, Z19, Z10
+	VFMADD231PS  Z17, Z19, Z11
+	VBROADCASTSS 24(CX), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS 28(CX), Z19
+	VFMADD231PS  Z16, Z19, Z14
+	VFMADD231PS  Z17, Z19, Z15
+	ADDQ         $+48, CX
+	ADDQ         $+128, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_391
+
+products_done_392:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+32
+	JNE     narrow_393
+	TESTQ   SI, SI
+	JNZ     add_394
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+
+add_394:
+	VADDPS  (CX), Z0, Z0
+	VMOVUPS Z0, (CX)
+	VADDPS  64(CX), Z1, Z1
+	VMOVUPS Z1, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z2, Z2
+	VMOVUPS Z2, (CX)
+	VADDPS  64(CX), Z3, Z3
+	VMOVUPS Z3, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z4, Z4
+	VMOVUPS Z4, (CX)
+	VADDPS  64(CX), Z5, Z5
+	VMOVUPS Z5, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z6, Z6
+	VMOVUPS Z6, (CX)
+	VADDPS  64(CX), Z7, Z7
+	VMOVUPS Z7, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z8, Z8
+	VMOVUPS Z8, (CX)
+	VADDPS  64(CX), Z9, Z9
+	VMOVUPS Z9, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z10, Z10
+	VMOVUPS Z10, (CX)
+	VADDPS  64(CX), Z11, Z11
+	VMOVUPS Z11, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z12, Z12
+	VMOVUPS Z12, (CX)
+	VADDPS  64(CX), Z13, Z13
+	VMOVUPS Z13, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z14, Z14
+	VMOVUPS Z14, (CX)
+	VADDPS  64(CX), Z15, Z15
+	VMOVUPS Z15, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+
+narrow_393:
+	MOVQ      $-1, DI
+	BZHIQ     BX, DI, DI
+	KMOVW     DI, K1
+	SHRQ      $0x10, DI
+	KMOVW     DI, K2
+	TESTQ     SI, SI
+	JZ        overwrite_395
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z0, Z0
+	VMOVUPS   Z0, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z1, Z1
+	VMOVUPS   Z1, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z2, Z2
+	VMOVUPS   Z2, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z3, Z3
+	VMOVUPS   Z3, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z4, Z4
+	VMOVUPS   Z4, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z5, Z5
+	VMOVUPS   Z5, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z6, Z6
+	VMOVUPS   Z6, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z7, Z7
+	VMOVUPS   Z7, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z8, Z8
+	VMOVUPS   Z8, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z9, Z9
+	VMOVUPS   Z9, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z10, Z10
+	VMOVUPS   Z10, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z11, Z11
+	VMOVUPS   Z11, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z12, Z12
+	VMOVUPS   Z12, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z13, Z13
+	VMOVUPS   Z13, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z18
+	VADDPS    Z18, Z14, Z14
+	VMOVUPS   Z14, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z18
+	VADDPS    Z18, Z15, Z15
+	VMOVUPS   Z15, K2, 64(CX)
+	DECQ      AX
+	JZ        add_394_end
+	ADDQ      DX, CX
+
+overwrite_395:
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	DECQ    AX
+	JZ      add_394_end
+	ADDQ    DX, CX
+
+add_394_end:
+	VZEROUPPER
+	RET
+
+more_rows_388:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	VXORPS X14, X14, X14
+	VXORPS X15, X15, X15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+	MOVQ   a+16(FP), CX
+	MOVQ   b+24(FP), DX
+	MOVQ   k+32(FP), BX
+	CMPQ   BX, $+4
+	JLT    products4_done_398
+
+products4_397:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1088(DX)
+	VMOVUPS      (DX), Z24
+	VMOVUPS      64(DX), Z25
+	VBROADCASTSS (CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(CX), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS 8(CX), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(CX), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VBROADCASTSS 16(CX), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 20(CX), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS 24(CX), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 28(CX), Z27
+	VFMADD231PS  Z24, Z27, Z14
+	VFMADD231PS  Z25, Z27, Z15
+	VBROADCASTSS 32(CX), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 36(CX), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VBROADCASTSS 40(CX), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 44(CX), Z27
+	VFMADD231PS  Z24, Z27, Z22
+	VFMADD231PS  Z25, Z27, Z23
+	PREFETCHT0   1152(DX)
+	PREFETCHT0   1216(DX)
+	VMOVUPS      128(DX), Z24
+	VMOVUPS      192(DX), Z25
+	VBROADCASTSS 48(CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 52(CX), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS 56(CX), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 60(CX), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VBROADCASTSS 64(CX), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 68(CX), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS 72(CX), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 76(CX), Z27
+	VFMADD231PS  Z24, Z27, Z14
+	VFMADD231PS  Z25, Z27, Z15
+	VBROADCASTSS 80(CX), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 84(CX), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VBROADCASTSS 88(CX), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 92(CX), Z27
+	VFMADD231PS  Z24, Z27, Z22
+	VFMADD231PS  Z25, Z27, Z23
+	PREFETCHT0   1280(DX)
+	PREFETCHT0   1344(DX)
+	VMOVUPS      256(DX), Z24
+	VMOVUPS      320(DX), Z25
+	VBROADCASTSS 96(CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 100(CX), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS 104(CX), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 108(CX), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VBROADCASTSS 112(CX), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 116(CX), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS 120(CX), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 124(CX), Z27
+	VFMADD231PS  Z24, Z27, Z14
+	VFMADD231PS  Z25, Z27, Z15
+	VBROADCASTSS 128(CX), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 132(CX), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VBROADCASTSS 136(CX), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 140(CX), Z27
+	VFMADD231PS  Z24, Z27, Z22
+	VFMADD231PS  Z25, Z27, Z23
+	PREFETCHT0   1408(DX)
+	PREFETCHT0   1472(DX)
+	VMOVUPS      384(DX), Z24
+	VMOVUPS      448(DX), Z25
+	VBROADCASTSS 144(CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 148(CX), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS 152(CX), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 156(CX), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VBROADCASTSS 160(CX), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 164(CX), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS 168(CX), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 172(CX), Z27
+	VFMADD231PS  Z24, Z27, Z14
+	VFMADD231PS  Z25, Z27, Z15
+	VBROADCASTSS 176(CX), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 180(CX), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VBROADCASTSS 184(CX), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 188(CX), Z27
+	VFMADD231PS  Z24, Z27, Z22
+	VFMADD231PS  Z25, Z27, Z23
+	ADDQ         $+192, CX
+	ADDQ         $+512, DX
+	SUBQ         $+4, BX
+	CMPQ         BX, $+4
+	JGE          products4_397
+
+products4_done_398:
+	CMPQ BX, $+1
+	JLT  products_done_400
+
+products_399:
+	PREFETCHT0   1024(DX)
+	PREFETCHT0   1088(DX)
+	VMOVUPS      (DX), Z24
+	VMOVUPS      64(DX), Z25
+	VBROADCASTSS (CX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS 4(CX), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS 8(CX), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS 12(CX), Z27
+	VFMADD231PS  Z24, Z27, Z6
+	VFMADD231PS  Z25, Z27, Z7
+	VBROADCASTSS 16(CX), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS 20(CX), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS 24(CX), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS 28(CX), Z27
+	VFMADD231PS  Z24, Z27, Z14
+	VFMADD231PS  Z25, Z27, Z15
+	VBROADCASTSS 32(CX), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS 36(CX), Z27
+	VFMADD231PS  Z24, Z27, Z18
+	VFMADD231PS  Z25, Z27, Z19
+	VBROADCASTSS 40(CX), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS 44(CX), Z27
+	VFMADD231PS  Z24, Z27, Z22
+	VFMADD231PS  Z25, Z27, Z23
+	ADDQ         $+48, CX
+	ADDQ         $+128, DX
+	SUBQ         $+1, BX
+	CMPQ         BX, $+1
+	JGE          products_399
+
+products_done_400:
+	MOVQ    c+0(FP), CX
+	MOVQ    ldc+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVQ    accumulate+56(FP), SI
+	CMPQ    BX, $+32
+	JNE     narrow_401
+	TESTQ   SI, SI
+	JNZ     add_402
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+
+add_402:
+	VADDPS  (CX), Z0, Z0
+	VMOVUPS Z0, (CX)
+	VADDPS  64(CX), Z1, Z1
+	VMOVUPS Z1, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z2, Z2
+	VMOVUPS Z2, (CX)
+	VADDPS  64(CX), Z3, Z3
+	VMOVUPS Z3, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z4, Z4
+	VMOVUPS Z4, (CX)
+	VADDPS  64(CX), Z5, Z5
+	VMOVUPS Z5, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z6, Z6
+	VMOVUPS Z6, (CX)
+	VADDPS  64(CX), Z7, Z7
+	VMOVUPS Z7, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z8, Z8
+	VMOVUPS Z8, (CX)
+	VADDPS  64(CX), Z9, Z9
+	VMOVUPS Z9, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z10, Z10
+	VMOVUPS Z10, (CX)
+	VADDPS  64(CX), Z11, Z11
+	VMOVUPS Z11, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z12, Z12
+	VMOVUPS Z12, (CX)
+	VADDPS  64(CX), Z13, Z13
+	VMOVUPS Z13, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z14, Z14
+	VMOVUPS Z14, (CX)
+	VADDPS  64(CX), Z15, Z15
+	VMOVUPS Z15, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z16, Z16
+	VMOVUPS Z16, (CX)
+	VADDPS  64(CX), Z17, Z17
+	VMOVUPS Z17, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z18, Z18
+	VMOVUPS Z18, (CX)
+	VADDPS  64(CX), Z19, Z19
+	VMOVUPS Z19, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z20, Z20
+	VMOVUPS Z20, (CX)
+	VADDPS  64(CX), Z21, Z21
+	VMOVUPS Z21, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VADDPS  (CX), Z22, Z22
+	VMOVUPS Z22, (CX)
+	VADDPS  64(CX), Z23, Z23
+	VMOVUPS Z23, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+
+narrow_401:
+	MOVQ      $-1, DI
+	BZHIQ     BX, DI, DI
+	KMOVW     DI, K1
+	SHRQ      $0x10, DI
+	KMOVW     DI, K2
+	TESTQ     SI, SI
+	JZ        overwrite_403
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z0, Z0
+	VMOVUPS   Z0, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z1, Z1
+	VMOVUPS   Z1, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z2, Z2
+	VMOVUPS   Z2, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z3, Z3
+	VMOVUPS   Z3, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z4, Z4
+	VMOVUPS   Z4, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z5, Z5
+	VMOVUPS   Z5, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z6, Z6
+	VMOVUPS   Z6, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z7, Z7
+	VMOVUPS   Z7, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z8, Z8
+	VMOVUPS   Z8, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z9, Z9
+	VMOVUPS   Z9, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z10, Z10
+	VMOVUPS   Z10, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z11, Z11
+	VMOVUPS   Z11, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z12, Z12
+	VMOVUPS   Z12, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z13, Z13
+	VMOVUPS   Z13, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z14, Z14
+	VMOVUPS   Z14, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z15, Z15
+	VMOVUPS   Z15, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z16, Z16
+	VMOVUPS   Z16, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z17, Z17
+	VMOVUPS   Z17, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z18, Z18
+	VMOVUPS   Z18, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z19, Z19
+	VMOVUPS   Z19, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z20, Z20
+	VMOVUPS   Z20, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z21, Z21
+	VMOVUPS   Z21, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+	VMOVUPS.Z (CX), K1, Z26
+	VADDPS    Z26, Z22, Z22
+	VMOVUPS   Z22, K1, (CX)
+	VMOVUPS.Z 64(CX), K2, Z26
+	VADDPS    Z26, Z23, Z23
+	VMOVUPS   Z23, K2, 64(CX)
+	DECQ      AX
+	JZ        add_402_end
+	ADDQ      DX, CX
+
+overwrite_403:
+	VMOVUPS Z0, K1, (CX)
+	VMOVUPS Z1, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z2, K1, (CX)
+	VMOVUPS Z3, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z4, K1, (CX)
+	VMOVUPS Z5, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	VMOVUPS Z7, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	VMOVUPS Z9, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	VMOVUPS Z11, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	VMOVUPS Z13, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	VMOVUPS Z15, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	VMOVUPS Z17, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z18, K1, (CX)
+	VMOVUPS Z19, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z20, K1, (CX)
+	VMOVUPS Z21, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+	VMOVUPS Z22, K1, (CX)
+	VMOVUPS Z23, K2, 64(CX)
+	DECQ    AX
+	JZ      add_402_end
+	ADDQ    DX, CX
+
+add_402_end:
+	VZEROUPPER
+	RET
+
+// func peakAVX512(rounds int) int
+// Requires: AVX, AVX512F
+TEXT ·peakAVX512(SB), NOSPLIT, $0-16
+	MOVQ   rounds+0(FP), AX
+	IMUL3Q $+1536, AX, CX
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	VXORPS X12, X12, X12
+	VXORPS X13, X13, X13
+	CMPQ   AX, $+1
+	JLT    round_done_405
+
+round_404:
+	VFMADD231PS Z12, Z13, Z0
+	VFMADD231PS Z12, Z13, Z1
+	VFMADD231PS Z12, Z13, Z2
+	VFMADD231PS Z12, Z13, Z3
+	VFMADD231PS Z12, Z13, Z4
+	VFMADD231PS Z12, Z13, Z5
+	VFMADD231PS Z12, Z13, Z6
+	VFMADD231PS Z12, Z13, Z7
+	VFMADD231PS Z12, Z13, Z8
+	VFMADD231PS Z12, Z13, Z9
+	VFMADD231PS Z12, Z13, Z10
+	VFMADD231PS Z12, Z13, Z11
+	VFMADD231PS Z12, Z13, Z0
+	VFMADD231PS Z12, Z13, Z1
+	VFMADD231PS Z12, Z13, Z2
+	VFMADD231PS Z12, Z13, Z3
+	VFMADD231PS Z12, Z13, Z4
+	VFMADD231PS Z12, Z13, Z5
+	VFMADD231PS Z12, Z13, Z6
+	VFMADD231PS Z12, Z13, Z7
+	VFMADD231PS Z12, Z13, Z8
+	VFMADD231PS Z12, Z13, Z9
+	VFMADD231PS Z12, Z13, Z10
+	VFMADD231PS Z12, Z13, Z11
+	VFMADD231PS Z12, Z13, Z0
+	VFMADD231PS Z12, Z13, Z1
+	VFMADD231PS Z12, Z13, Z2
+	VFMADD231PS Z12, Z13, Z3
+	VFMADD231PS Z12, Z13, Z4
+	VFMADD231PS Z12, Z13, Z5
+	VFMADD231PS Z12, Z13, Z6
+	VFMADD231PS Z12, Z13, Z7
+	VFMADD231PS Z12, Z13, Z8
+	VFMADD231PS Z12, Z13, Z9
+	VFMADD231PS Z12, Z13, Z10
+	VFMADD231PS Z12, Z13, Z11
+	VFMADD231PS Z12, Z13, Z0
+	VFMADD231PS Z12, Z13, Z1
+	VFMADD231PS Z12, Z13, Z2
+	VFMADD231PS Z12, Z13, Z3
+	VFMADD231PS Z12, Z13, Z4
+	VFMADD231PS Z12, Z13, Z5
+	VFMADD231PS Z12, Z13, Z6
+	VFMADD231PS Z12, Z13, Z7
+	VFMADD231PS Z12, Z13, Z8
+	VFMADD231PS Z12, Z13, Z9
+	VFMADD231PS Z12, Z13, Z10
+	VFMADD231PS Z12, Z13, Z11
+	SUBQ        $+1, AX
+	CMPQ        AX, $+1
+	JGE         round_404
+
+round_done_405:
+	MOVQ CX, ret+8(FP)
+	VZEROUPPER
+	RET
+
+// func packFloat32AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+16
+	JLT  block_done_407
+
+block_406:
+	MOVQ    DX, R8
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	VXORPS  X12, X12, X12
+	VXORPS  X13, X13, X13
+	VXORPS  X14, X14, X14
+	VXORPS  X15, X15, X15
+	CMPQ    SI, $+0
+	JLE     ready_408
+	VMOVUPS (R8), Z0
+	ADDQ    BX, R8
+	CMPQ    SI, $+1
+	JLE     ready_408
+	VMOVUPS (R8), Z1
+	ADDQ    BX, R8
+	CMPQ    SI, $+2
+	JLE     ready_408
+	VMOVUPS (R8), Z2
+	ADDQ    BX, R8
+	CMPQ    SI, $+3
+	JLE     ready_408
+	VMOVUPS (R8), Z3
+	ADDQ    BX, R8
+	CMPQ    SI, $+4
+	JLE     ready_408
+	VMOVUPS (R8), Z4
+	ADDQ    BX, R8
+	CMPQ    SI, $+5
+	JLE     ready_408
+	VMOVUPS (R8), Z5
+	ADDQ    BX, R8
+	CMPQ    SI, $+6
+	JLE     ready_408
+	VMOVUPS (R8), Z6
+	ADDQ    BX, R8
+	CMPQ    SI, $+7
+	JLE     ready_408
+	VMOVUPS (R8), Z7
+	ADDQ    BX, R8
+	CMPQ    SI, $+8
+	JLE     ready_408
+	VMOVUPS (R8), Z8
+	ADDQ    BX, R8
+	CMPQ    SI, $+9
+	JLE     ready_408
+	VMOVUPS (R8), Z9
+	ADDQ    BX, R8
+	CMPQ    SI, $+10
+	JLE     ready_408
+	VMOVUPS (R8), Z10
+	ADDQ    BX, R8
+	CMPQ    SI, $+11
+	JLE     ready_408
+	VMOVUPS (R8), Z11
+	ADDQ    BX, R8
+	CMPQ    SI, $+12
+	JLE     ready_408
+	VMOVUPS (R8), Z12
+	ADDQ    BX, R8
+	CMPQ    SI, $+13
+	JLE     ready_408
+	VMOVUPS (R8), Z13
+	ADDQ    BX, R8
+	CMPQ    SI, $+14
+	JLE     ready_408
+	VMOVUPS (R8), Z14
+	ADDQ    BX, R8
+	CMPQ    SI, $+15
+	JLE     ready_408
+	VMOVUPS (R8), Z15
+	ADDQ    BX, R8
+
+ready_408:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+64, DX
+	SUBQ       $+16, DI
+	CMPQ       DI, $+16
+	JGE        block_406
+
+block_done_407:
+	TESTQ     DI, DI
+	JZ        tail_none_409
+	MOVL      $-1, R8
+	BZHIL     DI, R8, R8
+	KMOVW     R8, K1
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	VXORPS    X12, X12, X12
+	VXORPS    X13, X13, X13
+	VXORPS    X14, X14, X14
+	VXORPS    X15, X15, X15
+	CMPQ      SI, $+0
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z0
+	ADDQ      BX, DX
+	CMPQ      SI, $+1
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z1
+	ADDQ      BX, DX
+	CMPQ      SI, $+2
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z2
+	ADDQ      BX, DX
+	CMPQ      SI, $+3
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z3
+	ADDQ      BX, DX
+	CMPQ      SI, $+4
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z4
+	ADDQ      BX, DX
+	CMPQ      SI, $+5
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z5
+	ADDQ      BX, DX
+	CMPQ      SI, $+6
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z6
+	ADDQ      BX, DX
+	CMPQ      SI, $+7
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z7
+	ADDQ      BX, DX
+	CMPQ      SI, $+8
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z8
+	ADDQ      BX, DX
+	CMPQ      SI, $+9
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z9
+	ADDQ      BX, DX
+	CMPQ      SI, $+10
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z10
+	ADDQ      BX, DX
+	CMPQ      SI, $+11
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z11
+	ADDQ      BX, DX
+	CMPQ      SI, $+12
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z12
+	ADDQ      BX, DX
+	CMPQ      SI, $+13
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z13
+	ADDQ      BX, DX
+	CMPQ      SI, $+14
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z14
+	ADDQ      BX, DX
+	CMPQ      SI, $+15
+	JLE       ready_410
+	VMOVUPS.Z (DX), K1, Z15
+	ADDQ      BX, DX
+
+ready_410:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_409:
+done:
+	VZEROUPPER
+	RET
+
+// func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+16
+	JLT  block_done_412
+
+block_411:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	VXORPS    X12, X12, X12
+	VXORPS    X13, X13, X13
+	VXORPS    X14, X14, X14
+	VXORPS    X15, X15, X15
+	CMPQ      SI, $+0
+	JLE       ready_413
+	VPMOVZXWD (R8), Z0
+	VPSLLD    $0x10, Z0, Z0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_413
+	VPMOVZXWD (R8), Z1
+	VPSLLD    $0x10, Z1, Z1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_413
+	VPMOVZXWD (R8), Z2
+	VPSLLD    $0x10, Z2, Z2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_413
+	VPMOVZXWD (R8), Z3
+	VPSLLD    $0x10, Z3, Z3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_413
+	VPMOVZXWD (R8), Z4
+	VPSLLD    $0x10, Z4, Z4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_413
+	VPMOVZXWD (R8), Z5
+	VPSLLD    $0x10, Z5, Z5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_413
+	VPMOVZXWD (R8), Z6
+	VPSLLD    $0x10, Z6, Z6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_413
+	VPMOVZXWD (R8), Z7
+	VPSLLD    $0x10, Z7, Z7
+	ADDQ      BX, R8
+	CMPQ      SI, $+8
+	JLE       ready_413
+	VPMOVZXWD (R8), Z8
+	VPSLLD    $0x10, Z8, Z8
+	ADDQ      BX, R8
+	CMPQ      SI, $+9
+	JLE       ready_413
+	VPMOVZXWD (R8), Z9
+	VPSLLD    $0x10, Z9, Z9
+	ADDQ      BX, R8
+	CMPQ      SI, $+10
+	JLE       ready_413
+	VPMOVZXWD (R8), Z10
+	VPSLLD    $0x10, Z10, Z10
+	ADDQ      BX, R8
+	CMPQ      SI, $+11
+	JLE       ready_413
+	VPMOVZXWD (R8), Z11
+	VPSLLD    $0x10, Z11, Z11
+	ADDQ      BX, R8
+	CMPQ      SI, $+12
+	JLE       ready_413
+	VPMOVZXWD (R8), Z12
+	VPSLLD    $0x10, Z12, Z12
+	ADDQ      BX, R8
+	CMPQ      SI, $+13
+	JLE       ready_413
+	VPMOVZXWD (R8), Z13
+	VPSLLD    $0x10, Z13, Z13
+	ADDQ      BX, R8
+	CMPQ      SI, $+14
+	JLE       ready_413
+	VPMOVZXWD (R8), Z14
+	VPSLLD    $0x10, Z14, Z14
+	ADDQ      BX, R8
+	CMPQ      SI, $+15
+	JLE       ready_413
+	VPMOVZXWD (R8), Z15
+	VPSLLD    $0x10, Z15, Z15
+	ADDQ      BX, R8
+
+ready_413:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+32, DX
+	SUBQ       $+16, DI
+	CMPQ       DI, $+16
+	JGE        block_411
+
+block_done_412:
+	TESTQ       DI, DI
+	JZ          tail_none_414
+	MOVL        $-1, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VXORPS      X0, X0, X0
+	VXORPS      X1, X1, X1
+	VXORPS      X2, X2, X2
+	VXORPS      X3, X3, X3
+	VXORPS      X4, X4, X4
+	VXORPS      X5, X5, X5
+	VXORPS      X6, X6, X6
+	VXORPS      X7, X7, X7
+	VXORPS      X8, X8, X8
+	VXORPS      X9, X9, X9
+	VXORPS      X10, X10, X10
+	VXORPS      X11, X11, X11
+	VXORPS      X12, X12, X12
+	VXORPS      X13, X13, X13
+	VXORPS      X14, X14, X14
+	VXORPS      X15, X15, X15
+	CMPQ        SI, $+0
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	ADDQ        BX, DX
+	CMPQ        SI, $+1
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
+	ADDQ        BX, DX
+	CMPQ        SI, $+2
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z2
+	VPSLLD      $0x10, Z2, Z2
+	ADDQ        BX, DX
+	CMPQ        SI, $+3
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	ADDQ        BX, DX
+	CMPQ        SI, $+4
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	ADDQ        BX, DX
+	CMPQ        SI, $+5
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	ADDQ        BX, DX
+	CMPQ        SI, $+6
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	ADDQ        BX, DX
+	CMPQ        SI, $+7
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	ADDQ        BX, DX
+	CMPQ        SI, $+8
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	ADDQ        BX, DX
+	CMPQ        SI, $+9
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z9
+	VPSLLD      $0x10, Z9, Z9
+	ADDQ        BX, DX
+	CMPQ        SI, $+10
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	ADDQ        BX, DX
+	CMPQ        SI, $+11
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
+	ADDQ        BX, DX
+	CMPQ        SI, $+12
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z12
+	VPSLLD      $0x10, Z12, Z12
+	ADDQ        BX, DX
+	CMPQ        SI, $+13
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z13
+	VPSLLD      $0x10, Z13, Z13
+	ADDQ        BX, DX
+	CMPQ        SI, $+14
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	ADDQ        BX, DX
+	CMPQ        SI, $+15
+	JLE         ready_415
+	VPMOVZXWD.Z (DX), K1, Z15
+	VPSLLD      $0x10, Z15, Z15
+	ADDQ        BX, DX
+
+ready_415:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_414:
+done:
+	VZEROUPPER
+	RET
+
+// func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+16
+	JLT  block_done_417
+
+block_416:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	VXORPS    X12, X12, X12
+	VXORPS    X13, X13, X13
+	VXORPS    X14, X14, X14
+	VXORPS    X15, X15, X15
+	CMPQ      SI, $+0
+	JLE       ready_418
+	VCVTPH2PS (R8), Z0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_418
+	VCVTPH2PS (R8), Z1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_418
+	VCVTPH2PS (R8), Z2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_418
+	VCVTPH2PS (R8), Z3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_418
+	VCVTPH2PS (R8), Z4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_418
+	VCVTPH2PS (R8), Z5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_418
+	VCVTPH2PS (R8), Z6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_418
+	VCVTPH2PS (R8), Z7
+	ADDQ      BX, R8
+	CMPQ      SI, $+8
+	JLE       ready_418
+	VCVTPH2PS (R8), Z8
+	ADDQ      BX, R8
+	CMPQ      SI, $+9
+	JLE       ready_418
+	VCVTPH2PS (R8), Z9
+	ADDQ      BX, R8
+	CMPQ      SI, $+10
+	JLE       ready_418
+	VCVTPH2PS (R8), Z10
+	ADDQ      BX, R8
+	CMPQ      SI, $+11
+	JLE       ready_418
+	VCVTPH2PS (R8), Z11
+	ADDQ      BX, R8
+	CMPQ      SI, $+12
+	JLE       ready_418
+	VCVTPH2PS (R8), Z12
+	ADDQ      BX, R8
+	CMPQ      SI, $+13
+	JLE       ready_418
+	VCVTPH2PS (R8), Z13
+	ADDQ      BX, R8
+	CMPQ      SI, $+14
+	JLE       ready_418
+	VCVTPH2PS (R8), Z14
+	ADDQ      BX, R8
+	CMPQ      SI, $+15
+	JLE       ready_418
+	VCVTPH2PS (R8), Z15
+	ADDQ      BX, R8
+
+ready_418:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+32, DX
+	SUBQ       $+16, DI
+	CMPQ       DI, $+16
+	JGE        block_416
+
+block_done_417:
+	TESTQ       DI, DI
+	JZ          tail_none_419
+	MOVL        $-1, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VXORPS      X0, X0, X0
+	VXORPS      X1, X1, X1
+	VXORPS      X2, X2, X2
+	VXORPS      X3, X3, X3
+	VXORPS      X4, X4, X4
+	VXORPS      X5, X5, X5
+	VXORPS      X6, X6, X6
+	VXORPS      X7, X7, X7
+	VXORPS      X8, X8, X8
+	VXORPS      X9, X9, X9
+	VXORPS      X10, X10, X10
+	VXORPS      X11, X11, X11
+	VXORPS      X12, X12, X12
+	VXORPS      X13, X13, X13
+	VXORPS      X14, X14, X14
+	VXORPS      X15, X15, X15
+	CMPQ        SI, $+0
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z0
+	ADDQ        BX, DX
+	CMPQ        SI, $+1
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z1
+	ADDQ        BX, DX
+	CMPQ        SI, $+2
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z2
+	ADDQ        BX, DX
+	CMPQ        SI, $+3
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z3
+	ADDQ        BX, DX
+	CMPQ        SI, $+4
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z4
+	ADDQ        BX, DX
+	CMPQ        SI, $+5
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z5
+	ADDQ        BX, DX
+	CMPQ        SI, $+6
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z6
+	ADDQ        BX, DX
+	CMPQ        SI, $+7
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z7
+	ADDQ        BX, DX
+	CMPQ        SI, $+8
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z8
+	ADDQ        BX, DX
+	CMPQ        SI, $+9
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z9
+	ADDQ        BX, DX
+	CMPQ        SI, $+10
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z10
+	ADDQ        BX, DX
+	CMPQ        SI, $+11
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z11
+	ADDQ        BX, DX
+	CMPQ        SI, $+12
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z12
+	ADDQ        BX, DX
+	CMPQ        SI, $+13
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z13
+	ADDQ        BX, DX
+	CMPQ        SI, $+14
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z14
+	ADDQ        BX, DX
+	CMPQ        SI, $+15
+	JLE         ready_420
+	VCVTPH2PS.Z (DX), K1, Z15
+	ADDQ        BX, DX
+
+ready_420:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_419:
+done:
+	VZEROUPPER
+	RET
+
+// func packRowsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ  dst+0(FP), AX
+	MOVQ  stride+8(FP), CX
+	MOVQ  w+16(FP), DX
+	MOVQ  ldw+24(FP), BX
+	MOVQ  n+32(FP), SI
+	MOVQ  k+40(FP), DI
+	MOVL  $0x00000fff, R8
+	KMOVW R8, K1
+	CMPQ  DI, $+16
+	JLT   block_done_422
+
+block_421:
+	MOVQ    DX, R8
+	VXORPS  X0, X0, X0
+	VXORPS  X1, X1, X1
+	VXORPS  X2, X2, X2
+	VXORPS  X3, X3, X3
+	VXORPS  X4, X4, X4
+	VXORPS  X5, X5, X5
+	VXORPS  X6, X6, X6
+	VXORPS  X7, X7, X7
+	VXORPS  X8, X8, X8
+	VXORPS  X9, X9, X9
+	VXORPS  X10, X10, X10
+	VXORPS  X11, X11, X11
+	CMPQ    SI, $+0
+	JLE     ready_423
+	VMOVUPS (R8), Z0
+	ADDQ    BX, R8
+	CMPQ    SI, $+1
+	JLE     ready_423
+	VMOVUPS (R8), Z1
+	ADDQ    BX, R8
+	CMPQ    SI, $+2
+	JLE     ready_423
+	VMOVUPS (R8), Z2
+	ADDQ    BX, R8
+	CMPQ    SI, $+3
+	JLE     ready_423
+	VMOVUPS (R8), Z3
+	ADDQ    BX, R8
+	CMPQ    SI, $+4
+	JLE     ready_423
+	VMOVUPS (R8), Z4
+	ADDQ    BX, R8
+	CMPQ    SI, $+5
+	JLE     ready_423
+	VMOVUPS (R8), Z5
+	ADDQ    BX, R8
+	CMPQ    SI, $+6
+	JLE     ready_423
+	VMOVUPS (R8), Z6
+	ADDQ    BX, R8
+	CMPQ    SI, $+7
+	JLE     ready_423
+	VMOVUPS (R8), Z7
+	ADDQ    BX, R8
+	CMPQ    SI, $+8
+	JLE     ready_423
+	VMOVUPS (R8), Z8
+	ADDQ    BX, R8
+	CMPQ    SI, $+9
+	JLE     ready_423
+	VMOVUPS (R8), Z9
+	ADDQ    BX, R8
+	CMPQ    SI, $+10
+	JLE     ready_423
+	VMOVUPS (R8), Z10
+	ADDQ    BX, R8
+	CMPQ    SI, $+11
+	JLE     ready_423
+	VMOVUPS (R8), Z11
+	ADDQ    BX, R8
+
+ready_423:
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z1, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z2, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z3, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z4, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z5, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z6, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z7, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z8, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z9, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z10, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z11, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z12, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z13, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z14, K1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z15, K1, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+64, DX
+	SUBQ       $+16, DI
+	CMPQ       DI, $+16
+	JGE        block_421
+
+block_done_422:
+	TESTQ     DI, DI
+	JZ        tail_none_424
+	MOVL      $-1, R8
+	BZHIL     DI, R8, R8
+	KMOVW     R8, K2
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	CMPQ      SI, $+0
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z0
+	ADDQ      BX, DX
+	CMPQ      SI, $+1
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z1
+	ADDQ      BX, DX
+	CMPQ      SI, $+2
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z2
+	ADDQ      BX, DX
+	CMPQ      SI, $+3
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z3
+	ADDQ      BX, DX
+	CMPQ      SI, $+4
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z4
+	ADDQ      BX, DX
+	CMPQ      SI, $+5
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z5
+	ADDQ      BX, DX
+	CMPQ      SI, $+6
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z6
+	ADDQ      BX, DX
+	CMPQ      SI, $+7
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z7
+	ADDQ      BX, DX
+	CMPQ      SI, $+8
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z8
+	ADDQ      BX, DX
+	CMPQ      SI, $+9
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z9
+	ADDQ      BX, DX
+	CMPQ      SI, $+10
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z10
+	ADDQ      BX, DX
+	CMPQ      SI, $+11
+	JLE       ready_425
+	VMOVUPS.Z (DX), K2, Z11
+	ADDQ      BX, DX
+
+ready_425:
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z1, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z2, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z3, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z4, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z5, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z6, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z7, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z8, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z9, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z10, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z11, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z12, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z13, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z14, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z15, K1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_424:
+done:
+	VZEROUPPER
+	RET
+
+// func packColsAVX512(dst *float32, b *float32, ldb int, k int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  b+8(FP), CX
+	MOVQ  ldb+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  n+32(FP), SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	SHRQ  $0x10, DI
+	KMOVW DI, K2
+	CMPQ  BX, $+1
+	JLT   row_done_427
+
+row_426:
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS   Z0, (AX)
+	VMOVUPS.Z 64(CX), K2, Z1
+	VMOVUPS   Z1, 64(AX)
+	ADDQ      DX, CX
+	ADDQ      $+128, AX
+	SUBQ      $+1, BX
+	CMPQ      BX, $+1
+	JGE       row_426
+
+row_done_427:
 	VZEROUPPER
 	RET
 
@@ -5057,9 +12042,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_282
+	JLT  several_done_429
 
-several_281:
+several_428:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -5073,13 +12058,13 @@ several_281:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_281
+	JGE     several_428
 
-several_done_282:
+several_done_429:
 	CMPQ BX, $+16
-	JLT  one_done_284
+	JLT  one_done_431
 
-one_283:
+one_430:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -5089,11 +12074,11 @@ one_283:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_283
+	JGE     one_430
 
-one_done_284:
+one_done_431:
 	TESTQ     BX, BX
-	JZ        tail_none_285
+	JZ        tail_none_432
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -5102,7 +12087,7 @@ one_done_284:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_285:
+tail_none_432:
 	VZEROUPPER
 	RET
 
@@ -5114,9 +12099,9 @@ TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_287
+	JLT  several_done_434
 
-several_286:
+several_433:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -5130,13 +12115,13 @@ several_286:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_286
+	JGE     several_433
 
-several_done_287:
+several_done_434:
 	CMPQ BX, $+16
-	JLT  one_done_289
+	JLT  one_done_436
 
-one_288:
+one_435:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -5146,11 +12131,11 @@ one_288:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_288
+	JGE     one_435
 
-one_done_289:
+one_done_436:
 	TESTQ     BX, BX
-	JZ        tail_none_290
+	JZ        tail_none_437
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -5159,7 +12144,7 @@ one_done_289:
 	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_290:
+tail_none_437:
 	VZEROUPPER
 	RET
 
@@ -5171,9 +12156,9 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_292
+	JLT  several_done_439
 
-several_291:
+several_438:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -5187,13 +12172,13 @@ several_291:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_291
+	JGE     several_438
 
-several_done_292:
+several_done_439:
 	CMPQ BX, $+16
-	JLT  one_done_294
+	JLT  one_done_441
 
-one_293:
+one_440:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -5203,11 +12188,11 @@ one_293:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_293
+	JGE     one_440
 
-one_done_294:
+one_done_441:
 	TESTQ     BX, BX
-	JZ        tail_none_295
+	JZ        tail_none_442
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -5216,7 +12201,7 @@ one_done_294:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_295:
+tail_none_442:
 	VZEROUPPER
 	RET
 
@@ -5228,9 +12213,9 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_297
+	JLT  several_done_444
 
-several_296:
+several_443:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -5244,13 +12229,13 @@ several_296:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_296
+	JGE     several_443
 
-several_done_297:
+several_done_444:
 	CMPQ BX, $+16
-	JLT  one_done_299
+	JLT  one_done_446
 
-one_298:
+one_445:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -5260,11 +12245,11 @@ one_298:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_298
+	JGE     one_445
 
-one_done_299:
+one_done_446:
 	TESTQ     BX, BX
-	JZ        tail_none_300
+	JZ        tail_none_447
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -5273,7 +12258,7 @@ one_done_299:
 	VDIVPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_300:
+tail_none_447:
 	VZEROUPPER
 	RET
 
@@ -5285,9 +12270,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_302
+	JLT  several_done_449
 
-several_301:
+several_448:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -5307,13 +12292,13 @@ several_301:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_301
+	JGE     several_448
 
-several_done_302:
+several_done_449:
 	CMPQ BX, $+16
-	JLT  one_done_304
+	JLT  one_done_451
 
-one_303:
+one_450:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -5326,11 +12311,11 @@ one_303:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_303
+	JGE     one_450
 
-one_done_304:
+one_done_451:
 	TESTQ     BX, BX
-	JZ        tail_none_305
+	JZ        tail_none_452
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -5342,7 +12327,7 @@ one_done_304:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_305:
+tail_none_452:
 	VZEROUPPER
 	RET
 
@@ -5354,9 +12339,9 @@ TEXT ·minAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_307
+	JLT  several_done_454
 
-several_306:
+several_453:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -5376,13 +12361,13 @@ several_306:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_306
+	JGE     several_453
 
-several_done_307:
+several_done_454:
 	CMPQ BX, $+16
-	JLT  one_done_309
+	JLT  one_done_456
 
-one_308:
+one_455:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -5395,11 +12380,11 @@ one_308:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_308
+	JGE     one_455
 
-one_done_309:
+one_done_456:
 	TESTQ     BX, BX
-	JZ        tail_none_310
+	JZ        tail_none_457
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -5411,7 +12396,7 @@ one_done_309:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_310:
+tail_none_457:
 	VZEROUPPER
 	RET
 
@@ -5423,9 +12408,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_312
+	JLT          several_done_459
 
-several_311:
+several_458:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -5442,13 +12427,13 @@ several_311:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_311
+	JGE     several_458
 
-several_done_312:
+several_done_459:
 	CMPQ DX, $+16
-	JLT  one_done_314
+	JLT  one_done_461
 
-one_313:
+one_460:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -5456,11 +12441,11 @@ one_313:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_313
+	JGE     one_460
 
-one_done_314:
+one_done_461:
 	TESTQ     DX, DX
-	JZ        tail_none_315
+	JZ        tail_none_462
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -5468,7 +12453,7 @@ one_done_314:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_315:
+tail_none_462:
 	VZEROUPPER
 	RET
 
@@ -5480,9 +12465,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_317
+	JLT          several_done_464
 
-several_316:
+several_463:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -5499,13 +12484,13 @@ several_316:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_316
+	JGE     several_463
 
-several_done_317:
+several_done_464:
 	CMPQ DX, $+16
-	JLT  one_done_319
+	JLT  one_done_466
 
-one_318:
+one_465:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -5513,11 +12498,11 @@ one_318:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_318
+	JGE     one_465
 
-one_done_319:
+one_done_466:
 	TESTQ     DX, DX
-	JZ        tail_none_320
+	JZ        tail_none_467
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -5525,7 +12510,7 @@ one_done_319:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_320:
+tail_none_467:
 	VZEROUPPER
 	RET
 
@@ -5537,9 +12522,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_322
+	JLT          several_done_469
 
-several_321:
+several_468:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -5560,13 +12545,13 @@ several_321:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_321
+	JGE         several_468
 
-several_done_322:
+several_done_469:
 	CMPQ DX, $+16
-	JLT  one_done_324
+	JLT  one_done_471
 
-one_323:
+one_470:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -5575,11 +12560,11 @@ one_323:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_323
+	JGE         one_470
 
-one_done_324:
+one_done_471:
 	TESTQ       DX, DX
-	JZ          tail_none_325
+	JZ          tail_none_472
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -5588,7 +12573,7 @@ one_done_324:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_325:
+tail_none_472:
 	VZEROUPPER
 	RET
 
@@ -5603,9 +12588,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_327
+	JLT    several_done_474
 
-several_326:
+several_473:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -5622,13 +12607,13 @@ several_326:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_326
+	JGE         several_473
 
-several_done_327:
+several_done_474:
 	CMPQ DX, $+16
-	JLT  one_done_329
+	JLT  one_done_476
 
-one_328:
+one_475:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -5636,11 +12621,11 @@ one_328:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_328
+	JGE         one_475
 
-one_done_329:
+one_done_476:
 	TESTQ       DX, DX
-	JZ          tail_none_330
+	JZ          tail_none_477
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -5648,17 +12633,17 @@ one_done_329:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_330:
+tail_none_477:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VHADDPS       Y8, Y8, Y8
-	VHADDPS       Y8, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	MOVSS         X8, ret+24(FP)
+	VEXTRACTF64X4 $0x01, Z8, Y4
+	VADDPS        Y4, Y8, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	MOVSS         X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -5672,9 +12657,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_332
+	JLT    several_done_479
 
-several_331:
+several_478:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -5686,40 +12671,40 @@ several_331:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_331
+	JGE     several_478
 
-several_done_332:
+several_done_479:
 	CMPQ CX, $+16
-	JLT  one_done_334
+	JLT  one_done_481
 
-one_333:
+one_480:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_333
+	JGE     one_480
 
-one_done_334:
+one_done_481:
 	TESTQ     CX, CX
-	JZ        tail_none_335
+	JZ        tail_none_482
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_335:
+tail_none_482:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VHADDPS       Y8, Y8, Y8
-	VHADDPS       Y8, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	MOVSS         X8, ret+16(FP)
+	VEXTRACTF64X4 $0x01, Z8, Y4
+	VADDPS        Y4, Y8, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	MOVSS         X0, ret+16(FP)
 	VZEROUPPER
 	RET
 
@@ -5734,9 +12719,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_337
+	JLT          several_done_484
 
-several_336:
+several_483:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -5752,24 +12737,24 @@ several_336:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_336
+	JGE         several_483
 
-several_done_337:
+several_done_484:
 	CMPQ CX, $+16
-	JLT  one_done_339
+	JLT  one_done_486
 
-one_338:
+one_485:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_338
+	JGE         one_485
 
-one_done_339:
+one_done_486:
 	TESTQ       CX, CX
-	JZ          tail_none_340
+	JZ          tail_none_487
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -5777,17 +12762,17 @@ one_done_339:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_340:
+tail_none_487:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
-	VEXTRACTF64X4 $0x01, Z8, Y0
-	VADDPS        Y0, Y8, Y8
-	VHADDPS       Y8, Y8, Y8
-	VHADDPS       Y8, Y8, Y8
-	VEXTRACTF32X4 $0x01, Y8, X0
-	VADDPS        X0, X8, X8
-	MOVSS         X8, ret+24(FP)
+	VEXTRACTF64X4 $0x01, Z8, Y4
+	VADDPS        Y4, Y8, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	MOVSS         X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -5802,9 +12787,9 @@ TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_342
+	JLT     several_done_489
 
-several_341:
+several_488:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -5824,13 +12809,13 @@ several_341:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_341
+	JGE     several_488
 
-several_done_342:
+several_done_489:
 	CMPQ CX, $+16
-	JLT  one_done_344
+	JLT  one_done_491
 
-one_343:
+one_490:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -5838,11 +12823,11 @@ one_343:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_343
+	JGE     one_490
 
-one_done_344:
+one_done_491:
 	TESTQ     CX, CX
-	JZ        tail_none_345
+	JZ        tail_none_492
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -5851,7 +12836,7 @@ one_done_344:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_345:
+tail_none_492:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -5886,9 +12871,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_347
+	JLT          one_done_494
 
-one_346:
+one_493:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -5901,11 +12886,11 @@ one_346:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_346
+	JGE     one_493
 
-one_done_347:
+one_done_494:
 	TESTQ     CX, CX
-	JZ        tail_none_348
+	JZ        tail_none_495
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -5920,7 +12905,7 @@ one_done_347:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_348:
+tail_none_495:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -5947,9 +12932,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_350
+	JLT  one_done_497
 
-one_349:
+one_496:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -5968,11 +12953,11 @@ one_349:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_349
+	JGE         one_496
 
-one_done_350:
+one_done_497:
 	TESTQ       AX, AX
-	JZ          tail_none_351
+	JZ          tail_none_498
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -5987,7 +12972,7 @@ one_done_350:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_351:
+tail_none_498:
 	VZEROUPPER
 	RET
 
@@ -6001,9 +12986,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_353
+	JLT          several_done_500
 
-several_352:
+several_499:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -6021,13 +13006,13 @@ several_352:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_352
+	JGE     several_499
 
-several_done_353:
+several_done_500:
 	CMPQ BX, $+16
-	JLT  one_done_355
+	JLT  one_done_502
 
-one_354:
+one_501:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -6039,11 +13024,11 @@ one_354:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_354
+	JGE     one_501
 
-one_done_355:
+one_done_502:
 	TESTQ     BX, BX
-	JZ        tail_none_356
+	JZ        tail_none_503
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -6054,7 +13039,7 @@ one_done_355:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_356:
+tail_none_503:
 	VZEROUPPER
 	RET
 
@@ -6069,9 +13054,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_358
+	JLT          several_done_505
 
-several_357:
+several_504:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -6092,13 +13077,13 @@ several_357:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_357
+	JGE         several_504
 
-several_done_358:
+several_done_505:
 	CMPQ SI, $+16
-	JLT  one_done_360
+	JLT  one_done_507
 
-one_359:
+one_506:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -6112,11 +13097,11 @@ one_359:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_359
+	JGE         one_506
 
-one_done_360:
+one_done_507:
 	TESTQ       SI, SI
-	JZ          tail_none_361
+	JZ          tail_none_508
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -6128,7 +13113,7 @@ one_done_360:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_361:
+tail_none_508:
 	VZEROUPPER
 	RET
 

@@ -14,6 +14,7 @@ func generic() *Set {
 		PackRows: packRows,
 		PackCols: packCols,
 		Tile:     tile,
+		Peak:     peak,
 
 		Dot:        dot,
 		Add:        add,

@@ -73,3 +73,22 @@ func tileRows(a, b []float32, i, k int) [2][genericNR]float32 {
 	}
 	return [2][genericNR]float32{{s00, s01, s02, s03}, {s10, s11, s12, s13}}
 }
+
+func peak(rounds int) int {
+	var s0, s1, s2, s3, s4, s5, s6, s7 float32
+	x := float32(rounds)
+	for range rounds {
+		s0 += x * x
+		s1 += x * x
+		s2 += x * x
+		s3 += x * x
+		s4 += x * x
+		s5 += x * x
+		s6 += x * x
+		s7 += x * x
+	}
+	if s0+s1+s2+s3+s4+s5+s6+s7 < 0 { // never: it keeps the sums alive
+		return 0
+	}
+	return 16 * rounds
+}

@@ -131,7 +131,7 @@ func TestGemv(t *testing.T) {
 		for _, d := range dtypes {
 			for _, k := range sizes {
 				a.step(fmt.Sprintf("%s/k=%d", d.name, k), func(a arena) {
-					for _, rows := range []int{1, 2, 3, 4, 5, 7, 16} {
+					for _, rows := range []int{1, 2, 3, 4, 5, 6, 7, 8, 13, 16} {
 						n := []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 18}[a.rng.IntN(10)]
 						ldx, ldw, ldy := k+a.rng.IntN(3), k+a.rng.IntN(5), n+1
 						x := a.matrix(rows, k, ldx)
@@ -171,7 +171,7 @@ func TestAccumulate(t *testing.T) {
 		for _, d := range dtypes {
 			for _, cols := range sizes {
 				a.step(fmt.Sprintf("%s/d=%d", d.name, cols), func(a arena) {
-					for _, rows := range []int{1, 2, 3, 4, 5, 7, 16} {
+					for _, rows := range []int{1, 2, 3, 4, 5, 6, 7, 8, 13, 16} {
 						n := []int{0, 1, 2, 3, 4, 5, 8, 33}[a.rng.IntN(8)]
 						ldp, ldv, ldy := n+1, cols+a.rng.IntN(5), cols+a.rng.IntN(3)
 						p := a.matrix(rows, n, ldp)

@@ -23,23 +23,33 @@ func native() []*Set {
 func avx512() *Set {
 	s := generic()
 	s.Name = "avx512"
+	tileLoops{
+		rows: 12, columns: 32,
+		tile: tileAVX512, packRows: packRowsAVX512, packCols: packColsAVX512, peak: peakAVX512,
+	}.into(s)
 	s.Float32 = storedLoops{
-		dtype:      float32s,
-		gemv:       []gemvFunc{gemv1Float32AVX512, gemv2Float32AVX512, gemv3Float32AVX512, gemv4Float32AVX512},
+		dtype: float32s,
+		gemv: []gemvFunc{gemv1Float32AVX512, gemv2Float32AVX512, gemv3Float32AVX512, gemv4Float32AVX512,
+			gemv5Float32AVX512, gemv6Float32AVX512, gemv7Float32AVX512, gemv8Float32AVX512},
 		accumulate: []accumulateFunc{accumulate1Float32AVX512, accumulate2Float32AVX512, accumulate3Float32AVX512, accumulate4Float32AVX512},
+		pack:       packFloat32AVX512,
 		lanes:      16, masks: true,
 	}.stored(s.NR)
 	s.BFloat16 = storedLoops{
-		dtype:      bfloat16s,
-		gemv:       []gemvFunc{gemv1BFloat16AVX512, gemv2BFloat16AVX512, gemv3BFloat16AVX512, gemv4BFloat16AVX512},
+		dtype: bfloat16s,
+		gemv: []gemvFunc{gemv1BFloat16AVX512, gemv2BFloat16AVX512, gemv3BFloat16AVX512, gemv4BFloat16AVX512,
+			gemv5BFloat16AVX512, gemv6BFloat16AVX512, gemv7BFloat16AVX512, gemv8BFloat16AVX512},
 		accumulate: []accumulateFunc{accumulate1BFloat16AVX512, accumulate2BFloat16AVX512, accumulate3BFloat16AVX512, accumulate4BFloat16AVX512},
+		pack:       packBFloat16AVX512,
 		widen:      widenBFloat16AVX512, narrow: narrowBFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
 	s.Float16 = storedLoops{
-		dtype:      float16s,
-		gemv:       []gemvFunc{gemv1Float16AVX512, gemv2Float16AVX512, gemv3Float16AVX512, gemv4Float16AVX512},
+		dtype: float16s,
+		gemv: []gemvFunc{gemv1Float16AVX512, gemv2Float16AVX512, gemv3Float16AVX512, gemv4Float16AVX512,
+			gemv5Float16AVX512, gemv6Float16AVX512, gemv7Float16AVX512, gemv8Float16AVX512},
 		accumulate: []accumulateFunc{accumulate1Float16AVX512, accumulate2Float16AVX512, accumulate3Float16AVX512, accumulate4Float16AVX512},
+		pack:       packFloat16AVX512,
 		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
@@ -55,16 +65,22 @@ func avx512() *Set {
 func avx2() *Set {
 	s := generic()
 	s.Name = "avx2"
+	tileLoops{
+		rows: 6, columns: 16,
+		tile: tileAVX2, packRows: packRowsAVX2, packCols: packColsAVX2, peak: peakAVX2,
+	}.into(s)
 	s.Float32 = storedLoops{
 		dtype:      float32s,
 		gemv:       []gemvFunc{gemv1Float32AVX2, gemv2Float32AVX2, gemv3Float32AVX2},
 		accumulate: []accumulateFunc{accumulate1Float32AVX2, accumulate2Float32AVX2},
+		pack:       packFloat32AVX2,
 		lanes:      8,
 	}.stored(s.NR)
 	s.BFloat16 = storedLoops{
 		dtype:      bfloat16s,
 		gemv:       []gemvFunc{gemv1BFloat16AVX2, gemv2BFloat16AVX2, gemv3BFloat16AVX2},
 		accumulate: []accumulateFunc{accumulate1BFloat16AVX2, accumulate2BFloat16AVX2},
+		pack:       packBFloat16AVX2,
 		widen:      widenBFloat16AVX2, narrow: narrowBFloat16AVX2,
 		lanes: 8,
 	}.stored(s.NR)
@@ -72,6 +88,7 @@ func avx2() *Set {
 		dtype:      float16s,
 		gemv:       []gemvFunc{gemv1Float16AVX2, gemv2Float16AVX2, gemv3Float16AVX2},
 		accumulate: []accumulateFunc{accumulate1Float16AVX2, accumulate2Float16AVX2},
+		pack:       packFloat16AVX2,
 		widen:      widenFloat16AVX2, narrow: narrowFloat16AVX2,
 		lanes: 8,
 	}.stored(s.NR)

@@ -35,6 +35,11 @@ type Set struct {
 	// accumulate it adds to c, else it overwrites c.
 	Tile func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
 
+	// Peak runs rounds of independent multiply-adds in registers and returns how
+	// many floating-point operations that were: timed, it is the processor's
+	// limit, which products are held against.
+	Peak func(rounds int) int
+
 	// Dot returns Σ x·y over len(x) elements.
 	Dot func(x, y []float32) float32
 	// Add, Sub, Mul and Div set dst = x op y; AddScalar and MulScalar take one

@@ -138,6 +138,16 @@ func (v isa) writeConstants() {
 			DATA(4*i, U32(mask))
 		}
 	}
+	if !v.wide {
+		GLOBL("columnmask", RODATA|NOPTR)
+		for i := range 32 {
+			mask := uint32(0xffffffff)
+			if i >= 16 {
+				mask = 0
+			}
+			DATA(4*i, U32(mask))
+		}
+	}
 	GLOBL("constants", RODATA|NOPTR)
 	for i, c := range constants {
 		for l := range v.lanes {

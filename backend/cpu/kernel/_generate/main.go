@@ -30,6 +30,7 @@ func main() {
 	ConstraintExpr("!noasm")
 	v.stored()
 	v.tiles()
+	v.packs()
 	v.rows()
 	v.transcendental()
 	v.writeConstants()

@@ -179,8 +179,7 @@ func (v isa) storeSum(s []VecPhysical) {
 			VADDPS(s[i+half], s[i], s[i])
 		}
 	}
-	v.reduce(s[:1], v.reg(0))
-	Store(s[0].AsX().(Register), ReturnIndex(0))
+	Store(v.reduce(s[:1], v.reg(4)), ReturnIndex(0))
 	finish()
 }
 

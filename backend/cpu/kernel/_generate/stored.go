@@ -62,191 +62,238 @@ func (v isa) decodeTail(d dtype, m Mem, t tail, dst VecPhysical) {
 	}
 }
 
-// gemvRows is the largest number of activation rows whose sums with 4 weight
-// rows stay in registers.
+// gemvRows is the largest number of activation rows that go through the
+// weights together.
 func (v isa) gemvRows() int {
 	if v.wide {
-		return 4
+		return 8
 	}
 	return 3
 }
 
-// gemv multiplies n weight rows with a fixed number of activation rows, 4
-// weight rows at a time. One activation row alone waits for memory: it keeps
-// two sums per weight row and fetches the next 4 rows ahead.
+// gemvShape returns how many weight rows go together with so many activation
+// rows, and how many sums each pair keeps. One activation row waits for memory,
+// which delivers a single stream fastest; more compute, and want each vector
+// loaded to serve several multiply-adds.
+func (v isa) gemvShape(rows int) (together, sums int) {
+	switch {
+	case rows == 1:
+		return 1, 64 / v.lanes
+	case rows <= 6:
+		return 4, 1
+	}
+	return 2, 1
+}
+
+// fetchAhead is how many bytes lie between the weights in use and those asked
+// of memory, beyond the rows in use.
+const fetchAhead = 4096
+
+// gemv multiplies n weight rows with a fixed number of activation rows.
 func (v isa) gemv(d dtype, rows int) {
 	doc := fmt.Sprintf("sets y[r,j] = Σ x[r,p]·w[j,p] for %d rows of x and n rows of w; ldy, ldx and ldw are in bytes.", rows)
 	if !v.wide {
 		doc += fmt.Sprintf(" k is at least %d.", v.lanes)
 	}
 	v.function(fmt.Sprintf("gemv%d%s", rows, d.name), "(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n, k int)", doc)
-	n := param("n")
-	w := param("w")
-	loop("rows4", n, 4, func() { v.gemvBlock(d, rows, 4, w) })
-	loop("rows1", n, 1, func() { v.gemvBlock(d, rows, 1, w) })
-	VZEROUPPER()
-	RET()
+	n, w := param("n"), param("w")
+	together, sums := v.gemvShape(rows)
+	if together > 1 {
+		loop("rows", n, together, func() { v.gemvBlock(d, rows, together, sums, w) })
+	}
+	loop("row", n, 1, func() { v.gemvBlock(d, rows, 1, sums, w) })
+	finish()
+}
+
+// rowsOf addresses up to 8 rows of a matrix by few registers.
+type rowsOf struct {
+	base [3]GPVirtual // rows 0, 3 and 6
+	ld   GPVirtual    // bytes from row to row
+}
+
+func newRows(base, ld GPVirtual, rows int) rowsOf {
+	r := rowsOf{ld: ld}
+	for i := range (rows + 2) / 3 {
+		r.base[i] = GP64()
+		if i == 0 {
+			MOVQ(base, r.base[i])
+			continue
+		}
+		LEAQ(Mem{Base: r.base[i-1], Index: ld, Scale: 1}, r.base[i])
+		LEAQ(Mem{Base: r.base[i], Index: ld, Scale: 2}, r.base[i])
+	}
+	return r
+}
+
+func (r rowsOf) at(row, disp int) Mem {
+	m := Mem{Base: r.base[row/3], Disp: disp}
+	if row%3 > 0 {
+		m.Index, m.Scale = r.ld, uint8(row%3)
+	}
+	return m
+}
+
+func (r rowsOf) advance(bytes int) {
+	for _, base := range r.base {
+		if base != nil {
+			ADDQ(I32(int32(bytes)), base)
+		}
+	}
 }
 
 // gemvBlock handles the next count weight rows and moves w and y past them.
-func (v isa) gemvBlock(d dtype, rows, count int, w GPVirtual) {
-	unroll := 1
-	if rows == 1 {
-		unroll = 2
-	}
+func (v isa) gemvBlock(d dtype, rows, count, sums int, w GPVirtual) {
 	sum := func(u, r, j int) VecPhysical { return v.reg((u*rows+r)*count + j) }
-	for i := range unroll * rows * count {
+	free := sums * rows * count
+	x := func(r int) VecPhysical { return v.reg(free + r) }
+	weight := v.reg(free + rows)
+	for i := range free {
 		v.clear(i)
 	}
-	free := unroll * rows * count // the first free register
-	xs, weight := v.reg(free), v.reg(free+rows)
-
-	// Row pointers.
-	ws, x := make([]GPVirtual, count), make([]GPVirtual, rows)
 	ldw := param("ldw")
-	ws[0] = w
-	for j := 1; j < count; j++ {
-		ws[j] = GP64()
-		LEAQ(Mem{Base: ws[j-1], Index: ldw, Scale: 1}, ws[j])
-	}
-	x[0] = param("x")
+	ws := newRows(w, ldw, count)
+	ldx := ldw // one row needs no distance
 	if rows > 1 {
-		ldx := param("ldx")
-		for r := 1; r < rows; r++ {
-			x[r] = GP64()
-			LEAQ(Mem{Base: x[r-1], Index: ldx, Scale: 1}, x[r])
-		}
+		ldx = param("ldx")
 	}
-	var ahead []GPVirtual // the rows of the next block
-	if rows == 1 && count == 4 {
-		ahead = make([]GPVirtual, count)
-		for j := range ahead {
-			ahead[j] = GP64()
-			LEAQ(Mem{Base: ws[j], Index: ldw, Scale: 4}, ahead[j])
-		}
-	}
+	xs := newRows(param("x"), ldx, rows)
+	ahead := GP64()
+	LEAQ(Mem{Base: w, Index: ldw, Scale: uint8(count), Disp: fetchAhead}, ahead)
 
-	p, left := GP64(), param("k")
-	XORQ(p, p)
-	at := func(base GPVirtual, size, u int) Mem {
-		return Mem{Base: base, Index: p, Scale: uint8(size), Disp: u * v.lanes * size}
-	}
-	step := func(u int) {
-		for r := range rows {
-			VMOVUPS(at(x[r], 4, u), v.reg(free+r))
+	// step handles as many vectors of columns, each with sums of its own.
+	step := func(vectors int) {
+		bytes := vectors * count * v.lanes * d.size
+		for b := 0; b < bytes; b += 64 {
+			PREFETCHT0(Mem{Base: ahead, Disp: b})
 		}
-		for j := range count {
-			m := at(ws[j], d.size, u)
-			if d.size == 4 && rows == 1 {
-				VFMADD231PS(m, xs, sum(u, 0, j))
-				continue
-			}
-			v.decode(d, m, weight)
+		ADDQ(I32(int32(bytes)), ahead)
+		for u := range vectors {
 			for r := range rows {
-				VFMADD231PS(v.reg(free+r), weight, sum(u, r, j))
+				VMOVUPS(xs.at(r, u*v.bytes()), x(r))
+			}
+			for j := range count {
+				m := ws.at(j, u*v.lanes*d.size)
+				if d.size == 4 && rows == 1 {
+					VFMADD231PS(m, x(0), sum(u, 0, j))
+					continue
+				}
+				v.decode(d, m, weight)
+				for r := range rows {
+					VFMADD231PS(x(r), weight, sum(u, r, j))
+				}
 			}
 		}
+		xs.advance(vectors * v.bytes())
+		ws.advance(vectors * v.lanes * d.size)
 	}
-	if unroll > 1 {
-		loop("columns2", left, unroll*v.lanes, func() {
-			for u := range unroll {
-				if ahead != nil && (d.size == 4 && v.wide || u == 0) {
-					for j := range count {
-						PREFETCHT0(at(ahead[j], d.size, u))
-					}
-				}
-				step(u)
-			}
-			ADDQ(I32(int32(unroll*v.lanes)), p)
-		})
+	left := param("k")
+	if sums > 1 {
+		loop("columns", left, sums*v.lanes, func() { step(sums) })
 	}
-	loop("columns", left, v.lanes, func() {
-		step(0)
-		ADDQ(I32(int32(v.lanes)), p)
-	})
+	loop("column", left, v.lanes, func() { step(1) })
 	unlessZero("tail", left, func() {
-		mask := v.gemvTailMask(left, p)
+		mask := v.gemvTailMask(d, left, xs, ws)
 		for r := range rows {
 			if v.wide {
-				VMOVUPS_Z(at(x[r], 4, 0), mask.k, v.reg(free+r))
+				VMOVUPS_Z(xs.at(r, 0), mask.k, x(r))
 			} else {
-				VMOVUPS(at(x[r], 4, 0), v.reg(free+r))
-				VANDPS(mask.m, v.reg(free+r), v.reg(free+r))
+				VMOVUPS(xs.at(r, 0), x(r))
+				VANDPS(mask.m, x(r), x(r))
 			}
 		}
 		for j := range count {
-			v.decodeTail(d, at(ws[j], d.size, 0), mask, weight)
+			v.decodeTail(d, ws.at(j, 0), mask, weight)
 			for r := range rows {
-				VFMADD231PS(v.reg(free+r), weight, sum(0, r, j))
+				VFMADD231PS(x(r), weight, sum(0, r, j))
 			}
 		}
 	})
 
-	if unroll > 1 {
-		for j := range count {
-			VADDPS(sum(1, 0, j), sum(0, 0, j), sum(0, 0, j))
+	for half := sums / 2; half > 0; half /= 2 {
+		for i := range half * rows * count {
+			VADDPS(v.reg(i+half*rows*count), v.reg(i), v.reg(i))
 		}
 	}
-	y, ldy := param("y"), param("ldy")
+	v.storeSums(rows, count, func(r, j int) VecPhysical { return sum(0, r, j) }, v.reg(free))
+	LEAQ(Mem{Base: w, Index: ldw, Scale: uint8(count)}, w)
+}
+
+// storeSums adds up the lanes of each sum and stores the results in count
+// columns of y, which it moves along in its place on the stack.
+func (v isa) storeSums(rows, count int, sum func(r, j int) VecPhysical, spare VecPhysical) {
+	y := param("y")
+	next := GP64()
+	LEAQ(Mem{Base: y, Disp: 4 * count}, next)
+	Store(next, Param("y"))
 	for r := range rows {
-		var s []VecPhysical
-		for j := range count {
-			s = append(s, sum(0, r, j))
+		s := make([]VecPhysical, count)
+		for j := range s {
+			s[j] = sum(r, j)
 		}
-		v.reduce(s, v.reg(free))
-		if count == 4 {
-			VMOVUPS(s[0].AsX(), Mem{Base: y})
-		} else {
-			VMOVSS(s[0].AsX(), Mem{Base: y})
-		}
+		move := map[int]func(...Op){4: VMOVUPS, 2: VMOVSD, 1: VMOVSS}[count]
+		move(v.reduce(s, spare), Mem{Base: y})
 		if r+1 < rows {
+			ldy := param("ldy")
 			ADDQ(ldy, y)
 		}
 	}
-	// The arguments on the stack move along.
-	Load(Param("y"), y)
-	ADDQ(I32(int32(4*count)), y)
-	Store(y, Param("y"))
-	LEAQ(Mem{Base: ws[count-1], Index: ldw, Scale: 1}, w)
 }
 
 // gemvTailMask masks the last left columns. AVX2 steps back to a whole vector
 // that ends with the row and masks off the columns already counted.
-func (v isa) gemvTailMask(left, p GPVirtual) tail {
+func (v isa) gemvTailMask(d dtype, left GPVirtual, xs, ws rowsOf) tail {
 	if v.wide {
 		return v.tailMask(left, 0)
 	}
-	SUBQ(I32(8), p)
-	ADDQ(left, p)
+	back := GP64()
+	LEAQ(Mem{Base: left, Disp: -v.lanes}, back)
+	for _, m := range []struct {
+		rows rowsOf
+		size int
+	}{{xs, 4}, {ws, d.size}} {
+		for _, base := range m.rows.base {
+			if base != nil {
+				LEAQ(Mem{Base: base, Index: back, Scale: uint8(m.size)}, base)
+			}
+		}
+	}
 	address := GP64()
 	LEAQ(maskTable(), address)
 	return tail{m: Mem{Base: address, Index: left, Scale: 4, Disp: 32}}
 }
 
-// reduce adds the lanes of 1 or 4 vectors; the sums end in s[0].
-func (v isa) reduce(s []VecPhysical, spare VecPhysical) {
+// reduce adds the lanes of 1, 2 or 4 vectors and returns the register whose
+// first lanes hold the sums. AVX-512 overwrites the first registers, since
+// the older VHADDPS reaches only 16.
+func (v isa) reduce(s []VecPhysical, spare VecPhysical) Register {
 	low := make([]Register, len(s))
 	for i, s := range s {
 		low[i] = s.AsY()
 		if v.wide {
 			VEXTRACTF64X4(U8(1), s, spare.AsY())
-			VADDPS(spare.AsY(), low[i], low[i])
+			VADDPS(spare.AsY(), low[i], ymm[i])
+			low[i] = ymm[i].AsY()
 		}
 	}
-	if len(s) == 4 {
-		VHADDPS(low[1], low[0], low[0])
-		VHADDPS(low[3], low[2], low[2])
-		VHADDPS(low[2], low[0], low[0])
-	} else {
-		VHADDPS(low[0], low[0], low[0])
-		VHADDPS(low[0], low[0], low[0])
+	for range 2 { // each step adds neighbours
+		if len(low) == 1 {
+			VHADDPS(low[0], low[0], low[0])
+			continue
+		}
+		for i := range len(low) / 2 {
+			VHADDPS(low[2*i+1], low[2*i], low[i])
+		}
+		low = low[:len(low)/2]
 	}
-	if v.wide { // the older instruction reaches registers 0 to 15 only
-		VEXTRACTF32X4(U8(1), low[0], spare.AsX())
+	result := s[0].AsX()
+	if v.wide {
+		result = X0
+		VEXTRACTF32X4(U8(1), Y0, spare.AsX())
 	} else {
 		VEXTRACTF128(U8(1), low[0], spare.AsX())
 	}
-	VADDPS(spare.AsX(), s[0].AsX(), s[0].AsX())
+	VADDPS(spare.AsX(), result, result)
+	return result
 }
 
 func (v isa) accumulateRows() int {

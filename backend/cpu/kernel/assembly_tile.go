@@ -1,0 +1,61 @@
+//go:build (amd64 || arm64) && !noasm
+
+package kernel
+
+import "unsafe"
+
+// tileLoops holds the assembly for the matrix product.
+type tileLoops struct {
+	rows, columns int // of the tile
+	tile          func(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
+	packRows      packFunc
+	packCols      func(dst, b *float32, ldb, k, n int)
+	peak          func(rounds int) int
+}
+
+// packFunc transposes up to one row per lane: see storedLoops.pack.
+type packFunc func(dst *float32, stride int, w *byte, ldw, n, k int)
+
+// into replaces the functions of s.
+func (l tileLoops) into(s *Set) {
+	s.MR, s.NR = l.rows, l.columns
+	s.Tile = l.runTile
+	s.PackRows = l.runPackRows
+	s.PackCols = l.runPackCols
+	s.Peak = l.peak
+}
+
+func (l tileLoops) runTile(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
+	if m == 0 || n == 0 {
+		return
+	}
+	c = c[:span(m, n, ldc)]
+	add := 0
+	if accumulate {
+		add = 1
+	}
+	l.tile(unsafe.SliceData(c), 4*ldc, first(a, k*l.rows), first(b, k*l.columns), k, m, n, add)
+}
+
+func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {
+	if m == 0 || k == 0 {
+		return
+	}
+	a = a[:span(m, k, lda)]
+	for i := 0; i < m; i += l.rows {
+		panel := dst[i*k:][:l.rows*k]
+		w := (*byte)(unsafe.Pointer(&a[i*lda]))
+		l.packRows(unsafe.SliceData(panel), 4*l.rows, w, 4*lda, min(l.rows, m-i), k)
+	}
+}
+
+func (l tileLoops) runPackCols(dst, b []float32, ldb, k, n int) {
+	if k == 0 {
+		return
+	}
+	if n == 0 {
+		clear(dst[:k*l.columns])
+		return
+	}
+	l.packCols(first(dst, k*l.columns), first(b, span(k, n, ldb)), 4*ldb, k, n)
+}
