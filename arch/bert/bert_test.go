@@ -11,14 +11,14 @@ import (
 // TestReference compares hidden states and the pooler's output with transformers in f32.
 func TestReference(t *testing.T) {
 	b := golden.Backend(t)
-	want := golden.OpenTensors(t, "tiny", "tiny-bert.safetensors")
+	want := golden.OpenTensors(t, golden.Path("tiny", "tiny-bert.safetensors"))
 	var file struct {
 		Cases []struct {
 			IDs   []int32 `json:"input_ids"`
 			Types []int32 `json:"token_type_ids"`
 		}
 	}
-	golden.ReadJSON(t, &file, "tiny", "tiny-bert.json")
+	golden.ReadJSON(t, golden.Path("tiny", "tiny-bert.json"), &file)
 	for _, lane := range golden.Lanes {
 		t.Run(lane.String(), func(t *testing.T) {
 			m := golden.Load(t, b, "tiny-bert", lane).Model.(*Model)
@@ -52,13 +52,13 @@ func TestReference(t *testing.T) {
 // TestSpans compares start and end logits with transformers in f32.
 func TestSpans(t *testing.T) {
 	b := golden.Backend(t)
-	want := golden.OpenTensors(t, "tiny", "tiny-distilbert-qa.safetensors")
+	want := golden.OpenTensors(t, golden.Path("tiny", "tiny-distilbert-qa.safetensors"))
 	var file struct {
 		Cases []struct {
 			IDs []int32 `json:"input_ids"`
 		}
 	}
-	golden.ReadJSON(t, &file, "tiny", "tiny-distilbert-qa.json")
+	golden.ReadJSON(t, golden.Path("tiny", "tiny-distilbert-qa.json"), &file)
 	for _, lane := range golden.Lanes {
 		t.Run(lane.String(), func(t *testing.T) {
 			m := golden.Load(t, b, "tiny-distilbert-qa", lane).Model.(*QuestionAnswering)

@@ -76,10 +76,10 @@ func Real(t testing.TB, name string) string {
 	return filepath.Join(root, name)
 }
 
-// ReadJSON decodes a file below testdata.
-func ReadJSON(t testing.TB, v any, elem ...string) {
+// ReadJSON decodes a file.
+func ReadJSON(t testing.TB, path string, v any) {
 	t.Helper()
-	text, err := os.ReadFile(Path(elem...))
+	text, err := os.ReadFile(path)
 	if err == nil {
 		err = json.Unmarshal(text, v)
 	}
@@ -91,10 +91,10 @@ func ReadJSON(t testing.TB, v any, elem ...string) {
 // Tensors are reference outputs.
 type Tensors struct{ checkpoint *loader.Checkpoint }
 
-// OpenTensors opens a safetensors file below testdata.
-func OpenTensors(t testing.TB, elem ...string) Tensors {
+// OpenTensors opens a safetensors file.
+func OpenTensors(t testing.TB, path string) Tensors {
 	t.Helper()
-	folder, err := loader.Find(context.Background(), Path(elem...), loader.Options{})
+	folder, err := loader.Find(context.Background(), path, loader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
