@@ -111,7 +111,7 @@ func lowerAttention(n *Tensor, args []*Tensor) []*Tensor {
 
 // splitHeads turns [rows, heads·d] into [heads, rows, d].
 func splitHeads(t *Tensor, heads int) *Tensor {
-	return t.Reshape(t.shape[0], heads, -1).Transpose(1, 0, 2)
+	return t.Reshape(t.shape[0], heads, t.shape[1]/heads).Transpose(1, 0, 2)
 }
 
 // attend computes one segment: q [l, heads·d], k and v [kv_heads, keys, d].

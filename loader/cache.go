@@ -46,6 +46,9 @@ func newCache(o Options) cache {
 	return cache{filepath.Join(home, ".cache", "huggingface", "hub")}
 }
 
+// CacheDir returns the folder of the Hugging Face cache, which need not exist.
+func CacheDir(o Options) string { return newCache(o).dir }
+
 // repo returns the folder of a model, which need not exist.
 func (c cache) repo(name string) string {
 	return filepath.Join(c.dir, "models--"+strings.ReplaceAll(name, "/", "--"))

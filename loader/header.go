@@ -35,6 +35,9 @@ type Tensor struct {
 	begin int64 // first byte, counted from the end of the header
 }
 
+// Float reports whether the elements are floating point numbers.
+func (t Tensor) Float() bool { return storedTypes[t.DType].float }
+
 // Elements returns the number of elements.
 func (t Tensor) Elements() int64 {
 	n := int64(1)

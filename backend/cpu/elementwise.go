@@ -99,12 +99,12 @@ func bindBinary(b *binder, n *backend.Tensor) bool {
 		b.ranges(it.inner, 1, func(f *frame, _ *worker, i, j int) { loop(f.f32(z)[i:j], f.f32(x)[i:j], f.f32(y)[i:j]) })
 		return true
 	}
-	b.ranges(it.outer, it.inner, func(f *frame, _ *worker, from, to int) {
-		var fill [2][repeat]float32
+	b.ranges(it.outer, it.inner, func(f *frame, w *worker, from, to int) {
+		fill := w.floats(2 * repeat)
 		xs, ys, zs := f.f32(x), f.f32(y), f.f32(z)
 		for o := from; o < to; o++ {
 			dst := zs[o*it.inner : (o+1)*it.inner]
-			px, py := it.operand(0, xs, o, &fill[0]), it.operand(1, ys, o, &fill[1])
+			px, py := it.operand(0, xs, o, fill[:repeat]), it.operand(1, ys, o, fill[repeat:])
 			if it.step(0) == 1 && it.step(1) == 1 {
 				loop(dst, px, py)
 				continue
@@ -192,7 +192,7 @@ func (it *iteration) offset(i, o int) int {
 }
 
 // operand returns operand i's elements in outer row o; one that repeats is a filled block.
-func (it *iteration) operand(i int, x []float32, o int, fill *[repeat]float32) []float32 {
+func (it *iteration) operand(i int, x []float32, o int, fill []float32) []float32 {
 	at := it.offset(i, o)
 	if it.steps[i] == 1 {
 		return x[at : at+it.inner]
@@ -200,7 +200,7 @@ func (it *iteration) operand(i int, x []float32, o int, fill *[repeat]float32) [
 	for k := range min(repeat, it.inner) {
 		fill[k] = x[at]
 	}
-	return fill[:]
+	return fill
 }
 
 // block cuts from:to out of an operand.

@@ -57,11 +57,12 @@ type phase struct {
 // The counters only grow: run r of a phase of n chunks claims r·n to (r+1)·n-1.
 // A worker that is late by a run finds every phase of its run used up.
 type job struct {
-	phases []phase
-	frame  *frame
-	tokens []token
-	run    atomic.Int64
-	broken atomic.Pointer[error] // a fault or a cancellation: the counters are void
+	phases  []phase
+	frame   *frame
+	tokens  []token
+	run     atomic.Int64
+	helpers atomic.Int64          // workers other than 0 that may touch the frame
+	broken  atomic.Pointer[error] // a fault or a cancellation: the counters are void
 }
 
 // token counts a phase's claimed and finished chunks, in a cache line of its own.
@@ -120,7 +121,9 @@ func (p *pool) loop(w *worker) {
 		if e := p.epoch.Load(); e != seen {
 			seen = e
 			j := p.job.Load()
+			j.helpers.Add(1)
 			j.work(context.Background(), w, j.run.Load())
+			j.helpers.Add(-1)
 			continue
 		}
 		p.wait(w, seen)
@@ -162,10 +165,18 @@ func (p *pool) run(ctx context.Context, j *job, parallel bool) error {
 	}
 	j.work(ctx, w, r)
 	if e := j.broken.Load(); e != nil {
+		// The caller may change or unmap the frame's memory now: a worker that
+		// comes later sees that the job is broken before it touches anything.
+		for j.helpers.Load() > 0 {
+			runtime.Gosched()
+		}
 		return *e
 	}
 	return nil
 }
+
+// fail voids the job; the first error counts.
+func (j *job) fail(err error) { j.broken.CompareAndSwap(nil, &err) }
 
 // inline runs all chunks on one worker, without counters.
 func (j *job) inline(ctx context.Context, w *worker) (err error) {
@@ -186,7 +197,7 @@ func (j *job) work(ctx context.Context, w *worker, r int64) {
 	var err error
 	defer func() {
 		if err != nil {
-			j.broken.CompareAndSwap(nil, &err)
+			j.fail(err)
 		}
 	}()
 	defer recovered(&err)

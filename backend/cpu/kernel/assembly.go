@@ -16,7 +16,8 @@ type (
 )
 
 // storedLoops holds the assembly for one stored dtype. Element i of gemv and
-// accumulate handles i+1 rows.
+// accumulate handles i+1 rows. Where pack, widen or narrow is nil the portable
+// function stays in place.
 type storedLoops struct {
 	dtype      stored
 	gemv       []gemvFunc
@@ -37,7 +38,10 @@ func (l storedLoops) stored(nr int) Stored {
 	s.Accumulate = l.runAccumulate
 	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.runPack(nr, dst, w, ldw, n, k) }
 	if l.widen != nil {
-		s.Widen, s.Narrow = l.runWiden, l.runNarrow
+		s.Widen = l.runWiden
+	}
+	if l.narrow != nil {
+		s.Narrow = l.runNarrow
 	}
 	return s
 }
@@ -103,7 +107,7 @@ func (l storedLoops) runPack(nr int, dst []float32, w []byte, ldw, n, k int) {
 	if !l.masks && l.dtype != float32s {
 		whole = k / l.lanes * l.lanes
 	}
-	if whole == 0 || n == 0 {
+	if whole == 0 || n == 0 || l.pack == nil {
 		l.dtype.packPanel(nr, dst, w, ldw, n, k)
 		return
 	}

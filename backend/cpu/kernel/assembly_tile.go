@@ -4,7 +4,8 @@ package kernel
 
 import "unsafe"
 
-// tileLoops holds the assembly for the matrix product.
+// tileLoops holds the assembly for the matrix product. The packing functions
+// may be nil.
 type tileLoops struct {
 	rows, columns int // of the tile
 	tile          func(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
@@ -41,6 +42,10 @@ func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {
 	if m == 0 || k == 0 {
 		return
 	}
+	if l.packRows == nil {
+		packRowPanels(l.rows, dst, a, lda, m, k)
+		return
+	}
 	a = a[:span(m, k, lda)]
 	for i := 0; i < m; i += l.rows {
 		panel := dst[i*k:][:l.rows*k]
@@ -50,11 +55,8 @@ func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {
 }
 
 func (l tileLoops) runPackCols(dst, b []float32, ldb, k, n int) {
-	if k == 0 {
-		return
-	}
-	if n == 0 {
-		clear(dst[:k*l.columns])
+	if n == 0 || k == 0 || l.packCols == nil {
+		packColPanel(l.columns, dst, b, ldb, k, n)
 		return
 	}
 	l.packCols(first(dst, k*l.columns), first(b, span(k, n, ldb)), 4*ldb, k, n)

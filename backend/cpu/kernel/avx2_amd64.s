@@ -505,9 +505,9 @@ TEXT ·accumulate1Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_29
+	JLT  block4_done_29
 
-block_28:
+block4_28:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -547,9 +547,9 @@ sum_done_31:
 	ADDQ    $+128, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_28
+	JGE     block4_28
 
-block_done_29:
+block4_done_29:
 	CMPQ AX, $+8
 	JLT  vector_done_33
 
@@ -594,9 +594,9 @@ TEXT ·accumulate2Float32AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_37
+	JLT  block4_done_37
 
-block_36:
+block4_36:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -655,9 +655,9 @@ sum_done_39:
 	ADDQ    $+128, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_36
+	JGE     block4_36
 
-block_done_37:
+block4_done_37:
 	CMPQ AX, $+8
 	JLT  vector_done_41
 
@@ -1241,9 +1241,9 @@ TEXT ·accumulate1BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_72
+	JLT  block4_done_72
 
-block_71:
+block4_71:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1287,9 +1287,9 @@ sum_done_74:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_71
+	JGE     block4_71
 
-block_done_72:
+block4_done_72:
 	CMPQ AX, $+8
 	JLT  vector_done_76
 
@@ -1335,9 +1335,9 @@ TEXT ·accumulate2BFloat16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_80
+	JLT  block4_done_80
 
-block_79:
+block4_79:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1400,9 +1400,9 @@ sum_done_82:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_79
+	JGE     block4_79
 
-block_done_80:
+block4_done_80:
 	CMPQ AX, $+8
 	JLT  vector_done_84
 
@@ -1957,9 +1957,9 @@ TEXT ·accumulate1Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_115
+	JLT  block4_done_115
 
-block_114:
+block4_114:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -1999,9 +1999,9 @@ sum_done_117:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_114
+	JGE     block4_114
 
-block_done_115:
+block4_done_115:
 	CMPQ AX, $+8
 	JLT  vector_done_119
 
@@ -2046,9 +2046,9 @@ TEXT ·accumulate2Float16AVX2(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+32
-	JLT  block_done_123
+	JLT  block4_done_123
 
-block_122:
+block4_122:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Y0
 	VMOVUPS 32(BX), Y1
@@ -2107,9 +2107,9 @@ sum_done_125:
 	ADDQ    $+64, DX
 	SUBQ    $+32, AX
 	CMPQ    AX, $+32
-	JGE     block_122
+	JGE     block4_122
 
-block_done_123:
+block4_done_123:
 	CMPQ AX, $+8
 	JLT  vector_done_127
 
@@ -4885,6 +4885,966 @@ tail_none_268:
 	VZEROUPPER
 	RET
 
+// func expAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·expAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_270
+
+one_269:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+128(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      constants<>+160(SB), Y1
+	VMINPS       Y0, Y1, Y0
+	VMULPS       constants<>+192(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y0
+	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y0, Y2
+	VFMADD213PS  constants<>+352(SB), Y0, Y2
+	VFMADD213PS  constants<>+384(SB), Y0, Y2
+	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  Y0, Y0, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       constants<>+480(SB), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_269
+
+one_done_270:
+	TESTQ        DX, DX
+	JZ           tail_none_271
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+128(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      constants<>+160(SB), Y1
+	VMINPS       Y0, Y1, Y0
+	VMULPS       constants<>+192(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y0
+	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y0, Y2
+	VFMADD213PS  constants<>+352(SB), Y0, Y2
+	VFMADD213PS  constants<>+384(SB), Y0, Y2
+	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  Y0, Y0, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       constants<>+480(SB), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_271:
+	VZEROUPPER
+	RET
+
+// func tanhAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_273
+
+one_272:
+	VMOVUPS      (CX), Y0
+	VANDPS       constants<>+512(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+544(SB), Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
+	VFMADD213PS  constants<>+608(SB), Y5, Y2
+	VFMADD213PS  constants<>+640(SB), Y5, Y2
+	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y1, Y1, Y2
+	VADDPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+704(SB), Y3
+	VMINPS       Y5, Y3, Y5
+	VMULPS       constants<>+192(SB), Y5, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS constants<>+224(SB), Y3, Y5
+	VFNMADD231PS constants<>+256(SB), Y3, Y5
+	VMOVUPS      constants<>+288(SB), Y4
+	VFMADD213PS  constants<>+320(SB), Y5, Y4
+	VFMADD213PS  constants<>+352(SB), Y5, Y4
+	VFMADD213PS  constants<>+384(SB), Y5, Y4
+	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VMULPS       Y5, Y4, Y4
+	VFMADD213PS  Y5, Y5, Y4
+	VCVTPS2DQ    Y3, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       constants<>+480(SB), Y5, Y3
+	VFMADD213PS  Y3, Y5, Y4
+	VMOVUPS      constants<>+736(SB), Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      constants<>+480(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VSUBPS       constants<>+768(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y4
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_272
+
+one_done_273:
+	TESTQ        DX, DX
+	JZ           tail_none_274
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VANDPS       constants<>+512(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+544(SB), Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
+	VFMADD213PS  constants<>+608(SB), Y5, Y2
+	VFMADD213PS  constants<>+640(SB), Y5, Y2
+	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y1, Y1, Y2
+	VADDPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+704(SB), Y3
+	VMINPS       Y5, Y3, Y5
+	VMULPS       constants<>+192(SB), Y5, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS constants<>+224(SB), Y3, Y5
+	VFNMADD231PS constants<>+256(SB), Y3, Y5
+	VMOVUPS      constants<>+288(SB), Y4
+	VFMADD213PS  constants<>+320(SB), Y5, Y4
+	VFMADD213PS  constants<>+352(SB), Y5, Y4
+	VFMADD213PS  constants<>+384(SB), Y5, Y4
+	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VMULPS       Y5, Y4, Y4
+	VFMADD213PS  Y5, Y5, Y4
+	VCVTPS2DQ    Y3, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       constants<>+480(SB), Y5, Y3
+	VFMADD213PS  Y3, Y5, Y4
+	VMOVUPS      constants<>+736(SB), Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      constants<>+480(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VSUBPS       constants<>+768(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y4
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_274:
+	VZEROUPPER
+	RET
+
+// func erfAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·erfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_276
+
+one_275:
+	VMOVUPS      (CX), Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+832(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      constants<>+864(SB), Y5
+	VFMADD213PS  constants<>+896(SB), Y4, Y5
+	VFMADD213PS  constants<>+928(SB), Y4, Y5
+	VFMADD213PS  constants<>+960(SB), Y4, Y5
+	VFMADD213PS  constants<>+992(SB), Y4, Y5
+	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  Y3, Y3, Y5
+	VXORPS       constants<>+800(SB), Y4, Y4
+	VMULPS       constants<>+192(SB), Y4, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y4
+	VFNMADD231PS constants<>+256(SB), Y1, Y4
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VMULPS       Y4, Y2, Y2
+	VFMADD213PS  Y4, Y4, Y2
+	VSUBPS       constants<>+480(SB), Y3, Y4
+	VMULPS       constants<>+1088(SB), Y3, Y3
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VMOVAPS      Y3, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_275
+
+one_done_276:
+	TESTQ        DX, DX
+	JZ           tail_none_277
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+832(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      constants<>+864(SB), Y5
+	VFMADD213PS  constants<>+896(SB), Y4, Y5
+	VFMADD213PS  constants<>+928(SB), Y4, Y5
+	VFMADD213PS  constants<>+960(SB), Y4, Y5
+	VFMADD213PS  constants<>+992(SB), Y4, Y5
+	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  Y3, Y3, Y5
+	VXORPS       constants<>+800(SB), Y4, Y4
+	VMULPS       constants<>+192(SB), Y4, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y4
+	VFNMADD231PS constants<>+256(SB), Y1, Y4
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VMULPS       Y4, Y2, Y2
+	VFMADD213PS  Y4, Y4, Y2
+	VSUBPS       constants<>+480(SB), Y3, Y4
+	VMULPS       constants<>+1088(SB), Y3, Y3
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VMOVAPS      Y3, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_277:
+	VZEROUPPER
+	RET
+
+// func siluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_279
+
+one_278:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VXORPS       constants<>+800(SB), Y0, Y5
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_278
+
+one_done_279:
+	TESTQ        DX, DX
+	JZ           tail_none_280
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VXORPS       constants<>+800(SB), Y0, Y5
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_280:
+	VZEROUPPER
+	RET
+
+// func geluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_282
+
+one_281:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1504(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+1536(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      constants<>+1568(SB), Y8
+	VFMADD213PS  constants<>+1600(SB), Y5, Y8
+	VFMADD213PS  constants<>+1632(SB), Y5, Y8
+	VFMADD213PS  constants<>+1664(SB), Y5, Y8
+	VFMADD213PS  constants<>+1696(SB), Y5, Y8
+	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVAPS      Y5, Y4
+	VFMSUB231PS  Y3, Y3, Y4
+	VMULPS       constants<>+416(SB), Y4, Y4
+	VMULPS       constants<>+1728(SB), Y5, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VSUBPS       constants<>+1760(SB), Y3, Y4
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VMULPS       Y0, Y2, Y3
+	VDIVPS       Y7, Y3, Y3
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y5
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y7
+	VSUBPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBLENDVPS    Y0, Y3, Y7, Y7
+	VBLENDVPS    Y4, Y8, Y7, Y7
+	VMOVAPS      Y7, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_281
+
+one_done_282:
+	TESTQ        DX, DX
+	JZ           tail_none_283
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+1504(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+1536(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      constants<>+1568(SB), Y8
+	VFMADD213PS  constants<>+1600(SB), Y5, Y8
+	VFMADD213PS  constants<>+1632(SB), Y5, Y8
+	VFMADD213PS  constants<>+1664(SB), Y5, Y8
+	VFMADD213PS  constants<>+1696(SB), Y5, Y8
+	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVAPS      Y5, Y4
+	VFMSUB231PS  Y3, Y3, Y4
+	VMULPS       constants<>+416(SB), Y4, Y4
+	VMULPS       constants<>+1728(SB), Y5, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VSUBPS       constants<>+1760(SB), Y3, Y4
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VMULPS       Y0, Y2, Y3
+	VDIVPS       Y7, Y3, Y3
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y5
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y7
+	VSUBPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBLENDVPS    Y0, Y3, Y7, Y7
+	VBLENDVPS    Y4, Y8, Y7, Y7
+	VMOVAPS      Y7, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_283:
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_285
+
+one_284:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1792(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y5
+	VMOVUPS      constants<>+1824(SB), Y1
+	VMINPS       Y5, Y1, Y5
+	VMULPS       Y5, Y5, Y1
+	VMOVAPS      Y1, Y2
+	VFMSUB231PS  Y5, Y5, Y2
+	VMOVUPS      constants<>+1856(SB), Y6
+	VMOVUPS      constants<>+1856(SB), Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y7
+	VFMADD231PS  constants<>+1920(SB), Y1, Y7
+	VFMADD231PS  constants<>+1888(SB), Y2, Y7
+	VADDPS       constants<>+1952(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y6, Y1
+	VFMSUB213PS  Y1, Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VXORPS       constants<>+800(SB), Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y7, Y5, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_284
+
+one_done_285:
+	TESTQ        DX, DX
+	JZ           tail_none_286
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+1792(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y5
+	VMOVUPS      constants<>+1824(SB), Y1
+	VMINPS       Y5, Y1, Y5
+	VMULPS       Y5, Y5, Y1
+	VMOVAPS      Y1, Y2
+	VFMSUB231PS  Y5, Y5, Y2
+	VMOVUPS      constants<>+1856(SB), Y6
+	VMOVUPS      constants<>+1856(SB), Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y7
+	VFMADD231PS  constants<>+1920(SB), Y1, Y7
+	VFMADD231PS  constants<>+1888(SB), Y2, Y7
+	VADDPS       constants<>+1952(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y6, Y1
+	VFMSUB213PS  Y1, Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VXORPS       constants<>+800(SB), Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y7, Y5, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_286:
+	VZEROUPPER
+	RET
+
+// func swiGLUAVX2(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ gate+8(FP), CX
+	MOVQ up+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+8
+	JLT  one_done_288
+
+one_287:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (DX), Y1
+	VMOVUPS      constants<>+1440(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VXORPS       constants<>+800(SB), Y0, Y6
+	VMOVUPS      constants<>+1440(SB), Y2
+	VMAXPS       Y6, Y2, Y6
+	VMULPS       constants<>+192(SB), Y6, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VFNMADD231PS constants<>+224(SB), Y2, Y6
+	VFNMADD231PS constants<>+256(SB), Y2, Y6
+	VMOVUPS      constants<>+288(SB), Y3
+	VFMADD213PS  constants<>+320(SB), Y6, Y3
+	VFMADD213PS  constants<>+352(SB), Y6, Y3
+	VFMADD213PS  constants<>+384(SB), Y6, Y3
+	VFMADD213PS  constants<>+416(SB), Y6, Y3
+	VMULPS       Y6, Y3, Y3
+	VFMADD213PS  Y6, Y6, Y3
+	VXORPS       Y6, Y6, Y6
+	VMAXPS       Y2, Y6, Y4
+	VSUBPS       Y4, Y2, Y2
+	VSUBPS       Y4, Y6, Y4
+	VMOVUPS      constants<>+1472(SB), Y6
+	VMAXPS       Y2, Y6, Y2
+	VMAXPS       Y4, Y6, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VCVTPS2DQ    Y2, Y6
+	VPADDD       constants<>+448(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y6, Y3, Y5
+	VDIVPS       Y5, Y0, Y0
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y2
+	VPSUBD       Y2, Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       constants<>+448(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, DX
+	ADDQ         $+32, AX
+	SUBQ         $+8, BX
+	CMPQ         BX, $+8
+	JGE          one_287
+
+one_done_288:
+	TESTQ        BX, BX
+	JZ           tail_none_289
+	LEAQ         tailmask<>+0(SB), SI
+	MOVQ         $0x00000008, DI
+	SUBQ         BX, DI
+	VMOVDQU      (SI)(DI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMASKMOVPS   (DX), Y15, Y1
+	VMOVUPS      constants<>+1440(SB), Y2
+	VMAXPS       Y0, Y2, Y0
+	VXORPS       constants<>+800(SB), Y0, Y6
+	VMOVUPS      constants<>+1440(SB), Y2
+	VMAXPS       Y6, Y2, Y6
+	VMULPS       constants<>+192(SB), Y6, Y2
+	VROUNDPS     $0x08, Y2, Y2
+	VFNMADD231PS constants<>+224(SB), Y2, Y6
+	VFNMADD231PS constants<>+256(SB), Y2, Y6
+	VMOVUPS      constants<>+288(SB), Y3
+	VFMADD213PS  constants<>+320(SB), Y6, Y3
+	VFMADD213PS  constants<>+352(SB), Y6, Y3
+	VFMADD213PS  constants<>+384(SB), Y6, Y3
+	VFMADD213PS  constants<>+416(SB), Y6, Y3
+	VMULPS       Y6, Y3, Y3
+	VFMADD213PS  Y6, Y6, Y3
+	VXORPS       Y6, Y6, Y6
+	VMAXPS       Y2, Y6, Y4
+	VSUBPS       Y4, Y2, Y2
+	VSUBPS       Y4, Y6, Y4
+	VMOVUPS      constants<>+1472(SB), Y6
+	VMAXPS       Y2, Y6, Y2
+	VMAXPS       Y4, Y6, Y5
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VCVTPS2DQ    Y2, Y6
+	VPADDD       constants<>+448(SB), Y6, Y6
+	VPSLLD       $0x17, Y6, Y6
+	VADDPS       Y6, Y5, Y5
+	VFMADD231PS  Y6, Y3, Y5
+	VDIVPS       Y5, Y0, Y0
+	VCVTPS2DQ    Y4, Y4
+	VPSRAD       $0x01, Y4, Y2
+	VPSUBD       Y2, Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VPADDD       constants<>+448(SB), Y2, Y2
+	VPSLLD       $0x17, Y2, Y2
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_289:
+	VZEROUPPER
+	RET
+
+// func expSumAVX2(dst *float32, x *float32, max float32, n int) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS max+16(FP), Y14
+	VXORPS       X8, X8, X8
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+8
+	JLT          one_done_291
+
+one_290:
+	VMOVUPS      (CX), Y0
+	VSUBPS       Y14, Y0, Y0
+	VMOVUPS      constants<>+128(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      constants<>+160(SB), Y1
+	VMINPS       Y0, Y1, Y0
+	VMULPS       constants<>+192(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y0
+	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y0, Y2
+	VFMADD213PS  constants<>+352(SB), Y0, Y2
+	VFMADD213PS  constants<>+384(SB), Y0, Y2
+	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  Y0, Y0, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       constants<>+480(SB), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VADDPS       Y0, Y8, Y8
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_290
+
+one_done_291:
+	TESTQ        DX, DX
+	JZ           tail_none_292
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VSUBPS       Y14, Y0, Y0
+	VMOVUPS      constants<>+128(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      constants<>+160(SB), Y1
+	VMINPS       Y0, Y1, Y0
+	VMULPS       constants<>+192(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y0
+	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y0, Y2
+	VFMADD213PS  constants<>+352(SB), Y0, Y2
+	VFMADD213PS  constants<>+384(SB), Y0, Y2
+	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  Y0, Y0, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       constants<>+480(SB), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VANDPS       Y15, Y0, Y1
+	VADDPS       Y1, Y8, Y8
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_292:
+	VHADDPS      Y8, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X8
+	MOVSS        X8, ret+32(FP)
+	VZEROUPPER
+	RET
+
 DATA tailmask<>+0(SB)/4, $0xffffffff
 DATA tailmask<>+4(SB)/4, $0xffffffff
 DATA tailmask<>+8(SB)/4, $0xffffffff
@@ -4977,4 +5937,468 @@ DATA constants<>+112(SB)/4, $0xff800000
 DATA constants<>+116(SB)/4, $0xff800000
 DATA constants<>+120(SB)/4, $0xff800000
 DATA constants<>+124(SB)/4, $0xff800000
-GLOBL constants<>(SB), RODATA|NOPTR, $128
+DATA constants<>+128(SB)/4, $0xc2d10000
+DATA constants<>+132(SB)/4, $0xc2d10000
+DATA constants<>+136(SB)/4, $0xc2d10000
+DATA constants<>+140(SB)/4, $0xc2d10000
+DATA constants<>+144(SB)/4, $0xc2d10000
+DATA constants<>+148(SB)/4, $0xc2d10000
+DATA constants<>+152(SB)/4, $0xc2d10000
+DATA constants<>+156(SB)/4, $0xc2d10000
+DATA constants<>+160(SB)/4, $0x42b20000
+DATA constants<>+164(SB)/4, $0x42b20000
+DATA constants<>+168(SB)/4, $0x42b20000
+DATA constants<>+172(SB)/4, $0x42b20000
+DATA constants<>+176(SB)/4, $0x42b20000
+DATA constants<>+180(SB)/4, $0x42b20000
+DATA constants<>+184(SB)/4, $0x42b20000
+DATA constants<>+188(SB)/4, $0x42b20000
+DATA constants<>+192(SB)/4, $0x3fb8aa3b
+DATA constants<>+196(SB)/4, $0x3fb8aa3b
+DATA constants<>+200(SB)/4, $0x3fb8aa3b
+DATA constants<>+204(SB)/4, $0x3fb8aa3b
+DATA constants<>+208(SB)/4, $0x3fb8aa3b
+DATA constants<>+212(SB)/4, $0x3fb8aa3b
+DATA constants<>+216(SB)/4, $0x3fb8aa3b
+DATA constants<>+220(SB)/4, $0x3fb8aa3b
+DATA constants<>+224(SB)/4, $0x3f318000
+DATA constants<>+228(SB)/4, $0x3f318000
+DATA constants<>+232(SB)/4, $0x3f318000
+DATA constants<>+236(SB)/4, $0x3f318000
+DATA constants<>+240(SB)/4, $0x3f318000
+DATA constants<>+244(SB)/4, $0x3f318000
+DATA constants<>+248(SB)/4, $0x3f318000
+DATA constants<>+252(SB)/4, $0x3f318000
+DATA constants<>+256(SB)/4, $0xb95e8083
+DATA constants<>+260(SB)/4, $0xb95e8083
+DATA constants<>+264(SB)/4, $0xb95e8083
+DATA constants<>+268(SB)/4, $0xb95e8083
+DATA constants<>+272(SB)/4, $0xb95e8083
+DATA constants<>+276(SB)/4, $0xb95e8083
+DATA constants<>+280(SB)/4, $0xb95e8083
+DATA constants<>+284(SB)/4, $0xb95e8083
+DATA constants<>+288(SB)/4, $0x3ab6da72
+DATA constants<>+292(SB)/4, $0x3ab6da72
+DATA constants<>+296(SB)/4, $0x3ab6da72
+DATA constants<>+300(SB)/4, $0x3ab6da72
+DATA constants<>+304(SB)/4, $0x3ab6da72
+DATA constants<>+308(SB)/4, $0x3ab6da72
+DATA constants<>+312(SB)/4, $0x3ab6da72
+DATA constants<>+316(SB)/4, $0x3ab6da72
+DATA constants<>+320(SB)/4, $0x3c091df0
+DATA constants<>+324(SB)/4, $0x3c091df0
+DATA constants<>+328(SB)/4, $0x3c091df0
+DATA constants<>+332(SB)/4, $0x3c091df0
+DATA constants<>+336(SB)/4, $0x3c091df0
+DATA constants<>+340(SB)/4, $0x3c091df0
+DATA constants<>+344(SB)/4, $0x3c091df0
+DATA constants<>+348(SB)/4, $0x3c091df0
+DATA constants<>+352(SB)/4, $0x3d2aaa2f
+DATA constants<>+356(SB)/4, $0x3d2aaa2f
+DATA constants<>+360(SB)/4, $0x3d2aaa2f
+DATA constants<>+364(SB)/4, $0x3d2aaa2f
+DATA constants<>+368(SB)/4, $0x3d2aaa2f
+DATA constants<>+372(SB)/4, $0x3d2aaa2f
+DATA constants<>+376(SB)/4, $0x3d2aaa2f
+DATA constants<>+380(SB)/4, $0x3d2aaa2f
+DATA constants<>+384(SB)/4, $0x3e2aaa47
+DATA constants<>+388(SB)/4, $0x3e2aaa47
+DATA constants<>+392(SB)/4, $0x3e2aaa47
+DATA constants<>+396(SB)/4, $0x3e2aaa47
+DATA constants<>+400(SB)/4, $0x3e2aaa47
+DATA constants<>+404(SB)/4, $0x3e2aaa47
+DATA constants<>+408(SB)/4, $0x3e2aaa47
+DATA constants<>+412(SB)/4, $0x3e2aaa47
+DATA constants<>+416(SB)/4, $0x3f000000
+DATA constants<>+420(SB)/4, $0x3f000000
+DATA constants<>+424(SB)/4, $0x3f000000
+DATA constants<>+428(SB)/4, $0x3f000000
+DATA constants<>+432(SB)/4, $0x3f000000
+DATA constants<>+436(SB)/4, $0x3f000000
+DATA constants<>+440(SB)/4, $0x3f000000
+DATA constants<>+444(SB)/4, $0x3f000000
+DATA constants<>+448(SB)/4, $0x0000007f
+DATA constants<>+452(SB)/4, $0x0000007f
+DATA constants<>+456(SB)/4, $0x0000007f
+DATA constants<>+460(SB)/4, $0x0000007f
+DATA constants<>+464(SB)/4, $0x0000007f
+DATA constants<>+468(SB)/4, $0x0000007f
+DATA constants<>+472(SB)/4, $0x0000007f
+DATA constants<>+476(SB)/4, $0x0000007f
+DATA constants<>+480(SB)/4, $0x3f800000
+DATA constants<>+484(SB)/4, $0x3f800000
+DATA constants<>+488(SB)/4, $0x3f800000
+DATA constants<>+492(SB)/4, $0x3f800000
+DATA constants<>+496(SB)/4, $0x3f800000
+DATA constants<>+500(SB)/4, $0x3f800000
+DATA constants<>+504(SB)/4, $0x3f800000
+DATA constants<>+508(SB)/4, $0x3f800000
+DATA constants<>+512(SB)/4, $0x7fffffff
+DATA constants<>+516(SB)/4, $0x7fffffff
+DATA constants<>+520(SB)/4, $0x7fffffff
+DATA constants<>+524(SB)/4, $0x7fffffff
+DATA constants<>+528(SB)/4, $0x7fffffff
+DATA constants<>+532(SB)/4, $0x7fffffff
+DATA constants<>+536(SB)/4, $0x7fffffff
+DATA constants<>+540(SB)/4, $0x7fffffff
+DATA constants<>+544(SB)/4, $0xbbb97e12
+DATA constants<>+548(SB)/4, $0xbbb97e12
+DATA constants<>+552(SB)/4, $0xbbb97e12
+DATA constants<>+556(SB)/4, $0xbbb97e12
+DATA constants<>+560(SB)/4, $0xbbb97e12
+DATA constants<>+564(SB)/4, $0xbbb97e12
+DATA constants<>+568(SB)/4, $0xbbb97e12
+DATA constants<>+572(SB)/4, $0xbbb97e12
+DATA constants<>+576(SB)/4, $0x3ca8c586
+DATA constants<>+580(SB)/4, $0x3ca8c586
+DATA constants<>+584(SB)/4, $0x3ca8c586
+DATA constants<>+588(SB)/4, $0x3ca8c586
+DATA constants<>+592(SB)/4, $0x3ca8c586
+DATA constants<>+596(SB)/4, $0x3ca8c586
+DATA constants<>+600(SB)/4, $0x3ca8c586
+DATA constants<>+604(SB)/4, $0x3ca8c586
+DATA constants<>+608(SB)/4, $0xbd5c132e
+DATA constants<>+612(SB)/4, $0xbd5c132e
+DATA constants<>+616(SB)/4, $0xbd5c132e
+DATA constants<>+620(SB)/4, $0xbd5c132e
+DATA constants<>+624(SB)/4, $0xbd5c132e
+DATA constants<>+628(SB)/4, $0xbd5c132e
+DATA constants<>+632(SB)/4, $0xbd5c132e
+DATA constants<>+636(SB)/4, $0xbd5c132e
+DATA constants<>+640(SB)/4, $0x3e088347
+DATA constants<>+644(SB)/4, $0x3e088347
+DATA constants<>+648(SB)/4, $0x3e088347
+DATA constants<>+652(SB)/4, $0x3e088347
+DATA constants<>+656(SB)/4, $0x3e088347
+DATA constants<>+660(SB)/4, $0x3e088347
+DATA constants<>+664(SB)/4, $0x3e088347
+DATA constants<>+668(SB)/4, $0x3e088347
+DATA constants<>+672(SB)/4, $0xbeaaaa98
+DATA constants<>+676(SB)/4, $0xbeaaaa98
+DATA constants<>+680(SB)/4, $0xbeaaaa98
+DATA constants<>+684(SB)/4, $0xbeaaaa98
+DATA constants<>+688(SB)/4, $0xbeaaaa98
+DATA constants<>+692(SB)/4, $0xbeaaaa98
+DATA constants<>+696(SB)/4, $0xbeaaaa98
+DATA constants<>+700(SB)/4, $0xbeaaaa98
+DATA constants<>+704(SB)/4, $0x41a00000
+DATA constants<>+708(SB)/4, $0x41a00000
+DATA constants<>+712(SB)/4, $0x41a00000
+DATA constants<>+716(SB)/4, $0x41a00000
+DATA constants<>+720(SB)/4, $0x41a00000
+DATA constants<>+724(SB)/4, $0x41a00000
+DATA constants<>+728(SB)/4, $0x41a00000
+DATA constants<>+732(SB)/4, $0x41a00000
+DATA constants<>+736(SB)/4, $0x40000000
+DATA constants<>+740(SB)/4, $0x40000000
+DATA constants<>+744(SB)/4, $0x40000000
+DATA constants<>+748(SB)/4, $0x40000000
+DATA constants<>+752(SB)/4, $0x40000000
+DATA constants<>+756(SB)/4, $0x40000000
+DATA constants<>+760(SB)/4, $0x40000000
+DATA constants<>+764(SB)/4, $0x40000000
+DATA constants<>+768(SB)/4, $0x3f200000
+DATA constants<>+772(SB)/4, $0x3f200000
+DATA constants<>+776(SB)/4, $0x3f200000
+DATA constants<>+780(SB)/4, $0x3f200000
+DATA constants<>+784(SB)/4, $0x3f200000
+DATA constants<>+788(SB)/4, $0x3f200000
+DATA constants<>+792(SB)/4, $0x3f200000
+DATA constants<>+796(SB)/4, $0x3f200000
+DATA constants<>+800(SB)/4, $0x80000000
+DATA constants<>+804(SB)/4, $0x80000000
+DATA constants<>+808(SB)/4, $0x80000000
+DATA constants<>+812(SB)/4, $0x80000000
+DATA constants<>+816(SB)/4, $0x80000000
+DATA constants<>+820(SB)/4, $0x80000000
+DATA constants<>+824(SB)/4, $0x80000000
+DATA constants<>+828(SB)/4, $0x80000000
+DATA constants<>+832(SB)/4, $0x40800000
+DATA constants<>+836(SB)/4, $0x40800000
+DATA constants<>+840(SB)/4, $0x40800000
+DATA constants<>+844(SB)/4, $0x40800000
+DATA constants<>+848(SB)/4, $0x40800000
+DATA constants<>+852(SB)/4, $0x40800000
+DATA constants<>+856(SB)/4, $0x40800000
+DATA constants<>+860(SB)/4, $0x40800000
+DATA constants<>+864(SB)/4, $0x38a57263
+DATA constants<>+868(SB)/4, $0x38a57263
+DATA constants<>+872(SB)/4, $0x38a57263
+DATA constants<>+876(SB)/4, $0x38a57263
+DATA constants<>+880(SB)/4, $0x38a57263
+DATA constants<>+884(SB)/4, $0x38a57263
+DATA constants<>+888(SB)/4, $0x38a57263
+DATA constants<>+892(SB)/4, $0x38a57263
+DATA constants<>+896(SB)/4, $0xba5242f4
+DATA constants<>+900(SB)/4, $0xba5242f4
+DATA constants<>+904(SB)/4, $0xba5242f4
+DATA constants<>+908(SB)/4, $0xba5242f4
+DATA constants<>+912(SB)/4, $0xba5242f4
+DATA constants<>+916(SB)/4, $0xba5242f4
+DATA constants<>+920(SB)/4, $0xba5242f4
+DATA constants<>+924(SB)/4, $0xba5242f4
+DATA constants<>+928(SB)/4, $0x3baa0cfa
+DATA constants<>+932(SB)/4, $0x3baa0cfa
+DATA constants<>+936(SB)/4, $0x3baa0cfa
+DATA constants<>+940(SB)/4, $0x3baa0cfa
+DATA constants<>+944(SB)/4, $0x3baa0cfa
+DATA constants<>+948(SB)/4, $0x3baa0cfa
+DATA constants<>+952(SB)/4, $0x3baa0cfa
+DATA constants<>+956(SB)/4, $0x3baa0cfa
+DATA constants<>+960(SB)/4, $0xbcdbfdda
+DATA constants<>+964(SB)/4, $0xbcdbfdda
+DATA constants<>+968(SB)/4, $0xbcdbfdda
+DATA constants<>+972(SB)/4, $0xbcdbfdda
+DATA constants<>+976(SB)/4, $0xbcdbfdda
+DATA constants<>+980(SB)/4, $0xbcdbfdda
+DATA constants<>+984(SB)/4, $0xbcdbfdda
+DATA constants<>+988(SB)/4, $0xbcdbfdda
+DATA constants<>+992(SB)/4, $0x3de71690
+DATA constants<>+996(SB)/4, $0x3de71690
+DATA constants<>+1000(SB)/4, $0x3de71690
+DATA constants<>+1004(SB)/4, $0x3de71690
+DATA constants<>+1008(SB)/4, $0x3de71690
+DATA constants<>+1012(SB)/4, $0x3de71690
+DATA constants<>+1016(SB)/4, $0x3de71690
+DATA constants<>+1020(SB)/4, $0x3de71690
+DATA constants<>+1024(SB)/4, $0xbec0939f
+DATA constants<>+1028(SB)/4, $0xbec0939f
+DATA constants<>+1032(SB)/4, $0xbec0939f
+DATA constants<>+1036(SB)/4, $0xbec0939f
+DATA constants<>+1040(SB)/4, $0xbec0939f
+DATA constants<>+1044(SB)/4, $0xbec0939f
+DATA constants<>+1048(SB)/4, $0xbec0939f
+DATA constants<>+1052(SB)/4, $0xbec0939f
+DATA constants<>+1056(SB)/4, $0x3e0375d4
+DATA constants<>+1060(SB)/4, $0x3e0375d4
+DATA constants<>+1064(SB)/4, $0x3e0375d4
+DATA constants<>+1068(SB)/4, $0x3e0375d4
+DATA constants<>+1072(SB)/4, $0x3e0375d4
+DATA constants<>+1076(SB)/4, $0x3e0375d4
+DATA constants<>+1080(SB)/4, $0x3e0375d4
+DATA constants<>+1084(SB)/4, $0x3e0375d4
+DATA constants<>+1088(SB)/4, $0x3fb504f3
+DATA constants<>+1092(SB)/4, $0x3fb504f3
+DATA constants<>+1096(SB)/4, $0x3fb504f3
+DATA constants<>+1100(SB)/4, $0x3fb504f3
+DATA constants<>+1104(SB)/4, $0x3fb504f3
+DATA constants<>+1108(SB)/4, $0x3fb504f3
+DATA constants<>+1112(SB)/4, $0x3fb504f3
+DATA constants<>+1116(SB)/4, $0x3fb504f3
+DATA constants<>+1120(SB)/4, $0xb90b57bf
+DATA constants<>+1124(SB)/4, $0xb90b57bf
+DATA constants<>+1128(SB)/4, $0xb90b57bf
+DATA constants<>+1132(SB)/4, $0xb90b57bf
+DATA constants<>+1136(SB)/4, $0xb90b57bf
+DATA constants<>+1140(SB)/4, $0xb90b57bf
+DATA constants<>+1144(SB)/4, $0xb90b57bf
+DATA constants<>+1148(SB)/4, $0xb90b57bf
+DATA constants<>+1152(SB)/4, $0x393a06dd
+DATA constants<>+1156(SB)/4, $0x393a06dd
+DATA constants<>+1160(SB)/4, $0x393a06dd
+DATA constants<>+1164(SB)/4, $0x393a06dd
+DATA constants<>+1168(SB)/4, $0x393a06dd
+DATA constants<>+1172(SB)/4, $0x393a06dd
+DATA constants<>+1176(SB)/4, $0x393a06dd
+DATA constants<>+1180(SB)/4, $0x393a06dd
+DATA constants<>+1184(SB)/4, $0x3acdb004
+DATA constants<>+1188(SB)/4, $0x3acdb004
+DATA constants<>+1192(SB)/4, $0x3acdb004
+DATA constants<>+1196(SB)/4, $0x3acdb004
+DATA constants<>+1200(SB)/4, $0x3acdb004
+DATA constants<>+1204(SB)/4, $0x3acdb004
+DATA constants<>+1208(SB)/4, $0x3acdb004
+DATA constants<>+1212(SB)/4, $0x3acdb004
+DATA constants<>+1216(SB)/4, $0xbb6622f1
+DATA constants<>+1220(SB)/4, $0xbb6622f1
+DATA constants<>+1224(SB)/4, $0xbb6622f1
+DATA constants<>+1228(SB)/4, $0xbb6622f1
+DATA constants<>+1232(SB)/4, $0xbb6622f1
+DATA constants<>+1236(SB)/4, $0xbb6622f1
+DATA constants<>+1240(SB)/4, $0xbb6622f1
+DATA constants<>+1244(SB)/4, $0xbb6622f1
+DATA constants<>+1248(SB)/4, $0xbbf6921e
+DATA constants<>+1252(SB)/4, $0xbbf6921e
+DATA constants<>+1256(SB)/4, $0xbbf6921e
+DATA constants<>+1260(SB)/4, $0xbbf6921e
+DATA constants<>+1264(SB)/4, $0xbbf6921e
+DATA constants<>+1268(SB)/4, $0xbbf6921e
+DATA constants<>+1272(SB)/4, $0xbbf6921e
+DATA constants<>+1276(SB)/4, $0xbbf6921e
+DATA constants<>+1280(SB)/4, $0x3d7769de
+DATA constants<>+1284(SB)/4, $0x3d7769de
+DATA constants<>+1288(SB)/4, $0x3d7769de
+DATA constants<>+1292(SB)/4, $0x3d7769de
+DATA constants<>+1296(SB)/4, $0x3d7769de
+DATA constants<>+1300(SB)/4, $0x3d7769de
+DATA constants<>+1304(SB)/4, $0x3d7769de
+DATA constants<>+1308(SB)/4, $0x3d7769de
+DATA constants<>+1312(SB)/4, $0xbe3f0006
+DATA constants<>+1316(SB)/4, $0xbe3f0006
+DATA constants<>+1320(SB)/4, $0xbe3f0006
+DATA constants<>+1324(SB)/4, $0xbe3f0006
+DATA constants<>+1328(SB)/4, $0xbe3f0006
+DATA constants<>+1332(SB)/4, $0xbe3f0006
+DATA constants<>+1336(SB)/4, $0xbe3f0006
+DATA constants<>+1340(SB)/4, $0xbe3f0006
+DATA constants<>+1344(SB)/4, $0x3ec636cf
+DATA constants<>+1348(SB)/4, $0x3ec636cf
+DATA constants<>+1352(SB)/4, $0x3ec636cf
+DATA constants<>+1356(SB)/4, $0x3ec636cf
+DATA constants<>+1360(SB)/4, $0x3ec636cf
+DATA constants<>+1364(SB)/4, $0x3ec636cf
+DATA constants<>+1368(SB)/4, $0x3ec636cf
+DATA constants<>+1372(SB)/4, $0x3ec636cf
+DATA constants<>+1376(SB)/4, $0xbf1b9f1c
+DATA constants<>+1380(SB)/4, $0xbf1b9f1c
+DATA constants<>+1384(SB)/4, $0xbf1b9f1c
+DATA constants<>+1388(SB)/4, $0xbf1b9f1c
+DATA constants<>+1392(SB)/4, $0xbf1b9f1c
+DATA constants<>+1396(SB)/4, $0xbf1b9f1c
+DATA constants<>+1400(SB)/4, $0xbf1b9f1c
+DATA constants<>+1404(SB)/4, $0xbf1b9f1c
+DATA constants<>+1408(SB)/4, $0x3f415a5e
+DATA constants<>+1412(SB)/4, $0x3f415a5e
+DATA constants<>+1416(SB)/4, $0x3f415a5e
+DATA constants<>+1420(SB)/4, $0x3f415a5e
+DATA constants<>+1424(SB)/4, $0x3f415a5e
+DATA constants<>+1428(SB)/4, $0x3f415a5e
+DATA constants<>+1432(SB)/4, $0x3f415a5e
+DATA constants<>+1436(SB)/4, $0x3f415a5e
+DATA constants<>+1440(SB)/4, $0xc2dc0000
+DATA constants<>+1444(SB)/4, $0xc2dc0000
+DATA constants<>+1448(SB)/4, $0xc2dc0000
+DATA constants<>+1452(SB)/4, $0xc2dc0000
+DATA constants<>+1456(SB)/4, $0xc2dc0000
+DATA constants<>+1460(SB)/4, $0xc2dc0000
+DATA constants<>+1464(SB)/4, $0xc2dc0000
+DATA constants<>+1468(SB)/4, $0xc2dc0000
+DATA constants<>+1472(SB)/4, $0xc2fc0000
+DATA constants<>+1476(SB)/4, $0xc2fc0000
+DATA constants<>+1480(SB)/4, $0xc2fc0000
+DATA constants<>+1484(SB)/4, $0xc2fc0000
+DATA constants<>+1488(SB)/4, $0xc2fc0000
+DATA constants<>+1492(SB)/4, $0xc2fc0000
+DATA constants<>+1496(SB)/4, $0xc2fc0000
+DATA constants<>+1500(SB)/4, $0xc2fc0000
+DATA constants<>+1504(SB)/4, $0xc16b3333
+DATA constants<>+1508(SB)/4, $0xc16b3333
+DATA constants<>+1512(SB)/4, $0xc16b3333
+DATA constants<>+1516(SB)/4, $0xc16b3333
+DATA constants<>+1520(SB)/4, $0xc16b3333
+DATA constants<>+1524(SB)/4, $0xc16b3333
+DATA constants<>+1528(SB)/4, $0xc16b3333
+DATA constants<>+1532(SB)/4, $0xc16b3333
+DATA constants<>+1536(SB)/4, $0x416b3333
+DATA constants<>+1540(SB)/4, $0x416b3333
+DATA constants<>+1544(SB)/4, $0x416b3333
+DATA constants<>+1548(SB)/4, $0x416b3333
+DATA constants<>+1552(SB)/4, $0x416b3333
+DATA constants<>+1556(SB)/4, $0x416b3333
+DATA constants<>+1560(SB)/4, $0x416b3333
+DATA constants<>+1564(SB)/4, $0x416b3333
+DATA constants<>+1568(SB)/4, $0x38d584cc
+DATA constants<>+1572(SB)/4, $0x38d584cc
+DATA constants<>+1576(SB)/4, $0x38d584cc
+DATA constants<>+1580(SB)/4, $0x38d584cc
+DATA constants<>+1584(SB)/4, $0x38d584cc
+DATA constants<>+1588(SB)/4, $0x38d584cc
+DATA constants<>+1592(SB)/4, $0x38d584cc
+DATA constants<>+1596(SB)/4, $0x38d584cc
+DATA constants<>+1600(SB)/4, $0xba9aa54d
+DATA constants<>+1604(SB)/4, $0xba9aa54d
+DATA constants<>+1608(SB)/4, $0xba9aa54d
+DATA constants<>+1612(SB)/4, $0xba9aa54d
+DATA constants<>+1616(SB)/4, $0xba9aa54d
+DATA constants<>+1620(SB)/4, $0xba9aa54d
+DATA constants<>+1624(SB)/4, $0xba9aa54d
+DATA constants<>+1628(SB)/4, $0xba9aa54d
+DATA constants<>+1632(SB)/4, $0x3c236084
+DATA constants<>+1636(SB)/4, $0x3c236084
+DATA constants<>+1640(SB)/4, $0x3c236084
+DATA constants<>+1644(SB)/4, $0x3c236084
+DATA constants<>+1648(SB)/4, $0x3c236084
+DATA constants<>+1652(SB)/4, $0x3c236084
+DATA constants<>+1656(SB)/4, $0x3c236084
+DATA constants<>+1660(SB)/4, $0x3c236084
+DATA constants<>+1664(SB)/4, $0xbd882c03
+DATA constants<>+1668(SB)/4, $0xbd882c03
+DATA constants<>+1672(SB)/4, $0xbd882c03
+DATA constants<>+1676(SB)/4, $0xbd882c03
+DATA constants<>+1680(SB)/4, $0xbd882c03
+DATA constants<>+1684(SB)/4, $0xbd882c03
+DATA constants<>+1688(SB)/4, $0xbd882c03
+DATA constants<>+1692(SB)/4, $0xbd882c03
+DATA constants<>+1696(SB)/4, $0x3ecc4229
+DATA constants<>+1700(SB)/4, $0x3ecc4229
+DATA constants<>+1704(SB)/4, $0x3ecc4229
+DATA constants<>+1708(SB)/4, $0x3ecc4229
+DATA constants<>+1712(SB)/4, $0x3ecc4229
+DATA constants<>+1716(SB)/4, $0x3ecc4229
+DATA constants<>+1720(SB)/4, $0x3ecc4229
+DATA constants<>+1724(SB)/4, $0x3ecc4229
+DATA constants<>+1728(SB)/4, $0xbf000000
+DATA constants<>+1732(SB)/4, $0xbf000000
+DATA constants<>+1736(SB)/4, $0xbf000000
+DATA constants<>+1740(SB)/4, $0xbf000000
+DATA constants<>+1744(SB)/4, $0xbf000000
+DATA constants<>+1748(SB)/4, $0xbf000000
+DATA constants<>+1752(SB)/4, $0xbf000000
+DATA constants<>+1756(SB)/4, $0xbf000000
+DATA constants<>+1760(SB)/4, $0x3f400000
+DATA constants<>+1764(SB)/4, $0x3f400000
+DATA constants<>+1768(SB)/4, $0x3f400000
+DATA constants<>+1772(SB)/4, $0x3f400000
+DATA constants<>+1776(SB)/4, $0x3f400000
+DATA constants<>+1780(SB)/4, $0x3f400000
+DATA constants<>+1784(SB)/4, $0x3f400000
+DATA constants<>+1788(SB)/4, $0x3f400000
+DATA constants<>+1792(SB)/4, $0xc1300000
+DATA constants<>+1796(SB)/4, $0xc1300000
+DATA constants<>+1800(SB)/4, $0xc1300000
+DATA constants<>+1804(SB)/4, $0xc1300000
+DATA constants<>+1808(SB)/4, $0xc1300000
+DATA constants<>+1812(SB)/4, $0xc1300000
+DATA constants<>+1816(SB)/4, $0xc1300000
+DATA constants<>+1820(SB)/4, $0xc1300000
+DATA constants<>+1824(SB)/4, $0x41300000
+DATA constants<>+1828(SB)/4, $0x41300000
+DATA constants<>+1832(SB)/4, $0x41300000
+DATA constants<>+1836(SB)/4, $0x41300000
+DATA constants<>+1840(SB)/4, $0x41300000
+DATA constants<>+1844(SB)/4, $0x41300000
+DATA constants<>+1848(SB)/4, $0x41300000
+DATA constants<>+1852(SB)/4, $0x41300000
+DATA constants<>+1856(SB)/4, $0x3fcc4228
+DATA constants<>+1860(SB)/4, $0x3fcc4228
+DATA constants<>+1864(SB)/4, $0x3fcc4228
+DATA constants<>+1868(SB)/4, $0x3fcc4228
+DATA constants<>+1872(SB)/4, $0x3fcc4228
+DATA constants<>+1876(SB)/4, $0x3fcc4228
+DATA constants<>+1880(SB)/4, $0x3fcc4228
+DATA constants<>+1884(SB)/4, $0x3fcc4228
+DATA constants<>+1888(SB)/4, $0x3d922279
+DATA constants<>+1892(SB)/4, $0x3d922279
+DATA constants<>+1896(SB)/4, $0x3d922279
+DATA constants<>+1900(SB)/4, $0x3d922279
+DATA constants<>+1904(SB)/4, $0x3d922279
+DATA constants<>+1908(SB)/4, $0x3d922279
+DATA constants<>+1912(SB)/4, $0x3d922279
+DATA constants<>+1916(SB)/4, $0x3d922279
+DATA constants<>+1920(SB)/4, $0x3124d8b5
+DATA constants<>+1924(SB)/4, $0x3124d8b5
+DATA constants<>+1928(SB)/4, $0x3124d8b5
+DATA constants<>+1932(SB)/4, $0x3124d8b5
+DATA constants<>+1936(SB)/4, $0x3124d8b5
+DATA constants<>+1940(SB)/4, $0x3124d8b5
+DATA constants<>+1944(SB)/4, $0x3124d8b5
+DATA constants<>+1948(SB)/4, $0x3124d8b5
+DATA constants<>+1952(SB)/4, $0x344f50d9
+DATA constants<>+1956(SB)/4, $0x344f50d9
+DATA constants<>+1960(SB)/4, $0x344f50d9
+DATA constants<>+1964(SB)/4, $0x344f50d9
+DATA constants<>+1968(SB)/4, $0x344f50d9
+DATA constants<>+1972(SB)/4, $0x344f50d9
+DATA constants<>+1976(SB)/4, $0x344f50d9
+DATA constants<>+1980(SB)/4, $0x344f50d9
+GLOBL constants<>(SB), RODATA|NOPTR, $1984

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// permute moves flags before arguments, since urfave/cli stops at the first
+// argument and people write `emily generate "a prompt" --model M`. Everything
+// after -- stays an argument.
+func permute(app *cli.App, args []string) []string {
+	if len(args) < 2 {
+		return args
+	}
+	at := 1
+	for at < len(args) && strings.HasPrefix(args[at], "-") { // the app's own flags
+		at++
+	}
+	if at == len(args) {
+		return args
+	}
+	command := app.Command(args[at])
+	if command == nil {
+		return args
+	}
+	valued := map[string]bool{}
+	for _, f := range command.Flags {
+		_, isBool := f.(*cli.BoolFlag)
+		for _, name := range f.Names() {
+			valued[name] = !isBool
+		}
+	}
+	flags, rest := permuted(args[at+1:], valued)
+	out := append(append([]string{}, args[:at+1]...), flags...)
+	if len(rest) == 0 {
+		return out
+	}
+	return append(append(out, "--"), rest...)
+}
+
+func permuted(args []string, valued map[string]bool) (flags, rest []string) {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if a == "--" {
+			return flags, append(rest, args[i+1:]...)
+		}
+		if len(a) < 2 || a[0] != '-' || isNumber(a) {
+			rest = append(rest, a)
+			continue
+		}
+		flags = append(flags, a)
+		name, _, inline := strings.Cut(strings.TrimLeft(a, "-"), "=")
+		if valued[name] && !inline && i+1 < len(args) {
+			i++
+			flags = append(flags, args[i])
+		}
+	}
+	return flags, rest
+}
+
+// isNumber reports whether an argument such as -1 is a number rather than a flag.
+func isNumber(s string) bool { return len(s) > 1 && (s[1] >= '0' && s[1] <= '9' || s[1] == '.') }

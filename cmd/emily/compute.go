@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"emily/arch"
+	"emily/backend"
+	"emily/backend/cpu"
+	"emily/loader"
+)
+
+// modelFlag names the model of a command.
+func modelFlag() cli.Flag {
+	return &cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the model: a folder, a .safetensors file, org/name or org/name@revision", EnvVars: []string{"EMILY_MODEL"}}
+}
+
+// computeFlags say how a model computes; they mean the same in every command.
+func computeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "backend", Usage: "the device's kind: cpu", Value: "cpu"},
+		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
+		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
+		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},
+		&cli.IntFlag{Name: "threads", Usage: "worker threads, 0 for one per processor"},
+		&cli.BoolFlag{Name: "verbose", Usage: "tell on stderr what runs where, and how fast"},
+	}
+}
+
+// session is a loaded model with the backend that it runs on.
+type session struct {
+	*arch.Loaded
+	backend backend.Backend
+}
+
+// openModel loads the model that --model names, for a command's task.
+func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Task) (*session, error) {
+	opt, err := computeOptions(c, std)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := findFolder(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
+		return nil, err
+	}
+	if opt.Backend, err = openBackend(c); err != nil {
+		return nil, err
+	}
+	loaded, err := arch.Load(ctx, folder, opt)
+	if err != nil {
+		opt.Backend.Close()
+		return nil, err
+	}
+	if c.Bool("verbose") {
+		i := opt.Backend.Info()
+		fmt.Fprintf(std.err, "%s: %s, %s backend, %s kernels, %d threads, %s lane, %s\n", folder.Name(), loaded.Class.Name, i.Backend, i.Kernels, i.Threads, opt.Lane, opt.DType)
+	}
+	return &session{loaded, opt.Backend}, nil
+}
+
+// close ends the model, then the backend.
+func (s *session) close() {
+	s.Loaded.Close()
+	s.backend.Close()
+}
+
+// findFolder resolves --model.
+func findFolder(ctx context.Context, c *cli.Context) (*loader.Folder, error) {
+	ref := c.String("model")
+	if ref == "" {
+		return nil, usagef("no model was named: add --model with a folder or org/name")
+	}
+	return loader.Find(ctx, ref, loader.Options{})
+}
+
+// checkTask says which command a model of another kind belongs to.
+func checkTask(folder *loader.Folder, command string, tasks []arch.Task) error {
+	config, err := folder.Config()
+	if err != nil {
+		return err
+	}
+	class, err := arch.Find(config)
+	if err != nil {
+		return fmt.Errorf("%s: %w", folder.Name(), err)
+	}
+	if len(tasks) > 0 && !slices.Contains(tasks, class.Task) {
+		return fmt.Errorf("%s is a %s, not a model for emily %s: use emily %s", folder.Name(), class.Name, command, class.Task)
+	}
+	return nil
+}
+
+// computeOptions reads the flags of computeFlags.
+func computeOptions(c *cli.Context, std stdio) (arch.Options, error) {
+	lane, err := backend.ParseLane(c.String("lane"))
+	if err != nil {
+		return arch.Options{}, usagef("--lane: %v", err)
+	}
+	opt := arch.Options{Lane: lane}
+	for name, dst := range map[string]*backend.DType{"dtype": &opt.DType, "kv": &opt.KV} {
+		d, err := backend.ParseDType(c.String(name))
+		if err != nil || (d != backend.F32 && d != backend.BF16) {
+			return opt, usagef("--%s: %q is not f32 or bf16", name, c.String(name))
+		}
+		*dst = d
+	}
+	if c.Bool("verbose") {
+		opt.Event = func(line string) { fmt.Fprintln(std.err, line) }
+	}
+	return opt, nil
+}
+
+// openBackend starts the device that --backend names.
+func openBackend(c *cli.Context) (backend.Backend, error) {
+	if c.Int("threads") < 0 {
+		return nil, usagef("--threads must be 0 or more, got %d", c.Int("threads"))
+	}
+	switch name := c.String("backend"); name {
+	case "cpu", "":
+		return cpu.New(cpu.Options{Threads: c.Int("threads")})
+	default:
+		return nil, usagef("--backend: there is no %q here; choose cpu", name)
+	}
+}

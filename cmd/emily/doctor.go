@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"emily/backend/cpu"
+	"emily/backend/cpu/kernel"
+	"emily/loader"
+)
+
+func newDoctor(std stdio) *cli.Command {
+	return &cli.Command{
+		Name:        "doctor",
+		Usage:       "what this machine can do, and what is in the way",
+		Description: "Each check is ok, warn, error or skip, with what to do next. An error ends with exit code 1.\n\nExample: emily doctor",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON array of checks"}},
+		Action:      func(c *cli.Context) error { return runDoctor(c.Context, c, std) },
+	}
+}
+
+// check is one line of the doctor.
+type check struct {
+	Name   string `json:"name"`
+	Status string `json:"status"` // ok, warn, error, skip
+	Detail string `json:"detail"`
+	Next   string `json:"next,omitempty"` // what to do about it
+}
+
+func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
+	if c.Args().Len() > 0 {
+		return usagef("doctor takes no arguments")
+	}
+	checks := []check{checkVersion(), checkKernels(), checkThreads(), checkMemory(), checkCache(), checkCUDA(), checkMetal()}
+	failed := 0
+	for _, k := range checks {
+		if k.Status == "error" {
+			failed++
+		}
+		if !c.Bool("json") {
+			printCheck(std, k)
+		}
+	}
+	if c.Bool("json") {
+		if err := printJSON(std.out, checks); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d check(s) failed", failed)
+	}
+	return nil
+}
+
+func printCheck(std stdio, k check) {
+	fmt.Fprintf(std.out, "%-5s  %-8s  %s\n", k.Status, k.Name, k.Detail)
+	if k.Next != "" {
+		fmt.Fprintf(std.out, "                 -> %s\n", k.Next)
+	}
+}
+
+func checkVersion() check {
+	return check{Name: "emily", Status: "ok", Detail: fmt.Sprintf("%s, %s/%s, %s", versionString(), runtime.GOOS, runtime.GOARCH, runtime.Version())}
+}
+
+func checkKernels() check {
+	k := check{Name: "kernels", Status: "ok"}
+	b, err := cpu.New(cpu.Options{Threads: 1})
+	if err != nil {
+		return check{Name: "kernels", Status: "error", Detail: err.Error(), Next: "unset EMILY_CPU"}
+	}
+	defer b.Close()
+	var names []string
+	for _, s := range kernel.All() {
+		names = append(names, s.Name)
+	}
+	k.Detail = fmt.Sprintf("%s in use; this processor runs %s (EMILY_CPU chooses)", b.Info().Kernels, strings.Join(names, ", "))
+	switch {
+	case os.Getenv("EMILY_CPU") != "" && b.Info().Kernels != names[0]:
+		k.Status, k.Next = "warn", "unset EMILY_CPU to use "+names[0]
+	case names[0] == "generic":
+		k.Status, k.Next = "warn", "there is no assembly for this processor: expect a tenth of its speed"
+	}
+	return k
+}
+
+func checkThreads() check {
+	k := check{Name: "threads", Status: "ok", Detail: fmt.Sprintf("%d workers on %d processors", runtime.GOMAXPROCS(0), runtime.NumCPU())}
+	if runtime.GOMAXPROCS(0) < runtime.NumCPU() {
+		k.Status, k.Next = "warn", "GOMAXPROCS or the container's CPU quota keeps emily from using all processors"
+	}
+	return k
+}
+
+func checkMemory() check {
+	total, free, err := systemMemory()
+	if err != nil {
+		return check{Name: "memory", Status: "skip", Detail: err.Error()}
+	}
+	k := check{Name: "memory", Status: "ok", Detail: fmt.Sprintf("%s, %s of it free or reclaimable", size(total), size(free))}
+	if free < 2e9 {
+		k.Status, k.Next = "warn", "a checkpoint that does not fit is read from disk again and again: close programs or take a smaller model"
+	}
+	return k
+}
+
+func checkCache() check {
+	dir := loader.CacheDir(loader.Options{})
+	k := check{Name: "cache", Status: "ok", Detail: dir}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case os.IsNotExist(err):
+		k.Detail += " does not exist yet"
+	case err != nil:
+		k.Status, k.Detail, k.Next = "error", err.Error(), "set HF_HUB_CACHE to a folder that you can read"
+	default:
+		models := 0
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), "models--") {
+				models++
+			}
+		}
+		k.Detail += fmt.Sprintf(" holds %d model(s)", models)
+	}
+	return k
+}
+
+// checkCUDA says where a GPU was looked for. This build computes on the CPU.
+func checkCUDA() check {
+	k := check{Name: "cuda", Status: "skip"}
+	var devices []string
+	for _, pattern := range []string{"/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*"} {
+		found, _ := filepath.Glob(pattern)
+		devices = append(devices, found...)
+	}
+	if len(devices) == 0 {
+		k.Detail = "no NVIDIA GPU: looked for /dev/nvidia0 and /proc/driver/nvidia/gpus"
+		return k
+	}
+	k.Detail = fmt.Sprintf("found %s, but this version computes on the CPU only", devices[0])
+	return k
+}
+
+func checkMetal() check {
+	if runtime.GOOS != "darwin" {
+		return check{Name: "metal", Status: "skip", Detail: "Metal is part of macOS"}
+	}
+	return check{Name: "metal", Status: "skip", Detail: "this version computes on the CPU only"}
+}
