@@ -102,3 +102,14 @@ func Buckets(n, limit int) []int {
 	}
 	return sizes
 }
+
+// PadLength rounds a number of rows up so that few programs serve all lengths
+// and at most about an eighth of a long one is padding: multiples of 8 up to
+// 64, of 16 up to 128, and so on.
+func PadLength(n int) int {
+	step := 8
+	for n > 8*step {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}

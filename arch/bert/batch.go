@@ -128,12 +128,5 @@ func (m *Model) byLength(batch []arch.Tokens) map[int][]int {
 	return groups
 }
 
-// padded rounds a length up so that few programs serve all texts and at most
-// an eighth of a long one is padding.
-func (m *Model) padded(n int) int {
-	step := 8
-	for n > 8*step {
-		step *= 2
-	}
-	return min((n+step-1)/step*step, m.MaxTokens())
-}
+// padded is the length of the program that runs texts of n tokens.
+func (m *Model) padded(n int) int { return min(arch.PadLength(n), m.MaxTokens()) }
