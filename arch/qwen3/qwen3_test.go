@@ -11,18 +11,8 @@ import (
 
 // TestReference compares hidden states, logits and greedy tokens with transformers in f32.
 func TestReference(t *testing.T) {
-<<<<<<< HEAD
-	b, err := cpu.New(cpu.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3", "tiny-llama-bias", "tiny-qwen2-yarn", "tiny-mistral", "tiny-qwen3-dynamic"} {
-		r := readReference(t, name)
-		for _, lane := range lanes {
-=======
 	b := golden.Backend(t)
-	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3"} {
+	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3", "tiny-llama-bias", "tiny-qwen2-yarn", "tiny-mistral", "tiny-qwen3-dynamic"} {
 		want := golden.OpenTensors(t, golden.Path("tiny", name+".safetensors"))
 		var file struct {
 			Cases []struct {
@@ -32,7 +22,6 @@ func TestReference(t *testing.T) {
 		}
 		golden.ReadJSON(t, golden.Path("tiny", name+".json"), &file)
 		for _, lane := range golden.Lanes {
->>>>>>> archs
 			t.Run(fmt.Sprintf("%s/%s", name, lane), func(t *testing.T) {
 				m := golden.Load(t, b, name, lane).Model.(*Model)
 				for i, c := range file.Cases {
