@@ -3,17 +3,8 @@ module emily
 go 1.26.0
 
 require (
-	github.com/daulet/tokenizers v1.20.2 // indirect
-	github.com/dlclark/regexp2 v1.12.0 // indirect
-	github.com/dustin/go-humanize v1.0.1 // indirect
-	github.com/json-iterator/go v1.1.12 // indirect
-	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
-	github.com/modern-go/reflect2 v1.0.2 // indirect
-	github.com/nikolalohinski/gonja/v2 v2.9.1 // indirect
-	github.com/pkg/errors v0.9.1 // indirect
-	github.com/rivo/uniseg v0.4.7 // indirect
-	github.com/sirupsen/logrus v1.9.3 // indirect
-	golang.org/x/exp v0.0.0-20240719175910-8a7402abbf56 // indirect
-	golang.org/x/sys v0.32.0 // indirect
-	golang.org/x/text v0.44.0 // indirect
+	github.com/daulet/tokenizers v1.20.2
+	github.com/dlclark/regexp2 v1.12.0
+	github.com/rivo/uniseg v0.4.7
+	golang.org/x/text v0.44.0
 )
