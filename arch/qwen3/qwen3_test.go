@@ -12,7 +12,7 @@ import (
 // TestReference compares hidden states, logits and greedy tokens with transformers in f32.
 func TestReference(t *testing.T) {
 	b := golden.Backend(t)
-	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3"} {
+	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3", "tiny-llama-bias", "tiny-qwen2-yarn", "tiny-mistral", "tiny-qwen3-dynamic"} {
 		want := golden.OpenTensors(t, golden.Path("tiny", name+".safetensors"))
 		var file struct {
 			Cases []struct {

@@ -21,7 +21,7 @@ func makeFilters() map[string]Func {
 	same := func(c *Call) (any, error) { return c.Args[0], nil }
 	filters := map[string]Func{
 		"abs":        absFilter,
-		"attr":       func(c *Call) (any, error) { return c.run.attribute(c.Args[0], text(c.Arg(1, "name", ""))) },
+		"attr":       attrFilter,
 		"batch":      batchFilter,
 		"capitalize": str(capitalize),
 		"center":     func(c *Call) (any, error) { return pad(text(c.Args[0]), c.rest(), " ", 1, 1) },
@@ -59,7 +59,7 @@ func makeFilters() map[string]Func {
 		"trim":       func(c *Call) (any, error) { return strip(text(c.Args[0]), c.rest(), true, true) },
 		"truncate":   truncateFilter,
 		"unique":     uniqueFilter,
-		"upper":      str(strings.ToUpper),
+		"upper":      str(upper),
 		"wordcount":  func(c *Call) (any, error) { return int64(len(strings.Fields(text(c.Args[0])))), nil },
 	}
 	for alias, name := range map[string]string{"count": "length", "d": "default", "e": "escape", "forceescape": "escape"} {
@@ -71,6 +71,18 @@ func makeFilters() map[string]Func {
 // rest is the call without its first argument.
 func (c *Call) rest() *Call {
 	return &Call{Args: c.Args[1:], Names: c.Names, order: c.order, run: c.run}
+}
+
+// attrFilter takes an attribute: unlike the dot it does not look for keys.
+func attrFilter(c *Call) (any, error) {
+	v, name := c.Args[0], text(c.Arg(1, "name", ""))
+	if isA[*Dict](v) {
+		if m := c.run.method(v, name); m != nil {
+			return m, nil
+		}
+		return Undefined{"'dict' attribute '" + name + "'"}, nil
+	}
+	return c.run.attribute(v, name)
 }
 
 func absFilter(c *Call) (any, error) {

@@ -401,7 +401,7 @@ func (p *parser) primary() (expr, error) {
 		i, err := strconv.ParseInt(t.text, 0, 64)
 		if err != nil {
 			if i, err = strconv.ParseInt(t.text, 10, 64); err != nil { // leading zeros
-				return nil, p.errorf("bad number %s", t.text)
+				return constant(bigInt(t.text)), nil
 			}
 		}
 		return constant(i), nil
