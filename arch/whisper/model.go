@@ -35,6 +35,11 @@ type Model struct {
 // specs are the states that the encoder fills and the decoder reads.
 type specs struct{ keys, values, soundKeys, soundValues *backend.StateSpec }
 
+// all lists the specs.
+func (s *specs) all() []*backend.StateSpec {
+	return []*backend.StateSpec{s.keys, s.values, s.soundKeys, s.soundValues}
+}
+
 func newModel(s arch.Source) (*Model, error) {
 	c, err := readConfig(s.Config)
 	if err != nil {

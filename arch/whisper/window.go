@@ -23,7 +23,7 @@ type Window struct {
 // NewWindow allocates the states of a window.
 func (m *Model) NewWindow() (*Window, error) {
 	w := &Window{model: m, sessions: map[shape]backend.Session{}, logits: make([]float32, m.config.VocabSize)}
-	for _, spec := range []*backend.StateSpec{m.specs.keys, m.specs.values, m.specs.soundKeys, m.specs.soundValues} {
+	for _, spec := range m.specs.all() {
 		state, err := m.options.Backend.NewState(spec)
 		if err != nil {
 			return nil, errors.Join(err, w.Close())
