@@ -15,6 +15,7 @@ import (
 	"emily/backend"
 	"emily/backend/cpu"
 	"emily/loader"
+	"emily/tools/randommodel/random"
 )
 
 // Lanes are all lanes, the plainest first.
@@ -74,6 +75,21 @@ func Real(t testing.TB, name string) string {
 		t.Skip("set EMILY_REAL to the folder that tools/realmodels fills, to compare real models too")
 	}
 	return filepath.Join(root, name)
+}
+
+// Random writes a model of a real shape with random weights, for benchmarks,
+// and returns its folder.
+func Random(t testing.TB, name string) string {
+	t.Helper()
+	m, err := random.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), name)
+	if err := m.Write(context.Background(), folder, 1); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 // ReadJSON decodes a file.
