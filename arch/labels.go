@@ -32,7 +32,7 @@ func (c LabelConfig) Labels() (Labels, error) {
 	if n == 0 {
 		n = 2
 	}
-	if n < 0 || n > 1<<24 {
+	if n < 0 || n > 1<<20 {
 		return Labels{}, fmt.Errorf("num_labels is %d", n)
 	}
 	l := Labels{Names: make([]string, n), Independent: n == 1 || c.ProblemType == "multi_label_classification"}

@@ -155,11 +155,13 @@ func (w *Window) run(ctx context.Context, s shape, floats [][]float32, ints [][]
 	for _, x := range ints {
 		in = append(in, backend.BufferOf(x))
 	}
-	session, err := w.session(s)
-	if err != nil {
-		return err
-	}
-	return session.Run(ctx, in, out)
+	return w.model.gate.Do(func() error {
+		session, err := w.session(s)
+		if err != nil {
+			return err
+		}
+		return session.Run(ctx, in, out)
+	})
 }
 
 // session returns the session of a shape. The encoder's is kept, and one of the decoder for many rows.
