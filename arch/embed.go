@@ -212,3 +212,24 @@ func optionalJSON(f *loader.Folder, name string, v any) error {
 	}
 	return nil
 }
+
+// Cosines returns the cosine of the angle between every two vectors.
+func Cosines(rows [][]float32) [][]float32 {
+	length := func(a []float32) float64 { return math.Sqrt(dot(a, a)) }
+	out := make([][]float32, len(rows))
+	for i, a := range rows {
+		out[i] = make([]float32, len(rows))
+		for j, b := range rows {
+			out[i][j] = float32(dot(a, b) / max(length(a)*length(b), math.SmallestNonzeroFloat64))
+		}
+	}
+	return out
+}
+
+func dot(a, b []float32) float64 {
+	sum := 0.0
+	for i, x := range a {
+		sum += float64(x) * float64(b[i])
+	}
+	return sum
+}
