@@ -77,6 +77,7 @@ func (l Labels) Top(logits []float32, k int) []Label {
 			list[i].Score /= sum
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Label) int { return cmp.Compare(b.Score, a.Score) })
+	// By logits, since small scores may round to the same.
+	slices.SortStableFunc(list, func(a, b Label) int { return cmp.Compare(logits[b.Index], logits[a.Index]) })
 	return list[:max(0, min(k, len(list)))]
 }

@@ -101,11 +101,11 @@ func Buckets(n, limit int) []int {
 }
 
 // PadLength rounds a number of rows up so that few programs serve all lengths
-// and at most about an eighth of a long one is padding: multiples of 8 up to
-// 64, of 16 up to 128, and so on.
+// and at most an eighth of a long one is added: multiples of 8 up to 128, of 16
+// up to 256, and so on.
 func PadLength(n int) int {
 	step := 8
-	for n > 8*step {
+	for n > 16*step {
 		step *= 2
 	}
 	return (n + step - 1) / step * step
