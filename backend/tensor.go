@@ -8,6 +8,9 @@ import (
 // MaxRank is the largest number of axes of a tensor.
 const MaxRank = 6
 
+// maxElements bounds a tensor, so that no product of sizes overflows.
+const maxElements = 1 << 40
+
 // Tensor is a handle on one node of a graph: an operation, its operands, and
 // the dtype and static shape of its result. Recording never computes. A Tensor
 // belongs to its graph and is not safe for concurrent use.

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"emily/backend"
@@ -19,8 +20,14 @@ type program struct {
 	parallel bool
 }
 
-// Compile binds each step of the plan to kernels.
-func (b *Backend) Compile(p *backend.Plan) (backend.Program, error) {
+// Compile binds each step of the plan to kernels. It reads small weights.
+func (b *Backend) Compile(p *backend.Plan) (_ backend.Program, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer recovered(&err)
+	return b.compile(p)
+}
+
+func (b *Backend) compile(p *backend.Plan) (backend.Program, error) {
 	pr := &program{backend: b, plan: p}
 	bind := &binder{program: pr, set: b.set, threads: len(b.pool.workers)}
 	for _, st := range p.Steps {

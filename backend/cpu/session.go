@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,13 +24,16 @@ type session struct {
 func (p *program) Bind(states ...backend.State) (backend.Session, error) {
 	s := &session{program: p}
 	for _, spec := range p.plan.States {
-		i := slices.IndexFunc(states, func(st backend.State) bool { return st.Spec() == spec })
+		i := slices.IndexFunc(states, func(st backend.State) bool { return st != nil && st.Spec() == spec })
 		if i < 0 {
 			return nil, fmt.Errorf("the program needs the state %s", spec)
 		}
 		st, ok := states[i].(*state)
-		if !ok || st.data == nil {
-			return nil, fmt.Errorf("state %s is closed or of another backend", spec)
+		if !ok {
+			return nil, fmt.Errorf("state %s belongs to another backend", spec)
+		}
+		if err := st.open(); err != nil {
+			return nil, err
 		}
 		s.frame.caches = append(s.frame.caches, st)
 	}
@@ -64,6 +68,14 @@ func (p *program) Bind(states ...backend.State) (backend.Session, error) {
 
 // Run computes the graph once on the caller's buffers.
 func (s *session) Run(ctx context.Context, in, out []backend.Buffer) error {
+	if s.frame.mem == nil {
+		return errors.New("the session is closed")
+	}
+	for _, st := range s.frame.caches {
+		if err := st.open(); err != nil {
+			return err
+		}
+	}
 	g := s.program.plan.Graph
 	if len(in) != len(g.Inputs()) || len(out) != len(g.Outputs()) {
 		return fmt.Errorf("the program has %d inputs and %d outputs, got %d and %d", len(g.Inputs()), len(g.Outputs()), len(in), len(out))
@@ -99,7 +111,7 @@ func (s *session) patch(r ref, buffers []backend.Buffer) {
 func (s *session) execute(ctx context.Context, j *job, parallel bool) error {
 	err := s.program.backend.pool.run(ctx, j, parallel)
 	if err != nil && j == s.job {
-		s.job = newJob(s.program.phases, &s.frame) // late workers keep the broken one
+		s.job = newJob(s.program.phases, &s.frame) // its counters are void
 	}
 	return err
 }
@@ -152,6 +164,6 @@ func (s *session) Steps(ctx context.Context, n int, yield func(int32) bool) (int
 
 // Close frees the arena.
 func (s *session) Close() error {
-	s.frame.mem = nil
+	s.frame.mem, s.frame.shared = nil, nil
 	return nil
 }

@@ -323,3 +323,43 @@ func normAVX512(dst *float32, x *float32, mean float32, scale float32, weight *f
 //
 //go:noescape
 func normBiasAVX512(dst *float32, x *float32, mean float32, scale float32, weight *float32, bias *float32, n int)
+
+// expAVX512 sets dst to e^x.
+//
+//go:noescape
+func expAVX512(dst *float32, x *float32, n int)
+
+// tanhAVX512 sets dst to tanh x.
+//
+//go:noescape
+func tanhAVX512(dst *float32, x *float32, n int)
+
+// erfAVX512 sets dst to erf x.
+//
+//go:noescape
+func erfAVX512(dst *float32, x *float32, n int)
+
+// siluAVX512 sets dst to x·sigmoid(x).
+//
+//go:noescape
+func siluAVX512(dst *float32, x *float32, n int)
+
+// geluAVX512 sets dst to x·Φ(x).
+//
+//go:noescape
+func geluAVX512(dst *float32, x *float32, n int)
+
+// geluTanhAVX512 sets dst to x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³).
+//
+//go:noescape
+func geluTanhAVX512(dst *float32, x *float32, n int)
+
+// swiGLUAVX512 sets dst to gate·sigmoid(gate)·up.
+//
+//go:noescape
+func swiGLUAVX512(dst *float32, gate *float32, up *float32, n int)
+
+// expSumAVX512 sets dst to e^(x-max) and returns the sum.
+//
+//go:noescape
+func expSumAVX512(dst *float32, x *float32, max float32, n int) float32

@@ -312,16 +312,15 @@ func (v isa) accumulate(d dtype, rows int) {
 	}
 	v.function(fmt.Sprintf("accumulate%d%s", rows, d.name), "(y *float32, ldy int, p *float32, ldp int, v *byte, ldv int, n, d int)", doc)
 	left, y, column := param("d"), param("y"), param("v")
-	wide := 4
-	if rows == 1 && v.wide {
-		wide = 8
-	}
 	block := func(vectors int, mask *tail) {
 		v.accumulateBlock(d, rows, vectors, mask, y, column)
 		ADDQ(I32(int32(vectors*v.bytes())), y)
 		ADDQ(I32(int32(vectors*v.lanes*d.size)), column)
 	}
-	loop("block", left, wide*v.lanes, func() { block(wide, nil) })
+	if rows == 1 && v.wide { // more columns, to wait less for each sum
+		loop("block8", left, 8*v.lanes, func() { block(8, nil) })
+	}
+	loop("block4", left, 4*v.lanes, func() { block(4, nil) })
 	loop("vector", left, v.lanes, func() { block(1, nil) })
 	if v.wide {
 		unlessZero("tail", left, func() {
