@@ -29,8 +29,8 @@ func (f *remoteFS) local(name string) string {
 	return filepath.Join(f.repo.Path(), filepath.FromSlash(name))
 }
 
-// Stat implements fs.StatFS. It asks the hub for the size of a file that is
-// not in the cache.
+// Stat implements fs.StatFS. The size of a file that is not in the cache is
+// -1 until it is opened, so that looking for a file asks nothing.
 func (f *remoteFS) Stat(name string) (fs.FileInfo, error) {
 	switch {
 	case !fs.ValidPath(name):
@@ -41,11 +41,7 @@ func (f *remoteFS) Stat(name string) (fs.FileInfo, error) {
 	if info, err := os.Stat(f.local(name)); err == nil {
 		return info, nil
 	}
-	b, err := f.repo.fact(f.ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	return remoteInfo{path.Base(name), b.size}, nil
+	return remoteInfo{path.Base(name), -1}, nil
 }
 
 // Open implements fs.FS.
@@ -57,10 +53,14 @@ func (f *remoteFS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if remote, ok := info.(remoteInfo); ok {
-		return &remoteFile{fsys: f, name: name, info: remote}, nil
+	if _, remote := info.(remoteInfo); !remote {
+		return os.Open(f.local(name))
 	}
-	return os.Open(f.local(name))
+	b, err := f.repo.fact(f.ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &remoteFile{fsys: f, name: name, info: remoteInfo{path.Base(name), b.size}}, nil
 }
 
 // ReadDir implements fs.ReadDirFS for the root.
