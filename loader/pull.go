@@ -64,8 +64,23 @@ func Remote(ctx context.Context, ref string, o Options) (*Folder, error) {
 	return remote(ctx, repo), nil
 }
 
+// Peek returns a folder to look into: what Find finds without a download, if
+// it has the weights, else what Remote returns.
+func Peek(ctx context.Context, ref string, o Options) (*Folder, error) {
+	o.Download = false
+	found, err := Find(ctx, ref, o)
+	if _, _, ok := splitRef(ref); !ok || looksLikePath(ref) || err == nil && (found.Revision() == "" || found.hasWeights()) {
+		return found, err
+	}
+	f, remoteErr := Remote(ctx, ref, o)
+	if reasonOf(remoteErr) == hub.Offline {
+		return found, err
+	}
+	return f, remoteErr
+}
+
 func remote(ctx context.Context, repo *hub.Repo) *Folder {
-	return &Folder{fsys: repo.FS(ctx), name: repo.Name, revision: repo.Commit}
+	return &Folder{fsys: repo.FS(ctx), name: repo.Name, revision: repo.Commit, remote: true}
 }
 
 // askHub resolves a reference on the hub.

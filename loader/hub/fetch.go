@@ -122,10 +122,10 @@ func (r *Repo) fetchBlob(ctx context.Context, f *folder, b *blob, slot *semaphor
 		r.client.progress.Done(b.files[0]) // by another process
 		return nil
 	}
-	if !f.hasBlob(b.fact) {
-		if err := r.download(ctx, f, b, slot); err != nil {
-			return err
-		}
+	if f.hasBlob(b.fact) {
+		f.Remove(journalName(b.etag)) // its writer died after the last step but one
+	} else if err := r.download(ctx, f, b, slot); err != nil {
+		return err
 	}
 	r.client.progress.Done(b.files[0])
 	return f.place(b.etag, r.Commit, files)
