@@ -100,6 +100,14 @@ func (m *meter) String() string {
 	return fmt.Sprintf("%s, %s/s, %s left", text, size(int64(rate)), duration(left))
 }
 
+// summary tells what was done when nothing more comes.
+func (m *meter) summary() string {
+	if got, all := m.current(), m.size(); got < all {
+		return fmt.Sprintf("downloaded %s of %s", size(got), size(all))
+	}
+	return "downloaded " + m.String()
+}
+
 // duration prints a time that a person waits: 45 s, 3 min 20 s, 2 h 5 min.
 func duration(d time.Duration) string {
 	switch s := int64(d.Round(time.Second).Seconds()); {

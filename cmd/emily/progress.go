@@ -87,7 +87,7 @@ func (l *lines) close() {
 	}
 	close(l.stop)
 	l.done.Wait()
-	l.Note("downloaded " + l.total.String())
+	l.Note(l.total.summary())
 }
 
 // bars has a bar for each file that is being transferred, and one for all.
@@ -116,17 +116,19 @@ func (b *bars) Begin(_ int, size, have int64) {
 		b.mpb = mpb.New(mpb.WithOutput(b.w), mpb.WithAutoRefresh(), mpb.WithWidth(80), mpb.WithRefreshRate(150*time.Millisecond))
 		b.whole = b.line("total", &b.total, 1<<20)
 	}
-	b.whole.SetTotal(b.total.size()+1, false)
+	b.whole.SetTotal(b.total.size(), false)
 	b.whole.SetCurrent(b.total.current())
 }
 
-// line adds a bar that shows a meter. Its total is one too many, so that it
-// ends when we say so: more files may come.
+// line adds a bar that shows a meter. One that starts without a total ends
+// when it is told to: more files may come.
 func (b *bars) line(name string, m *meter, priority int) *mpb.Bar {
-	return b.mpb.New(m.size()+1, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
-		mpb.BarPriority(priority), mpb.BarRemoveOnComplete(),
+	bar := b.mpb.New(0, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
+		mpb.BarPriority(priority),
 		mpb.PrependDecorators(decor.Name(tail(name, 34), decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + m.String() })))
+	bar.SetTotal(m.size(), false)
+	return bar
 }
 
 // Start adds the bar of a file.
@@ -190,7 +192,7 @@ func (b *bars) close() {
 	}
 	b.whole.Abort(true)
 	b.mpb.Wait()
-	fmt.Fprintln(b.w, "downloaded "+b.total.String())
+	fmt.Fprintln(b.w, b.total.summary())
 }
 
 // tail returns the end of a name, which says more than its start.

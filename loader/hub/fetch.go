@@ -136,6 +136,9 @@ func (r *Repo) fetchBlob(ctx context.Context, f *folder, b *blob, slot *semaphor
 func (r *Repo) download(ctx context.Context, f *folder, b *blob, slot *semaphore.Weighted) error {
 	const attempts = 3
 	progress := r.client.progress
+	if have := journaled(f, b.fact, r.client.pace.piece); have > 512<<20 {
+		progress.Note(fmt.Sprintf("%s: checking the %.1f GB that are there", b.files[0], float64(have)/1e9))
+	}
 	for n := 1; ; n++ {
 		p, err := openPartial(f, b.fact, r.client.pace.piece)
 		if err != nil {

@@ -197,18 +197,18 @@ func (f *folder) setAbsent(commit, file string) error {
 // Publish makes the repository's revision point to its commit in the cache,
 // and notes which of the wanted names it does not have. It is called when
 // everything needed was fetched, so that readers find the old commit or all
-// of the new one.
+// of the new one. It writes nothing if nothing is new.
 func (r *Repo) Publish(wanted ...string) error {
-	f, err := r.client.cache.open(r.Name)
+	f, err := r.client.cache.openExisting(r.Name)
 	if err != nil {
-		return err
+		if f, err = r.client.cache.open(r.Name); err != nil {
+			return err
+		}
 	}
 	defer f.Close()
 	for _, file := range wanted {
 		if validFile(file) && !r.Has(file) {
-			if err := f.setAbsent(r.Commit, file); err != nil {
-				return f.cache.cacheError(err)
-			}
+			f.setAbsent(r.Commit, file) // it saves a question later, no more
 		}
 	}
 	if r.Revision == r.Commit {
