@@ -173,7 +173,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"cut", at(hubtest.Store, big, 8, hubtest.Fault{Cut: 100_001}), ""},
 		{"cut early", at(hubtest.Store, big, 3, hubtest.Fault{Cut: 1}), ""},
-		{"cut always", at(hubtest.Store, big, always, hubtest.Fault{Cut: 77_777}), ""},
+		{"cut always", at(hubtest.Store, big, always, hubtest.Fault{Cut: 20_001}), ""},
 		{"cut small", at(hubtest.Get, "config.json", 2, hubtest.Fault{Cut: 5}), ""},
 		{"stall", at(hubtest.Store, big, 2, hubtest.Fault{Stall: 100_000}), ""},
 		{"429", at(hubtest.Store, big, 2, hubtest.Fault{Status: 429, Header: map[string]string{"Retry-After": "0"}}), ""},
@@ -242,6 +242,25 @@ func TestFaults(t *testing.T) {
 			checkFiles(t, r, sample)
 			checkTidy(t, c.cache, "org/name")
 		})
+	}
+}
+
+// TestSlowLine takes longer for a file than a silence may last.
+func TestSlowLine(t *testing.T) {
+	t.Parallel()
+	s := hubtest.New(t)
+	files := map[string]string{"tokenizer.json": random(4, 200_000)}
+	s.Add("org/name", files)
+	s.Fail = func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Slow: 150 * time.Millisecond} }
+	c := client(t, s, t.TempDir())
+	c.pace.stall = 1500 * time.Millisecond
+	r, err := pull(t.Context(), c, "org/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFiles(t, r, files)
+	if n := s.Count(hubtest.Get, "tokenizer.json"); n != 1 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Server is a hub and its storage.
@@ -63,6 +64,7 @@ type Fault struct {
 	Header map[string]string // these headers, with any answer
 	Cut    int64             // the connection ends after so many bytes of the body
 	Stall  int64             // nothing more comes after so many bytes
+	Slow   time.Duration     // a pause after each 16 KiB of the body
 	Flip   bool              // the first byte of the body is wrong
 	Longer int64             // that many bytes too many (negative: too few)
 	HTML   bool              // a web page

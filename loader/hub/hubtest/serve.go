@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // fault counts a request and returns what is to go wrong with it.
@@ -242,7 +243,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 		end = min(end, int(stop))
 	}
 	chunk := 1 << 20
-	if s.Sent != nil {
+	if s.Sent != nil || fault.Slow > 0 {
 		chunk = 16 << 10
 	}
 	for at := 0; at < end; at += chunk {
@@ -250,6 +251,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 		s.count(path, int64(n))
 		if err != nil {
 			return
+		}
+		if fault.Slow > 0 {
+			w.(http.Flusher).Flush()
+			time.Sleep(fault.Slow)
 		}
 	}
 	switch {
