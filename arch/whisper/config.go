@@ -1,6 +1,7 @@
 package whisper
 
 import (
+	"errors"
 	"fmt"
 
 	"emily/arch"
@@ -47,10 +48,8 @@ func (c *Config) check() error {
 	}); err != nil {
 		return err
 	}
-	for _, layers := range []int{c.EncoderLayers, c.DecoderLayers} {
-		if err := arch.CheckLayers(layers); err != nil {
-			return err
-		}
+	if err := errors.Join(arch.CheckLayers("encoder_layers", c.EncoderLayers), arch.CheckLayers("decoder_layers", c.DecoderLayers)); err != nil {
+		return err
 	}
 	for _, heads := range []int{c.EncoderAttentionHeads, c.DecoderAttentionHeads} {
 		if err := arch.CheckHeads(c.DModel, heads); err != nil {
