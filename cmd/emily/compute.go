@@ -42,7 +42,7 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	folder, err := findFolder(ctx, c)
+	folder, err := findFolder(ctx, c, std)
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +70,17 @@ func (s *session) close() {
 	s.backend.Close()
 }
 
-// findFolder resolves --model.
-func findFolder(ctx context.Context, c *cli.Context) (*loader.Folder, error) {
+// findFolder resolves --model, and downloads a model that the cache lacks.
+func findFolder(ctx context.Context, c *cli.Context, std stdio) (folder *loader.Folder, err error) {
 	ref := c.String("model")
 	if ref == "" {
 		return nil, usagef("no model was named: add --model with a folder or org/name")
 	}
-	return loader.Find(ctx, ref, loader.Options{})
+	err = withProgress(std, false, func(o loader.Options) (err error) {
+		folder, err = loader.Find(ctx, ref, o)
+		return err
+	})
+	return folder, err
 }
 
 // checkTask says which command a model of another kind belongs to.
