@@ -3,7 +3,8 @@
 // Package emu emulates a GPU on the processor, so that every kernel and the
 // whole GPU path can be tested anywhere: the host's C++ compiler builds the
 // kernels, and a block's threads run as fibers between barriers. Every access
-// to a buffer is checked against the buffer's bounds.
+// to a buffer is checked against the buffer's bounds, and the threads run from
+// the first to the last and back by turns: a result that differs has a race.
 package emu
 
 import (
@@ -22,19 +23,12 @@ import (
 	"emily/backend/gpu/kernels"
 )
 
-// Options choose how the emulator runs.
-type Options struct {
-	// Backwards runs a block's threads from the last to the first: a result that
-	// depends on the order has a race.
-	Backwards bool
-}
-
 // ErrNoCompiler is the error of New where no C++ compiler is installed.
 var ErrNoCompiler = errors.New("the emulator needs a C++ compiler: install g++ or clang++, or name one in CXX")
 
 // New builds or loads the kernels and returns the emulated device.
-func New(opt Options) (*gpu.Backend, error) {
-	return gpu.New(&driver{opt: opt, memory: map[uintptr][]byte{}, names: map[gpu.Kernel]*byte{}})
+func New() (*gpu.Backend, error) {
+	return gpu.New(&driver{memory: map[uintptr][]byte{}, names: map[gpu.Kernel]*byte{}})
 }
 
 // Probe names the C++ compiler that New would use.
@@ -51,12 +45,12 @@ func Probe() (string, error) {
 
 // driver runs each launch as it comes. Its memory is Go's, named by its address.
 type driver struct {
-	opt   Options
 	entry uintptr // emu_launch
 
-	mu     sync.Mutex
-	memory map[uintptr][]byte
-	names  map[gpu.Kernel]*byte // zero-terminated
+	mu        sync.Mutex
+	memory    map[uintptr][]byte
+	names     map[gpu.Kernel]*byte // zero-terminated
+	backwards bool
 }
 
 func (d *driver) Info() gpu.Info {
@@ -154,7 +148,12 @@ type span struct {
 	bytes int64
 }
 
+// running guards the fibers, of which the library has one set.
+var running sync.Mutex
+
 func (d *driver) Launch(l *gpu.Launch) error {
+	running.Lock()
+	defer running.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	spans := make([]span, len(l.Spans))
@@ -170,7 +169,7 @@ func (d *driver) Launch(l *gpu.Launch) error {
 	}
 	grid := [3]int32{int32(l.Grid[0]), int32(l.Grid[1]), int32(l.Grid[2])}
 	backwards := uintptr(0)
-	if d.opt.Backwards {
+	if d.backwards {
 		backwards = 1
 	}
 	message, _, _ := purego.SyscallN(d.entry, uintptr(l.Kernel), uintptr(unsafe.Pointer(d.names[l.Kernel])), uintptr(unsafe.Pointer(&grid)),
@@ -193,7 +192,14 @@ func text(address uintptr) string {
 	return string(unsafe.Slice((*byte)(p), n))
 }
 
-func (d *driver) Synchronize() error { return nil }
+// Synchronize has nothing to wait for. The threads of the next launches run in
+// the other order, so that two runs of one computation cover both.
+func (d *driver) Synchronize() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.backwards = !d.backwards
+	return nil
+}
 
 func (d *driver) Close() error { return nil }
 

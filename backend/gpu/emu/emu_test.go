@@ -10,9 +10,9 @@ import (
 )
 
 // open returns an emulated device that the test closes.
-func open(t testing.TB, opt emu.Options) *gpu.Backend {
+func open(t testing.TB) *gpu.Backend {
 	t.Helper()
-	b, err := emu.New(opt)
+	b, err := emu.New()
 	if errors.Is(err, emu.ErrNoCompiler) {
 		t.Skip(err)
 	}
@@ -27,8 +27,4 @@ func open(t testing.TB, opt emu.Options) *gpu.Backend {
 	return b
 }
 
-// TestCompliance runs the suite with a block's threads in both orders.
-func TestCompliance(t *testing.T) {
-	t.Run("forwards", func(t *testing.T) { backendtest.Run(t, open(t, emu.Options{})) })
-	t.Run("backwards", func(t *testing.T) { backendtest.Run(t, open(t, emu.Options{Backwards: true})) })
-}
+func TestCompliance(t *testing.T) { backendtest.Run(t, open(t)) }

@@ -75,21 +75,20 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
   float sum[4][4];
   UNROLL for (int r = 0; r < 4; r++)
     UNROLL for (int c = 0; c < 4; c++) sum[r][c] = 0;
+  bool inside = row0 + r0 < p.m && column0 + c0 < p.n; // of the result
   for (int k0 = 0; k0 < p.k; k0 += depth) {
     for (int i = t.index; i < tile * depth; i += t.count) {
       int k = i % depth, r = i / depth;
-      bool inside = row0 + r < p.m && k0 + k < p.k;
-      xt[k * padded + r] = inside ? x[b.x + long(row0 + r) * p.k + k0 + k] : 0.0f;
+      xt[k * padded + r] = row0 + r < p.m && k0 + k < p.k ? x[b.x + long(row0 + r) * p.k + k0 + k] : 0.0f;
       int c = r;
       if (p.wRow != 1) { // neighbouring threads read neighbouring columns
         c = i % tile;
         k = i / tile;
       }
-      inside = column0 + c < p.n && k0 + k < p.k;
-      wt[k * padded + c] = inside ? to_float(w[b.w + long(k0 + k) * p.wRow + long(column0 + c) * p.wColumn]) : 0.0f;
+      wt[k * padded + c] = column0 + c < p.n && k0 + k < p.k ? to_float(w[b.w + long(k0 + k) * p.wRow + long(column0 + c) * p.wColumn]) : 0.0f;
     }
     barrier();
-    UNROLL for (int k = 0; k < depth; k++) {
+    UNROLL for (int k = 0; inside && k < depth; k++) {
       float a[4], e[4];
       UNROLL for (int i = 0; i < 4; i++) {
         a[i] = xt[k * padded + r0 + i];
