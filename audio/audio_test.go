@@ -131,6 +131,20 @@ func TestOpenTagged(t *testing.T) {
 	}
 }
 
+// TestMP3Joined checks that the length in the first file's head does not end joined files, and
+// that what follows the last frame is no error.
+func TestMP3Joined(t *testing.T) {
+	data := read(t, "stereo44100.mp3")
+	once, _, err := readFile(append(data[:len(data):len(data)], "TAG"+strings.Repeat("\xff\xfb\x90\x44", 40)...))
+	if err != io.EOF || len(once) < 4000 {
+		t.Errorf("with a tag: %d samples, error %v, want 4000", len(once), err)
+	}
+	twice, _, err := readFile(append(data[:len(data):len(data)], data...))
+	if err != io.EOF || len(twice) < 8000 || len(twice) > 9254 {
+		t.Errorf("joined: %d samples, error %v, want 8000 and at most three frames of silence", len(twice), err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct{ name, data, want string }{
 		{"empty", "", "empty (0 bytes)"},

@@ -14,8 +14,10 @@ import (
 type mp3Source struct {
 	dec  *mp3.Decoder
 	i    Info
-	skip int64 // frames of encoder and decoder delay to come
-	left int64 // frames to come before the encoder's padding, -1 where unknown
+	skip int64 // frames to drop: what encoder and decoder put before and after the sound
+	left int64 // frames to come before those after the sound, -1 where unknown
+	tail int64 // their number
+	all  bool  // as many frames came as the file says
 	done int64
 	raw  [4096]byte
 }
@@ -43,6 +45,7 @@ func openMP3(r *bufio.Reader) (src *mp3Source, err error) {
 		}
 		if delay > 0 {
 			m.skip = delay + decoderDelay
+			m.tail = max(0, padding-decoderDelay)
 			if m.i.Frames >= 0 {
 				m.i.Frames = max(0, m.i.Frames-delay-padding)
 			}
@@ -72,19 +75,22 @@ func (m *mp3Source) Read(dst []float32) (n int, err error) {
 		}
 	}()
 	for {
+		if m.left == 0 {
+			// More may follow: files are joined without correcting the first one's head.
+			m.skip, m.left, m.all = m.skip+m.tail, -1, true
+		}
 		want := min(int64(len(dst)), int64(len(m.raw)/4))
 		if m.skip > 0 {
 			want = min(m.skip, int64(len(m.raw)/4))
-		} else if m.left >= 0 {
+		} else if m.left > 0 {
 			want = min(want, m.left)
-		}
-		if want == 0 {
-			return 0, io.EOF
 		}
 		k, err := io.ReadFull(m.dec, m.raw[:want*4])
 		k /= 4
-		if m.skip > 0 && err == nil {
-			m.skip -= int64(k)
+		if m.skip > 0 {
+			if m.skip -= int64(k); err != nil {
+				return 0, m.end(err)
+			}
 			continue
 		}
 		for i := range k {
@@ -92,7 +98,7 @@ func (m *mp3Source) Read(dst []float32) (n int, err error) {
 			dst[i] = (float32(int16(l)) + float32(int16(r))) / (1 << 16)
 		}
 		m.done += int64(k)
-		if m.left >= 0 {
+		if m.left > 0 {
 			m.left -= int64(k)
 		}
 		return k, m.end(err)
@@ -104,6 +110,8 @@ func (m *mp3Source) end(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case m.all: // what follows the sound may be tags
+		return io.EOF
 	case err != io.EOF && err != io.ErrUnexpectedEOF:
 		return incomplete(m.i, m.done, fmt.Sprintf("is damaged (%v)", err))
 	case m.left > 0:

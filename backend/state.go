@@ -84,9 +84,9 @@ func (g *Graph) ReadState(spec *StateSpec) *Tensor {
 	return g.add(OpStateRead, spec.DType, spec.Shape, Attrs{State: spec, Layer: -1})
 }
 
-// readCache returns one layer and slot of a cache, [heads, capacity, head_dim];
-// slot is I32 [] or [1], and -1 reads slot 0.
-func (g *Graph) readCache(spec *StateSpec, layer int, slot *Tensor) *Tensor {
+// ReadCache returns one layer and slot of a cache, [heads, capacity, head_dim]
+// in the cache's dtype; slot is I32 [] or [1], and -1 reads slot 0.
+func (g *Graph) ReadCache(spec *StateSpec, layer int, slot *Tensor) *Tensor {
 	return g.add(OpStateRead, spec.DType, spec.Shape[2:], Attrs{State: spec, Layer: layer}, slot)
 }
 

@@ -15,7 +15,10 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
 
+	_ "emily/arch/bert"
 	_ "emily/arch/qwen3"
+	_ "emily/arch/vit"
+	_ "emily/arch/whisper"
 )
 
 // Exit codes.
@@ -85,7 +88,7 @@ func newApp(std stdio) *cli.App {
 		OnUsageError:              onUsageError,
 		Action:                    noCommand,
 		Commands: []*cli.Command{
-			newGenerate(std), newChat(std), newTokenize(std), newInfo(std), newVerify(std), newDoctor(std), newCompletion(std),
+			newGenerate(std), newChat(std), newTranscribe(std), newClassify(std), newAnswer(std), newEmbed(std), newTokenize(std), newInfo(std), newVerify(std), newDoctor(std), newCompletion(std),
 		},
 		BashComplete: completeCommands,
 	}

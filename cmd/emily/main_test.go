@@ -210,7 +210,7 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestVerifyCommand(t *testing.T) {
-	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3"} {
+	for _, name := range []string{"tiny-qwen3", "tiny-qwen3-untied", "tiny-llama", "tiny-llama3", "tiny-llama-bias", "tiny-qwen2-yarn", "tiny-mistral", "tiny-qwen3-dynamic"} {
 		args := []string{"verify", "--model", filepath.Join(models, name), filepath.Join(tiny, name+".json")}
 		if out := succeed(t, "", args...); !strings.Contains(out, "0.logits") || !strings.Contains(out, "0.hidden.1") || !strings.Contains(out, "64/64") {
 			t.Errorf("%s: the table lacks outputs:\n%s", name, out)

@@ -21,7 +21,7 @@ func makeFilters() map[string]Func {
 	same := func(c *Call) (any, error) { return c.Args[0], nil }
 	filters := map[string]Func{
 		"abs":        absFilter,
-		"attr":       func(c *Call) (any, error) { return c.run.attribute(c.Args[0], text(c.Arg(1, "name", ""))) },
+		"attr":       attrFilter,
 		"batch":      batchFilter,
 		"capitalize": str(capitalize),
 		"center":     func(c *Call) (any, error) { return pad(text(c.Args[0]), c.rest(), " ", 1, 1) },
@@ -59,7 +59,7 @@ func makeFilters() map[string]Func {
 		"trim":       func(c *Call) (any, error) { return strip(text(c.Args[0]), c.rest(), true, true) },
 		"truncate":   truncateFilter,
 		"unique":     uniqueFilter,
-		"upper":      str(strings.ToUpper),
+		"upper":      str(upper),
 		"wordcount":  func(c *Call) (any, error) { return int64(len(strings.Fields(text(c.Args[0])))), nil },
 	}
 	for alias, name := range map[string]string{"count": "length", "d": "default", "e": "escape", "forceescape": "escape"} {
@@ -71,6 +71,18 @@ func makeFilters() map[string]Func {
 // rest is the call without its first argument.
 func (c *Call) rest() *Call {
 	return &Call{Args: c.Args[1:], Names: c.Names, order: c.order, run: c.run}
+}
+
+// attrFilter takes an attribute: unlike the dot it does not look for keys.
+func attrFilter(c *Call) (any, error) {
+	v, name := c.Args[0], text(c.Arg(1, "name", ""))
+	if isA[*Dict](v) {
+		if m := c.run.method(v, name); m != nil {
+			return m, nil
+		}
+		return Undefined{"'dict' attribute '" + name + "'"}, nil
+	}
+	return c.run.attribute(v, name)
 }
 
 func absFilter(c *Call) (any, error) {
@@ -273,7 +285,7 @@ func (c *Call) sorted(items []any, key func(item any) (any, error), reverse bool
 		if reverse {
 			a, b = b, a
 		}
-		n, err := compare(a.key, b.key, 0)
+		n, err := compare(a.key, b.key)
 		if err != nil && failed == nil {
 			failed = err
 		}
@@ -330,7 +342,7 @@ func groupbyFilter(c *Call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 || !equal(k, last, 0) {
+		if i == 0 || !equal(k, last) {
 			shown, err := c.run.path(item, attr)
 			if err != nil {
 				return nil, err
@@ -382,7 +394,7 @@ func extreme(c *Call, sign int) (any, error) {
 		}
 		n := sign
 		if i > 0 {
-			if n, err = compare(k, bestKey, 0); err != nil {
+			if n, err = compare(k, bestKey); err != nil {
 				return nil, err
 			}
 		}

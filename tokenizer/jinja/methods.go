@@ -58,7 +58,7 @@ func (d *Dict) list(r *run, f func(k, v any) any) (any, error) {
 var listMethods = map[string]func(l *List, c *Call) (any, error){
 	"index": func(l *List, c *Call) (any, error) {
 		for i, v := range l.Items {
-			if equal(v, c.Arg(0, "value", nil), 0) {
+			if equal(v, c.Arg(0, "value", nil)) {
 				return int64(i), nil
 			}
 		}
@@ -67,7 +67,7 @@ var listMethods = map[string]func(l *List, c *Call) (any, error){
 	"count": func(l *List, c *Call) (any, error) {
 		n := int64(0)
 		for _, v := range l.Items {
-			n += toInt(equal(v, c.Arg(0, "value", nil), 0))
+			n += toInt(equal(v, c.Arg(0, "value", nil)))
 		}
 		return n, nil
 	},
@@ -75,7 +75,7 @@ var listMethods = map[string]func(l *List, c *Call) (any, error){
 }
 
 var stringMethods = map[string]func(s string, c *Call) (any, error){
-	"upper":      func(s string, _ *Call) (any, error) { return strings.ToUpper(s), nil },
+	"upper":      func(s string, _ *Call) (any, error) { return upper(s), nil },
 	"lower":      func(s string, _ *Call) (any, error) { return strings.ToLower(s), nil },
 	"casefold":   func(s string, _ *Call) (any, error) { return strings.ToLower(s), nil },
 	"capitalize": func(s string, _ *Call) (any, error) { return capitalize(s), nil },
@@ -125,6 +125,8 @@ var stringMethods = map[string]func(s string, c *Call) (any, error){
 func every(s string, f func(r rune) bool) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !f(r) }) < 0
 }
+
+func upper(s string) string { return strings.ReplaceAll(strings.ToUpper(s), "ß", "SS") }
 
 func capitalize(s string) string {
 	r, n := utf8.DecodeRuneInString(s)

@@ -16,8 +16,8 @@ type (
 )
 
 // storedLoops holds the assembly for one stored dtype. Element i of gemv and
-// accumulate handles i+1 rows. Where pack, widen or narrow is nil the portable
-// function stays in place.
+// accumulate handles i+1 rows. Where widen or narrow is nil the portable function
+// stays in place.
 type storedLoops struct {
 	dtype      stored
 	gemv       []gemvFunc
@@ -103,11 +103,8 @@ func (l storedLoops) runAccumulate(y []float32, ldy int, p []float32, ldp int, v
 
 // runPack packs a panel of nr columns, one vector of columns at a time.
 func (l storedLoops) runPack(nr int, dst []float32, w []byte, ldw, n, k int) {
-	whole := k
-	if !l.masks && l.dtype != float32s {
-		whole = k / l.lanes * l.lanes
-	}
-	if whole == 0 || n == 0 || l.pack == nil {
+	whole := l.whole(k)
+	if whole == 0 || n == 0 {
 		l.dtype.packPanel(nr, dst, w, ldw, n, k)
 		return
 	}

@@ -4,10 +4,10 @@ package kernel
 
 import "unsafe"
 
-// tileLoops holds the assembly for the matrix product. The packing functions
-// may be nil.
+// tileLoops holds the assembly for the matrix product; packCols may be nil.
 type tileLoops struct {
 	rows, columns int // of the tile
+	step          int // packRows takes a multiple of so many columns
 	tile          func(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
 	packRows      packFunc
 	packCols      func(dst, b *float32, ldb, k, n int)
@@ -42,15 +42,16 @@ func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {
 	if m == 0 || k == 0 {
 		return
 	}
-	if l.packRows == nil {
-		packRowPanels(l.rows, dst, a, lda, m, k)
-		return
-	}
 	a = a[:span(m, k, lda)]
+	whole := k / l.step * l.step
 	for i := 0; i < m; i += l.rows {
 		panel := dst[i*k:][:l.rows*k]
+		rows := min(l.rows, m-i)
 		w := (*byte)(unsafe.Pointer(&a[i*lda]))
-		l.packRows(unsafe.SliceData(panel), 4*l.rows, w, 4*lda, min(l.rows, m-i), k)
+		l.packRows(unsafe.SliceData(panel), 4*l.rows, w, 4*lda, rows, whole)
+		if whole < k {
+			packRowPanels(l.rows, panel[whole*l.rows:], a[i*lda+whole:], lda, rows, k-whole)
+		}
 	}
 }
 

@@ -109,22 +109,22 @@ func tileAVX2(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, 
 //go:noescape
 func peakAVX2(rounds int) int
 
-// packFloat32AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packFloat32AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packFloat32AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
-// packBFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packBFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packBFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
-// packFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
-// packRowsAVX2 sets 6 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packRowsAVX2 sets 6 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packRowsAVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)

@@ -2382,6 +2382,7 @@ products_done_146:
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+0, AX
 	CMPQ    BX, $+16
 	JNE     narrow_147
 	TESTQ   SI, SI
@@ -2389,12 +2390,12 @@ products_done_146:
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	DECQ    AX
-	JZ      add_148_end
+	JZ      stored_149
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	DECQ    AX
-	JZ      add_148_end
+	JZ      stored_149
 	ADDQ    DX, CX
 
 add_148:
@@ -2403,14 +2404,14 @@ add_148:
 	VADDPS  32(CX), Y1, Y1
 	VMOVUPS Y1, 32(CX)
 	DECQ    AX
-	JZ      add_148_end
+	JZ      stored_149
 	ADDQ    DX, CX
 	VADDPS  (CX), Y2, Y2
 	VMOVUPS Y2, (CX)
 	VADDPS  32(CX), Y3, Y3
 	VMOVUPS Y3, 32(CX)
 	DECQ    AX
-	JZ      add_148_end
+	JZ      stored_149
 	ADDQ    DX, CX
 
 narrow_147:
@@ -2420,7 +2421,7 @@ narrow_147:
 	VMOVDQU    (DI)(R8*4), Y4
 	VMOVDQU    32(DI)(R8*4), Y5
 	TESTQ      SI, SI
-	JZ         overwrite_149
+	JZ         overwrite_150
 	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y0, Y0
 	VMASKMOVPS Y0, Y4, (CX)
@@ -2428,7 +2429,7 @@ narrow_147:
 	VADDPS     Y6, Y1, Y1
 	VMASKMOVPS Y1, Y5, 32(CX)
 	DECQ       AX
-	JZ         add_148_end
+	JZ         stored_149
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y2, Y2
@@ -2437,28 +2438,28 @@ narrow_147:
 	VADDPS     Y6, Y3, Y3
 	VMASKMOVPS Y3, Y5, 32(CX)
 	DECQ       AX
-	JZ         add_148_end
+	JZ         stored_149
 	ADDQ       DX, CX
 
-overwrite_149:
+overwrite_150:
 	VMASKMOVPS Y0, Y4, (CX)
 	VMASKMOVPS Y1, Y5, 32(CX)
 	DECQ       AX
-	JZ         add_148_end
+	JZ         stored_149
 	ADDQ       DX, CX
 	VMASKMOVPS Y2, Y4, (CX)
 	VMASKMOVPS Y3, Y5, 32(CX)
 	DECQ       AX
-	JZ         add_148_end
+	JZ         stored_149
 	ADDQ       DX, CX
 
-add_148_end:
+stored_149:
 	VZEROUPPER
 	RET
 
 more_rows_142:
 	CMPQ   AX, $+4
-	JG     more_rows_150
+	JG     more_rows_151
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2471,9 +2472,9 @@ more_rows_142:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_152
+	JLT    products4_done_153
 
-products4_151:
+products4_152:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
@@ -2538,13 +2539,13 @@ products4_151:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_151
+	JGE          products4_152
 
-products4_done_152:
+products4_done_153:
 	CMPQ BX, $+1
-	JLT  products_done_154
+	JLT  products_done_155
 
-products_153:
+products_154:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
@@ -2564,84 +2565,75 @@ products_153:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_153
+	JGE          products_154
 
-products_done_154:
+products_done_155:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+2, AX
 	CMPQ    BX, $+16
-	JNE     narrow_155
+	JNE     narrow_156
 	TESTQ   SI, SI
-	JNZ     add_156
+	JNZ     add_157
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-	DECQ    AX
-	JZ      add_156_end
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
-	DECQ    AX
-	JZ      add_156_end
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
 	DECQ    AX
-	JZ      add_156_end
+	JZ      stored_158
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	DECQ    AX
-	JZ      add_156_end
+	JZ      stored_158
 	ADDQ    DX, CX
 
-add_156:
+add_157:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
 	VMOVUPS Y1, 32(CX)
-	DECQ    AX
-	JZ      add_156_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Y2, Y2
 	VMOVUPS Y2, (CX)
 	VADDPS  32(CX), Y3, Y3
 	VMOVUPS Y3, 32(CX)
-	DECQ    AX
-	JZ      add_156_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	DECQ    AX
-	JZ      add_156_end
+	JZ      stored_158
 	ADDQ    DX, CX
 	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
 	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	DECQ    AX
-	JZ      add_156_end
+	JZ      stored_158
 	ADDQ    DX, CX
 
-narrow_155:
+narrow_156:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y8
 	VMOVDQU    32(DI)(R8*4), Y9
 	TESTQ      SI, SI
-	JZ         overwrite_157
+	JZ         overwrite_159
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y0, Y0
 	VMASKMOVPS Y0, Y8, (CX)
 	VMASKMOVPS 32(CX), Y9, Y10
 	VADDPS     Y10, Y1, Y1
 	VMASKMOVPS Y1, Y9, 32(CX)
-	DECQ       AX
-	JZ         add_156_end
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y2, Y2
@@ -2649,8 +2641,6 @@ narrow_155:
 	VMASKMOVPS 32(CX), Y9, Y10
 	VADDPS     Y10, Y3, Y3
 	VMASKMOVPS Y3, Y9, 32(CX)
-	DECQ       AX
-	JZ         add_156_end
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y4, Y4
@@ -2659,7 +2649,7 @@ narrow_155:
 	VADDPS     Y10, Y5, Y5
 	VMASKMOVPS Y5, Y9, 32(CX)
 	DECQ       AX
-	JZ         add_156_end
+	JZ         stored_158
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y6, Y6
@@ -2668,36 +2658,32 @@ narrow_155:
 	VADDPS     Y10, Y7, Y7
 	VMASKMOVPS Y7, Y9, 32(CX)
 	DECQ       AX
-	JZ         add_156_end
+	JZ         stored_158
 	ADDQ       DX, CX
 
-overwrite_157:
+overwrite_159:
 	VMASKMOVPS Y0, Y8, (CX)
 	VMASKMOVPS Y1, Y9, 32(CX)
-	DECQ       AX
-	JZ         add_156_end
 	ADDQ       DX, CX
 	VMASKMOVPS Y2, Y8, (CX)
 	VMASKMOVPS Y3, Y9, 32(CX)
-	DECQ       AX
-	JZ         add_156_end
 	ADDQ       DX, CX
 	VMASKMOVPS Y4, Y8, (CX)
 	VMASKMOVPS Y5, Y9, 32(CX)
 	DECQ       AX
-	JZ         add_156_end
+	JZ         stored_158
 	ADDQ       DX, CX
 	VMASKMOVPS Y6, Y8, (CX)
 	VMASKMOVPS Y7, Y9, 32(CX)
 	DECQ       AX
-	JZ         add_156_end
+	JZ         stored_158
 	ADDQ       DX, CX
 
-add_156_end:
+stored_158:
 	VZEROUPPER
 	RET
 
-more_rows_150:
+more_rows_151:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2714,9 +2700,9 @@ more_rows_150:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_160
+	JLT    products4_done_162
 
-products4_159:
+products4_161:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
@@ -2805,13 +2791,13 @@ products4_159:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_159
+	JGE          products4_161
 
-products4_done_160:
+products4_done_162:
 	CMPQ BX, $+1
-	JLT  products_done_162
+	JLT  products_done_164
 
-products_161:
+products_163:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
@@ -2837,108 +2823,91 @@ products_161:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_161
+	JGE          products_163
 
-products_done_162:
+products_done_164:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+4, AX
 	CMPQ    BX, $+16
-	JNE     narrow_163
+	JNE     narrow_165
 	TESTQ   SI, SI
-	JNZ     add_164
+	JNZ     add_166
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
 	DECQ    AX
-	JZ      add_164_end
+	JZ      stored_167
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
 	DECQ    AX
-	JZ      add_164_end
+	JZ      stored_167
 	ADDQ    DX, CX
 
-add_164:
+add_166:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
 	VMOVUPS Y1, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Y2, Y2
 	VMOVUPS Y2, (CX)
 	VADDPS  32(CX), Y3, Y3
 	VMOVUPS Y3, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
 	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
-	DECQ    AX
-	JZ      add_164_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Y8, Y8
 	VMOVUPS Y8, (CX)
 	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	DECQ    AX
-	JZ      add_164_end
+	JZ      stored_167
 	ADDQ    DX, CX
 	VADDPS  (CX), Y10, Y10
 	VMOVUPS Y10, (CX)
 	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
 	DECQ    AX
-	JZ      add_164_end
+	JZ      stored_167
 	ADDQ    DX, CX
 
-narrow_163:
+narrow_165:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y12
 	VMOVDQU    32(DI)(R8*4), Y13
 	TESTQ      SI, SI
-	JZ         overwrite_165
+	JZ         overwrite_168
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y12, (CX)
 	VMASKMOVPS 32(CX), Y13, Y14
 	VADDPS     Y14, Y1, Y1
 	VMASKMOVPS Y1, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y2, Y2
@@ -2946,8 +2915,6 @@ narrow_163:
 	VMASKMOVPS 32(CX), Y13, Y14
 	VADDPS     Y14, Y3, Y3
 	VMASKMOVPS Y3, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y4, Y4
@@ -2955,8 +2922,6 @@ narrow_163:
 	VMASKMOVPS 32(CX), Y13, Y14
 	VADDPS     Y14, Y5, Y5
 	VMASKMOVPS Y5, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y6, Y6
@@ -2964,8 +2929,6 @@ narrow_163:
 	VMASKMOVPS 32(CX), Y13, Y14
 	VADDPS     Y14, Y7, Y7
 	VMASKMOVPS Y7, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y8, Y8
@@ -2974,7 +2937,7 @@ narrow_163:
 	VADDPS     Y14, Y9, Y9
 	VMASKMOVPS Y9, Y13, 32(CX)
 	DECQ       AX
-	JZ         add_164_end
+	JZ         stored_167
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y10, Y10
@@ -2983,42 +2946,34 @@ narrow_163:
 	VADDPS     Y14, Y11, Y11
 	VMASKMOVPS Y11, Y13, 32(CX)
 	DECQ       AX
-	JZ         add_164_end
+	JZ         stored_167
 	ADDQ       DX, CX
 
-overwrite_165:
+overwrite_168:
 	VMASKMOVPS Y0, Y12, (CX)
 	VMASKMOVPS Y1, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS Y2, Y12, (CX)
 	VMASKMOVPS Y3, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS Y4, Y12, (CX)
 	VMASKMOVPS Y5, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS Y6, Y12, (CX)
 	VMASKMOVPS Y7, Y13, 32(CX)
-	DECQ       AX
-	JZ         add_164_end
 	ADDQ       DX, CX
 	VMASKMOVPS Y8, Y12, (CX)
 	VMASKMOVPS Y9, Y13, 32(CX)
 	DECQ       AX
-	JZ         add_164_end
+	JZ         stored_167
 	ADDQ       DX, CX
 	VMASKMOVPS Y10, Y12, (CX)
 	VMASKMOVPS Y11, Y13, 32(CX)
 	DECQ       AX
-	JZ         add_164_end
+	JZ         stored_167
 	ADDQ       DX, CX
 
-add_164_end:
+stored_167:
 	VZEROUPPER
 	RET
 
@@ -3042,9 +2997,9 @@ TEXT ·peakAVX2(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_167
+	JLT    round_done_170
 
-round_166:
+round_169:
 	VFMADD231PS Y12, Y13, Y0
 	VFMADD231PS Y12, Y13, Y1
 	VFMADD231PS Y12, Y13, Y2
@@ -3095,9 +3050,9 @@ round_166:
 	VFMADD231PS Y12, Y13, Y11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_166
+	JGE         round_169
 
-round_done_167:
+round_done_170:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -3112,9 +3067,9 @@ TEXT ·packFloat32AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_169
+	JLT  block_done_172
 
-block_168:
+block_171:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3125,39 +3080,39 @@ block_168:
 	VXORPS  X6, X6, X6
 	VXORPS  X7, X7, X7
 	CMPQ    SI, $+0
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_170
+	JLE     ready_173
 	VMOVUPS (R8), Y7
 	ADDQ    BX, R8
 
-ready_170:
+ready_173:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3201,116 +3156,9 @@ ready_170:
 	ADDQ       $+32, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_168
+	JGE        block_171
 
-block_done_169:
-	TESTQ      DI, DI
-	JZ         tail_none_171
-	LEAQ       tailmask<>+0(SB), R8
-	MOVQ       $0x00000008, R9
-	SUBQ       DI, R9
-	VMOVDQU    (R8)(R9*4), Y15
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	VXORPS     X4, X4, X4
-	VXORPS     X5, X5, X5
-	VXORPS     X6, X6, X6
-	VXORPS     X7, X7, X7
-	CMPQ       SI, $+0
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y0
-	ADDQ       BX, DX
-	CMPQ       SI, $+1
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y1
-	ADDQ       BX, DX
-	CMPQ       SI, $+2
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y2
-	ADDQ       BX, DX
-	CMPQ       SI, $+3
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y3
-	ADDQ       BX, DX
-	CMPQ       SI, $+4
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y4
-	ADDQ       BX, DX
-	CMPQ       SI, $+5
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y5
-	ADDQ       BX, DX
-	CMPQ       SI, $+6
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y6
-	ADDQ       BX, DX
-	CMPQ       SI, $+7
-	JLE        ready_172
-	VMASKMOVPS (DX), Y15, Y7
-	ADDQ       BX, DX
-
-ready_172:
-	VUNPCKLPS  Y1, Y0, Y8
-	VUNPCKHPS  Y1, Y0, Y9
-	VUNPCKLPS  Y3, Y2, Y10
-	VUNPCKHPS  Y3, Y2, Y11
-	VUNPCKLPS  Y5, Y4, Y12
-	VUNPCKHPS  Y5, Y4, Y13
-	VUNPCKLPS  Y7, Y6, Y14
-	VUNPCKHPS  Y7, Y6, Y15
-	VUNPCKLPD  Y10, Y8, Y0
-	VUNPCKHPD  Y10, Y8, Y1
-	VUNPCKLPD  Y11, Y9, Y2
-	VUNPCKHPD  Y11, Y9, Y3
-	VUNPCKLPD  Y14, Y12, Y4
-	VUNPCKHPD  Y14, Y12, Y5
-	VUNPCKLPD  Y15, Y13, Y6
-	VUNPCKHPD  Y15, Y13, Y7
-	VPERM2F128 $0x20, Y4, Y0, Y8
-	VPERM2F128 $0x31, Y4, Y0, Y12
-	VPERM2F128 $0x20, Y5, Y1, Y9
-	VPERM2F128 $0x31, Y5, Y1, Y13
-	VPERM2F128 $0x20, Y6, Y2, Y10
-	VPERM2F128 $0x31, Y6, Y2, Y14
-	VPERM2F128 $0x20, Y7, Y3, Y11
-	VPERM2F128 $0x31, Y7, Y3, Y15
-	VMOVUPS    Y8, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y9, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y10, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y11, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y12, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y13, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y14, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Y15, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-
-tail_none_171:
-done:
+block_done_172:
 	VZEROUPPER
 	RET
 
@@ -3324,9 +3172,9 @@ TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_174
+	JLT  block_done_175
 
-block_173:
+block_174:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3337,47 +3185,47 @@ block_173:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y0
 	VPSLLD    $0x10, Y0, Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y1
 	VPSLLD    $0x10, Y1, Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y2
 	VPSLLD    $0x10, Y2, Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y3
 	VPSLLD    $0x10, Y3, Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y4
 	VPSLLD    $0x10, Y4, Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y5
 	VPSLLD    $0x10, Y5, Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y6
 	VPSLLD    $0x10, Y6, Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_175
+	JLE       ready_176
 	VPMOVZXWD (R8), Y7
 	VPSLLD    $0x10, Y7, Y7
 	ADDQ      BX, R8
 
-ready_175:
+ready_176:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3421,13 +3269,9 @@ ready_175:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_173
+	JGE        block_174
 
-block_done_174:
-	TESTQ DI, DI
-	JZ    tail_none_176
-
-tail_none_176:
+block_done_175:
 	VZEROUPPER
 	RET
 
@@ -3533,10 +3377,6 @@ ready_179:
 	JGE        block_177
 
 block_done_178:
-	TESTQ DI, DI
-	JZ    tail_none_180
-
-tail_none_180:
 	VZEROUPPER
 	RET
 
@@ -3550,9 +3390,9 @@ TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_182
+	JLT  block_done_181
 
-block_181:
+block_180:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3561,31 +3401,31 @@ block_181:
 	VXORPS  X4, X4, X4
 	VXORPS  X5, X5, X5
 	CMPQ    SI, $+0
-	JLE     ready_183
+	JLE     ready_182
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_183
+	JLE     ready_182
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_183
+	JLE     ready_182
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_183
+	JLE     ready_182
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_183
+	JLE     ready_182
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_183
+	JLE     ready_182
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 
-ready_183:
+ready_182:
 	VXORPS       X6, X6, X6
 	VXORPS       X7, X7, X7
 	VUNPCKLPS    Y1, Y0, Y8
@@ -3647,124 +3487,9 @@ ready_183:
 	ADDQ         $+32, DX
 	SUBQ         $+8, DI
 	CMPQ         DI, $+8
-	JGE          block_181
+	JGE          block_180
 
-block_done_182:
-	TESTQ      DI, DI
-	JZ         tail_none_184
-	LEAQ       tailmask<>+0(SB), R8
-	MOVQ       $0x00000008, R9
-	SUBQ       DI, R9
-	VMOVDQU    (R8)(R9*4), Y15
-	VXORPS     X0, X0, X0
-	VXORPS     X1, X1, X1
-	VXORPS     X2, X2, X2
-	VXORPS     X3, X3, X3
-	VXORPS     X4, X4, X4
-	VXORPS     X5, X5, X5
-	CMPQ       SI, $+0
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y0
-	ADDQ       BX, DX
-	CMPQ       SI, $+1
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y1
-	ADDQ       BX, DX
-	CMPQ       SI, $+2
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y2
-	ADDQ       BX, DX
-	CMPQ       SI, $+3
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y3
-	ADDQ       BX, DX
-	CMPQ       SI, $+4
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y4
-	ADDQ       BX, DX
-	CMPQ       SI, $+5
-	JLE        ready_185
-	VMASKMOVPS (DX), Y15, Y5
-	ADDQ       BX, DX
-
-ready_185:
-	VXORPS       X6, X6, X6
-	VXORPS       X7, X7, X7
-	VUNPCKLPS    Y1, Y0, Y8
-	VUNPCKHPS    Y1, Y0, Y9
-	VUNPCKLPS    Y3, Y2, Y10
-	VUNPCKHPS    Y3, Y2, Y11
-	VUNPCKLPS    Y5, Y4, Y12
-	VUNPCKHPS    Y5, Y4, Y13
-	VUNPCKLPS    Y7, Y6, Y14
-	VUNPCKHPS    Y7, Y6, Y15
-	VUNPCKLPD    Y10, Y8, Y0
-	VUNPCKHPD    Y10, Y8, Y1
-	VUNPCKLPD    Y11, Y9, Y2
-	VUNPCKHPD    Y11, Y9, Y3
-	VUNPCKLPD    Y14, Y12, Y4
-	VUNPCKHPD    Y14, Y12, Y5
-	VUNPCKLPD    Y15, Y13, Y6
-	VUNPCKHPD    Y15, Y13, Y7
-	VPERM2F128   $0x20, Y4, Y0, Y8
-	VPERM2F128   $0x31, Y4, Y0, Y12
-	VPERM2F128   $0x20, Y5, Y1, Y9
-	VPERM2F128   $0x31, Y5, Y1, Y13
-	VPERM2F128   $0x20, Y6, Y2, Y10
-	VPERM2F128   $0x31, Y6, Y2, Y14
-	VPERM2F128   $0x20, Y7, Y3, Y11
-	VPERM2F128   $0x31, Y7, Y3, Y15
-	VMOVUPS      X8, (AX)
-	VEXTRACTF128 $0x01, Y8, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X9, (AX)
-	VEXTRACTF128 $0x01, Y9, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X10, (AX)
-	VEXTRACTF128 $0x01, Y10, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X11, (AX)
-	VEXTRACTF128 $0x01, Y11, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X12, (AX)
-	VEXTRACTF128 $0x01, Y12, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X13, (AX)
-	VEXTRACTF128 $0x01, Y13, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X14, (AX)
-	VEXTRACTF128 $0x01, Y14, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-	VMOVUPS      X15, (AX)
-	VEXTRACTF128 $0x01, Y15, X0
-	VMOVSD       X0, 16(AX)
-	ADDQ         CX, AX
-	DECQ         DI
-	JZ           done
-
-tail_none_184:
-done:
+block_done_181:
 	VZEROUPPER
 	RET
 
@@ -3782,9 +3507,9 @@ TEXT ·packColsAVX2(SB), NOSPLIT, $0-40
 	VMOVDQU (DI)(R8*4), Y2
 	VMOVDQU 32(DI)(R8*4), Y3
 	CMPQ    BX, $+1
-	JLT     row_done_187
+	JLT     row_done_184
 
-row_186:
+row_183:
 	VMASKMOVPS (CX), Y2, Y0
 	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(CX), Y3, Y1
@@ -3793,9 +3518,9 @@ row_186:
 	ADDQ       $+64, AX
 	SUBQ       $+1, BX
 	CMPQ       BX, $+1
-	JGE        row_186
+	JGE        row_183
 
-row_done_187:
+row_done_184:
 	VZEROUPPER
 	RET
 
@@ -3807,9 +3532,9 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_189
+	JLT  several_done_186
 
-several_188:
+several_185:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3823,13 +3548,13 @@ several_188:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_188
+	JGE     several_185
 
-several_done_189:
+several_done_186:
 	CMPQ BX, $+8
-	JLT  one_done_191
+	JLT  one_done_188
 
-one_190:
+one_187:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3839,11 +3564,11 @@ one_190:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_190
+	JGE     one_187
 
-one_done_191:
+one_done_188:
 	TESTQ      BX, BX
-	JZ         tail_none_192
+	JZ         tail_none_189
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3853,7 +3578,7 @@ one_done_191:
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_192:
+tail_none_189:
 	VZEROUPPER
 	RET
 
@@ -3865,9 +3590,9 @@ TEXT ·subAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_194
+	JLT  several_done_191
 
-several_193:
+several_190:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3881,13 +3606,13 @@ several_193:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_193
+	JGE     several_190
 
-several_done_194:
+several_done_191:
 	CMPQ BX, $+8
-	JLT  one_done_196
+	JLT  one_done_193
 
-one_195:
+one_192:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3897,11 +3622,11 @@ one_195:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_195
+	JGE     one_192
 
-one_done_196:
+one_done_193:
 	TESTQ      BX, BX
-	JZ         tail_none_197
+	JZ         tail_none_194
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3911,7 +3636,7 @@ one_done_196:
 	VSUBPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_197:
+tail_none_194:
 	VZEROUPPER
 	RET
 
@@ -3923,9 +3648,9 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_199
+	JLT  several_done_196
 
-several_198:
+several_195:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3939,13 +3664,13 @@ several_198:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_198
+	JGE     several_195
 
-several_done_199:
+several_done_196:
 	CMPQ BX, $+8
-	JLT  one_done_201
+	JLT  one_done_198
 
-one_200:
+one_197:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3955,11 +3680,11 @@ one_200:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_200
+	JGE     one_197
 
-one_done_201:
+one_done_198:
 	TESTQ      BX, BX
-	JZ         tail_none_202
+	JZ         tail_none_199
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3969,7 +3694,7 @@ one_done_201:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_202:
+tail_none_199:
 	VZEROUPPER
 	RET
 
@@ -3981,9 +3706,9 @@ TEXT ·divAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_204
+	JLT  several_done_201
 
-several_203:
+several_200:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -3997,13 +3722,13 @@ several_203:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_203
+	JGE     several_200
 
-several_done_204:
+several_done_201:
 	CMPQ BX, $+8
-	JLT  one_done_206
+	JLT  one_done_203
 
-one_205:
+one_202:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -4013,11 +3738,11 @@ one_205:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_205
+	JGE     one_202
 
-one_done_206:
+one_done_203:
 	TESTQ      BX, BX
-	JZ         tail_none_207
+	JZ         tail_none_204
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4027,7 +3752,7 @@ one_done_206:
 	VDIVPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_207:
+tail_none_204:
 	VZEROUPPER
 	RET
 
@@ -4039,9 +3764,9 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_209
+	JLT  several_done_206
 
-several_208:
+several_205:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4059,13 +3784,13 @@ several_208:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_208
+	JGE       several_205
 
-several_done_209:
+several_done_206:
 	CMPQ BX, $+8
-	JLT  one_done_211
+	JLT  one_done_208
 
-one_210:
+one_207:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4077,11 +3802,11 @@ one_210:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_210
+	JGE       one_207
 
-one_done_211:
+one_done_208:
 	TESTQ      BX, BX
-	JZ         tail_none_212
+	JZ         tail_none_209
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4093,7 +3818,7 @@ one_done_211:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_212:
+tail_none_209:
 	VZEROUPPER
 	RET
 
@@ -4105,9 +3830,9 @@ TEXT ·minAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_214
+	JLT  several_done_211
 
-several_213:
+several_210:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4125,13 +3850,13 @@ several_213:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_213
+	JGE       several_210
 
-several_done_214:
+several_done_211:
 	CMPQ BX, $+8
-	JLT  one_done_216
+	JLT  one_done_213
 
-one_215:
+one_212:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4143,11 +3868,11 @@ one_215:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_215
+	JGE       one_212
 
-one_done_216:
+one_done_213:
 	TESTQ      BX, BX
-	JZ         tail_none_217
+	JZ         tail_none_214
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4159,7 +3884,7 @@ one_done_216:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_217:
+tail_none_214:
 	VZEROUPPER
 	RET
 
@@ -4171,9 +3896,9 @@ TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_219
+	JLT          several_done_216
 
-several_218:
+several_215:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -4190,13 +3915,13 @@ several_218:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_218
+	JGE     several_215
 
-several_done_219:
+several_done_216:
 	CMPQ DX, $+8
-	JLT  one_done_221
+	JLT  one_done_218
 
-one_220:
+one_217:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -4204,11 +3929,11 @@ one_220:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_220
+	JGE     one_217
 
-one_done_221:
+one_done_218:
 	TESTQ      DX, DX
-	JZ         tail_none_222
+	JZ         tail_none_219
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4217,7 +3942,7 @@ one_done_221:
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_222:
+tail_none_219:
 	VZEROUPPER
 	RET
 
@@ -4229,9 +3954,9 @@ TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_224
+	JLT          several_done_221
 
-several_223:
+several_220:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -4248,13 +3973,13 @@ several_223:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_223
+	JGE     several_220
 
-several_done_224:
+several_done_221:
 	CMPQ DX, $+8
-	JLT  one_done_226
+	JLT  one_done_223
 
-one_225:
+one_222:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -4262,11 +3987,11 @@ one_225:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_225
+	JGE     one_222
 
-one_done_226:
+one_done_223:
 	TESTQ      DX, DX
-	JZ         tail_none_227
+	JZ         tail_none_224
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4275,7 +4000,7 @@ one_done_226:
 	VMULPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_227:
+tail_none_224:
 	VZEROUPPER
 	RET
 
@@ -4287,9 +4012,9 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_229
+	JLT          several_done_226
 
-several_228:
+several_225:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4310,13 +4035,13 @@ several_228:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_228
+	JGE         several_225
 
-several_done_229:
+several_done_226:
 	CMPQ DX, $+8
-	JLT  one_done_231
+	JLT  one_done_228
 
-one_230:
+one_227:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4325,11 +4050,11 @@ one_230:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_230
+	JGE         one_227
 
-one_done_231:
+one_done_228:
 	TESTQ       DX, DX
-	JZ          tail_none_232
+	JZ          tail_none_229
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4339,7 +4064,7 @@ one_done_231:
 	VFMADD231PS Y14, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_232:
+tail_none_229:
 	VZEROUPPER
 	RET
 
@@ -4354,9 +4079,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+32
-	JLT    several_done_234
+	JLT    several_done_231
 
-several_233:
+several_230:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4373,13 +4098,13 @@ several_233:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_233
+	JGE         several_230
 
-several_done_234:
+several_done_231:
 	CMPQ DX, $+8
-	JLT  one_done_236
+	JLT  one_done_233
 
-one_235:
+one_232:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4387,11 +4112,11 @@ one_235:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_235
+	JGE         one_232
 
-one_done_236:
+one_done_233:
 	TESTQ       DX, DX
-	JZ          tail_none_237
+	JZ          tail_none_234
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4400,7 +4125,7 @@ one_done_236:
 	VMASKMOVPS  (CX), Y15, Y1
 	VFMADD231PS Y0, Y1, Y8
 
-tail_none_237:
+tail_none_234:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4422,9 +4147,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_239
+	JLT    several_done_236
 
-several_238:
+several_235:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -4436,23 +4161,23 @@ several_238:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_238
+	JGE     several_235
 
-several_done_239:
+several_done_236:
 	CMPQ CX, $+8
-	JLT  one_done_241
+	JLT  one_done_238
 
-one_240:
+one_237:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_240
+	JGE     one_237
 
-one_done_241:
+one_done_238:
 	TESTQ      CX, CX
-	JZ         tail_none_242
+	JZ         tail_none_239
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4460,7 +4185,7 @@ one_done_241:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_242:
+tail_none_239:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4483,9 +4208,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_244
+	JLT          several_done_241
 
-several_243:
+several_240:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -4501,24 +4226,24 @@ several_243:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_243
+	JGE         several_240
 
-several_done_244:
+several_done_241:
 	CMPQ CX, $+8
-	JLT  one_done_246
+	JLT  one_done_243
 
-one_245:
+one_242:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_245
+	JGE         one_242
 
-one_done_246:
+one_done_243:
 	TESTQ       CX, CX
-	JZ          tail_none_247
+	JZ          tail_none_244
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -4528,7 +4253,7 @@ one_done_246:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_247:
+tail_none_244:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4551,9 +4276,9 @@ TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_249
+	JLT     several_done_246
 
-several_248:
+several_245:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4573,13 +4298,13 @@ several_248:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_248
+	JGE     several_245
 
-several_done_249:
+several_done_246:
 	CMPQ CX, $+8
-	JLT  one_done_251
+	JLT  one_done_248
 
-one_250:
+one_247:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4587,11 +4312,11 @@ one_250:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_250
+	JGE     one_247
 
-one_done_251:
+one_done_248:
 	TESTQ      CX, CX
-	JZ         tail_none_252
+	JZ         tail_none_249
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4603,7 +4328,7 @@ one_done_251:
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_252:
+tail_none_249:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -4635,9 +4360,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_254
+	JLT          one_done_251
 
-one_253:
+one_250:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -4650,11 +4375,11 @@ one_253:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_253
+	JGE       one_250
 
-one_done_254:
+one_done_251:
 	TESTQ      CX, CX
-	JZ         tail_none_255
+	JZ         tail_none_252
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -4670,7 +4395,7 @@ one_done_254:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_255:
+tail_none_252:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -4697,9 +4422,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_257
+	JLT  one_done_254
 
-one_256:
+one_253:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -4718,11 +4443,11 @@ one_256:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_256
+	JGE         one_253
 
-one_done_257:
+one_done_254:
 	TESTQ       AX, AX
-	JZ          tail_none_258
+	JZ          tail_none_255
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -4738,7 +4463,7 @@ one_done_257:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_258:
+tail_none_255:
 	VZEROUPPER
 	RET
 
@@ -4752,9 +4477,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_260
+	JLT          several_done_257
 
-several_259:
+several_256:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4772,13 +4497,13 @@ several_259:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_259
+	JGE     several_256
 
-several_done_260:
+several_done_257:
 	CMPQ BX, $+8
-	JLT  one_done_262
+	JLT  one_done_259
 
-one_261:
+one_258:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4790,11 +4515,11 @@ one_261:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_261
+	JGE     one_258
 
-one_done_262:
+one_done_259:
 	TESTQ      BX, BX
-	JZ         tail_none_263
+	JZ         tail_none_260
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4806,7 +4531,7 @@ one_done_262:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_263:
+tail_none_260:
 	VZEROUPPER
 	RET
 
@@ -4821,9 +4546,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_265
+	JLT          several_done_262
 
-several_264:
+several_261:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4844,13 +4569,13 @@ several_264:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_264
+	JGE         several_261
 
-several_done_265:
+several_done_262:
 	CMPQ SI, $+8
-	JLT  one_done_267
+	JLT  one_done_264
 
-one_266:
+one_263:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4864,11 +4589,11 @@ one_266:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_266
+	JGE         one_263
 
-one_done_267:
+one_done_264:
 	TESTQ       SI, SI
-	JZ          tail_none_268
+	JZ          tail_none_265
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -4881,7 +4606,7 @@ one_done_267:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_268:
+tail_none_265:
 	VZEROUPPER
 	RET
 
@@ -4892,9 +4617,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_270
+	JLT  one_done_267
 
-one_269:
+one_266:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+128(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -4921,6 +4646,100 @@ one_269:
 	VADDPS       constants<>+480(SB), Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	ADDQ         $+32, CX
+	ADDQ         $+32, AX
+	SUBQ         $+8, DX
+	CMPQ         DX, $+8
+	JGE          one_266
+
+one_done_267:
+	TESTQ        DX, DX
+	JZ           tail_none_268
+	LEAQ         tailmask<>+0(SB), BX
+	MOVQ         $0x00000008, SI
+	SUBQ         DX, SI
+	VMOVDQU      (BX)(SI*4), Y15
+	VMASKMOVPS   (CX), Y15, Y0
+	VMOVUPS      constants<>+128(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVUPS      constants<>+160(SB), Y1
+	VMINPS       Y0, Y1, Y0
+	VMULPS       constants<>+192(SB), Y0, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y0
+	VFNMADD231PS constants<>+256(SB), Y1, Y0
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y0, Y2
+	VFMADD213PS  constants<>+352(SB), Y0, Y2
+	VFMADD213PS  constants<>+384(SB), Y0, Y2
+	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VFMADD213PS  Y0, Y0, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y3
+	VPSUBD       Y3, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VADDPS       constants<>+480(SB), Y2, Y0
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_268:
+	VZEROUPPER
+	RET
+
+// func tanhAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_270
+
+one_269:
+	VMOVUPS      (CX), Y0
+	VANDPS       constants<>+512(SB), Y0, Y1
+	VMULPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+544(SB), Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
+	VFMADD213PS  constants<>+608(SB), Y5, Y2
+	VFMADD213PS  constants<>+640(SB), Y5, Y2
+	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y1, Y1, Y2
+	VADDPS       Y1, Y1, Y5
+	VMOVUPS      constants<>+704(SB), Y3
+	VMINPS       Y5, Y3, Y5
+	VMULPS       constants<>+192(SB), Y5, Y3
+	VROUNDPS     $0x08, Y3, Y3
+	VFNMADD231PS constants<>+224(SB), Y3, Y5
+	VFNMADD231PS constants<>+256(SB), Y3, Y5
+	VMOVUPS      constants<>+288(SB), Y4
+	VFMADD213PS  constants<>+320(SB), Y5, Y4
+	VFMADD213PS  constants<>+352(SB), Y5, Y4
+	VFMADD213PS  constants<>+384(SB), Y5, Y4
+	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VMULPS       Y5, Y4, Y4
+	VFMADD213PS  Y5, Y5, Y4
+	VCVTPS2DQ    Y3, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       constants<>+480(SB), Y5, Y3
+	VFMADD213PS  Y3, Y5, Y4
+	VMOVUPS      constants<>+736(SB), Y3
+	VDIVPS       Y4, Y3, Y3
+	VMOVUPS      constants<>+480(SB), Y4
+	VSUBPS       Y3, Y4, Y4
+	VSUBPS       constants<>+768(SB), Y1, Y1
+	VBLENDVPS    Y1, Y2, Y4, Y4
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y4, Y4
+	VMOVAPS      Y4, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -4936,48 +4755,6 @@ one_done_270:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+128(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+160(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+192(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y0
-	VFNMADD231PS constants<>+256(SB), Y1, Y0
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y0, Y2
-	VFMADD213PS  constants<>+352(SB), Y0, Y2
-	VFMADD213PS  constants<>+384(SB), Y0, Y2
-	VFMADD213PS  constants<>+416(SB), Y0, Y2
-	VMULPS       Y0, Y2, Y2
-	VFMADD213PS  Y0, Y0, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y3
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VADDPS       constants<>+480(SB), Y2, Y0
-	VMULPS       Y1, Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_271:
-	VZEROUPPER
-	RET
-
-// func tanhAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_273
-
-one_272:
-	VMOVUPS      (CX), Y0
 	VANDPS       constants<>+512(SB), Y0, Y1
 	VMULPS       Y1, Y1, Y5
 	VMOVUPS      constants<>+544(SB), Y2
@@ -5015,6 +4792,75 @@ one_272:
 	VANDPS       constants<>+800(SB), Y0, Y0
 	VORPS        Y0, Y4, Y4
 	VMOVAPS      Y4, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_271:
+	VZEROUPPER
+	RET
+
+// func erfAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·erfAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_273
+
+one_272:
+	VMOVUPS      (CX), Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+832(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y4
+	VMOVUPS      constants<>+864(SB), Y5
+	VFMADD213PS  constants<>+896(SB), Y4, Y5
+	VFMADD213PS  constants<>+928(SB), Y4, Y5
+	VFMADD213PS  constants<>+960(SB), Y4, Y5
+	VFMADD213PS  constants<>+992(SB), Y4, Y5
+	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  Y3, Y3, Y5
+	VXORPS       constants<>+800(SB), Y4, Y4
+	VMULPS       constants<>+192(SB), Y4, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y4
+	VFNMADD231PS constants<>+256(SB), Y1, Y4
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y4, Y2
+	VFMADD213PS  constants<>+352(SB), Y4, Y2
+	VFMADD213PS  constants<>+384(SB), Y4, Y2
+	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VMULPS       Y4, Y2, Y2
+	VFMADD213PS  Y4, Y4, Y2
+	VSUBPS       constants<>+480(SB), Y3, Y4
+	VMULPS       constants<>+1088(SB), Y3, Y3
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	VADDPS       Y2, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y3
+	VSUBPS       Y2, Y3, Y3
+	VBLENDVPS    Y4, Y5, Y3, Y3
+	VANDPS       constants<>+800(SB), Y0, Y0
+	VORPS        Y0, Y3, Y3
+	VMOVAPS      Y3, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -5030,60 +4876,6 @@ one_done_273:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VANDPS       constants<>+512(SB), Y0, Y1
-	VMULPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+544(SB), Y2
-	VFMADD213PS  constants<>+576(SB), Y5, Y2
-	VFMADD213PS  constants<>+608(SB), Y5, Y2
-	VFMADD213PS  constants<>+640(SB), Y5, Y2
-	VFMADD213PS  constants<>+672(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y1, Y1, Y2
-	VADDPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+704(SB), Y3
-	VMINPS       Y5, Y3, Y5
-	VMULPS       constants<>+192(SB), Y5, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS constants<>+224(SB), Y3, Y5
-	VFNMADD231PS constants<>+256(SB), Y3, Y5
-	VMOVUPS      constants<>+288(SB), Y4
-	VFMADD213PS  constants<>+320(SB), Y5, Y4
-	VFMADD213PS  constants<>+352(SB), Y5, Y4
-	VFMADD213PS  constants<>+384(SB), Y5, Y4
-	VFMADD213PS  constants<>+416(SB), Y5, Y4
-	VMULPS       Y5, Y4, Y4
-	VFMADD213PS  Y5, Y5, Y4
-	VCVTPS2DQ    Y3, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VADDPS       constants<>+480(SB), Y5, Y3
-	VFMADD213PS  Y3, Y5, Y4
-	VMOVUPS      constants<>+736(SB), Y3
-	VDIVPS       Y4, Y3, Y3
-	VMOVUPS      constants<>+480(SB), Y4
-	VSUBPS       Y3, Y4, Y4
-	VSUBPS       constants<>+768(SB), Y1, Y1
-	VBLENDVPS    Y1, Y2, Y4, Y4
-	VANDPS       constants<>+800(SB), Y0, Y0
-	VORPS        Y0, Y4, Y4
-	VMOVAPS      Y4, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_274:
-	VZEROUPPER
-	RET
-
-// func erfAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·erfAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_276
-
-one_275:
-	VMOVUPS      (CX), Y0
 	VANDPS       constants<>+512(SB), Y0, Y3
 	VMOVUPS      constants<>+832(SB), Y1
 	VMINPS       Y3, Y1, Y3
@@ -5136,6 +4928,64 @@ one_275:
 	VANDPS       constants<>+800(SB), Y0, Y0
 	VORPS        Y0, Y3, Y3
 	VMOVAPS      Y3, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_274:
+	VZEROUPPER
+	RET
+
+// func siluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_276
+
+one_275:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VXORPS       constants<>+800(SB), Y0, Y5
+	VMOVUPS      constants<>+1440(SB), Y1
+	VMAXPS       Y5, Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -5151,75 +5001,6 @@ one_done_276:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+832(SB), Y1
-	VMINPS       Y3, Y1, Y3
-	VMULPS       Y3, Y3, Y4
-	VMOVUPS      constants<>+864(SB), Y5
-	VFMADD213PS  constants<>+896(SB), Y4, Y5
-	VFMADD213PS  constants<>+928(SB), Y4, Y5
-	VFMADD213PS  constants<>+960(SB), Y4, Y5
-	VFMADD213PS  constants<>+992(SB), Y4, Y5
-	VFMADD213PS  constants<>+1024(SB), Y4, Y5
-	VFMADD213PS  constants<>+1056(SB), Y4, Y5
-	VFMADD213PS  Y3, Y3, Y5
-	VXORPS       constants<>+800(SB), Y4, Y4
-	VMULPS       constants<>+192(SB), Y4, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y4
-	VFNMADD231PS constants<>+256(SB), Y1, Y4
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y4, Y2
-	VFMADD213PS  constants<>+352(SB), Y4, Y2
-	VFMADD213PS  constants<>+384(SB), Y4, Y2
-	VFMADD213PS  constants<>+416(SB), Y4, Y2
-	VMULPS       Y4, Y2, Y2
-	VFMADD213PS  Y4, Y4, Y2
-	VSUBPS       constants<>+480(SB), Y3, Y4
-	VMULPS       constants<>+1088(SB), Y3, Y3
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
-	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
-	VFMADD213PS  constants<>+1312(SB), Y3, Y6
-	VFMADD213PS  constants<>+1344(SB), Y3, Y6
-	VFMADD213PS  constants<>+1376(SB), Y3, Y6
-	VFMADD213PS  constants<>+1408(SB), Y3, Y6
-	VFMADD213PS  Y6, Y6, Y2
-	VDIVPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y1, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y2, Y2
-	VADDPS       Y2, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y3
-	VSUBPS       Y2, Y3, Y3
-	VBLENDVPS    Y4, Y5, Y3, Y3
-	VANDPS       constants<>+800(SB), Y0, Y0
-	VORPS        Y0, Y3, Y3
-	VMOVAPS      Y3, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_277:
-	VZEROUPPER
-	RET
-
-// func siluAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·siluAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_279
-
-one_278:
-	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1440(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VXORPS       constants<>+800(SB), Y0, Y5
@@ -5261,6 +5042,87 @@ one_278:
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VMULPS       Y1, Y0, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_277:
+	VZEROUPPER
+	RET
+
+// func geluAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_279
+
+one_278:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1504(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VANDPS       constants<>+512(SB), Y0, Y3
+	VMOVUPS      constants<>+1536(SB), Y1
+	VMINPS       Y3, Y1, Y3
+	VMULPS       Y3, Y3, Y5
+	VMOVUPS      constants<>+1568(SB), Y8
+	VFMADD213PS  constants<>+1600(SB), Y5, Y8
+	VFMADD213PS  constants<>+1632(SB), Y5, Y8
+	VFMADD213PS  constants<>+1664(SB), Y5, Y8
+	VFMADD213PS  constants<>+1696(SB), Y5, Y8
+	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMULPS       Y0, Y8, Y8
+	VMOVAPS      Y5, Y4
+	VFMSUB231PS  Y3, Y3, Y4
+	VMULPS       constants<>+416(SB), Y4, Y4
+	VMULPS       constants<>+1728(SB), Y5, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VSUBPS       constants<>+1760(SB), Y3, Y4
+	VADDPS       constants<>+832(SB), Y3, Y7
+	VSUBPS       constants<>+832(SB), Y3, Y3
+	VDIVPS       Y7, Y3, Y3
+	VMOVUPS      constants<>+1120(SB), Y6
+	VFMADD213PS  constants<>+1152(SB), Y3, Y6
+	VFMADD213PS  constants<>+1184(SB), Y3, Y6
+	VFMADD213PS  constants<>+1216(SB), Y3, Y6
+	VFMADD213PS  constants<>+1248(SB), Y3, Y6
+	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VFMADD213PS  constants<>+1312(SB), Y3, Y6
+	VFMADD213PS  constants<>+1344(SB), Y3, Y6
+	VFMADD213PS  constants<>+1376(SB), Y3, Y6
+	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  Y6, Y6, Y2
+	VMULPS       Y0, Y2, Y3
+	VDIVPS       Y7, Y3, Y3
+	VDIVPS       Y7, Y2, Y2
+	VCVTPS2DQ    Y1, Y1
+	VPSRAD       $0x01, Y1, Y5
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      constants<>+480(SB), Y7
+	VSUBPS       Y2, Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBLENDVPS    Y0, Y3, Y7, Y7
+	VBLENDVPS    Y4, Y8, Y7, Y7
+	VMOVAPS      Y7, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -5276,64 +5138,6 @@ one_done_279:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1440(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VXORPS       constants<>+800(SB), Y0, Y5
-	VMOVUPS      constants<>+1440(SB), Y1
-	VMAXPS       Y5, Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VXORPS       Y5, Y5, Y5
-	VMAXPS       Y1, Y5, Y3
-	VSUBPS       Y3, Y1, Y1
-	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
-	VMAXPS       Y1, Y5, Y1
-	VMAXPS       Y3, Y5, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VFMADD231PS  Y5, Y2, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_280:
-	VZEROUPPER
-	RET
-
-// func geluAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·geluAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_282
-
-one_281:
-	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1504(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VANDPS       constants<>+512(SB), Y0, Y3
@@ -5398,6 +5202,81 @@ one_281:
 	VBLENDVPS    Y0, Y3, Y7, Y7
 	VBLENDVPS    Y4, Y8, Y7, Y7
 	VMOVAPS      Y7, Y0
+	VMASKMOVPS   Y0, Y15, (AX)
+
+tail_none_280:
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX2(dst *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+8
+	JLT  one_done_282
+
+one_281:
+	VMOVUPS      (CX), Y0
+	VMOVUPS      constants<>+1792(SB), Y1
+	VMAXPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y5
+	VMOVUPS      constants<>+1824(SB), Y1
+	VMINPS       Y5, Y1, Y5
+	VMULPS       Y5, Y5, Y1
+	VMOVAPS      Y1, Y2
+	VFMSUB231PS  Y5, Y5, Y2
+	VMOVUPS      constants<>+1856(SB), Y6
+	VMOVUPS      constants<>+1856(SB), Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y7
+	VFMADD231PS  constants<>+1920(SB), Y1, Y7
+	VFMADD231PS  constants<>+1888(SB), Y2, Y7
+	VADDPS       constants<>+1952(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y6, Y1
+	VFMSUB213PS  Y1, Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VXORPS       constants<>+800(SB), Y1, Y5
+	VMULPS       constants<>+192(SB), Y5, Y1
+	VROUNDPS     $0x08, Y1, Y1
+	VFNMADD231PS constants<>+224(SB), Y1, Y5
+	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VSUBPS       Y7, Y5, Y5
+	VMOVUPS      constants<>+288(SB), Y2
+	VFMADD213PS  constants<>+320(SB), Y5, Y2
+	VFMADD213PS  constants<>+352(SB), Y5, Y2
+	VFMADD213PS  constants<>+384(SB), Y5, Y2
+	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMULPS       Y5, Y2, Y2
+	VFMADD213PS  Y5, Y5, Y2
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
+	VPADDD       constants<>+448(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $+32, CX
 	ADDQ         $+32, AX
@@ -5413,28 +5292,32 @@ one_done_282:
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1504(SB), Y1
+	VMOVUPS      constants<>+1792(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+1536(SB), Y1
-	VMINPS       Y3, Y1, Y3
-	VMULPS       Y3, Y3, Y5
-	VMOVUPS      constants<>+1568(SB), Y8
-	VFMADD213PS  constants<>+1600(SB), Y5, Y8
-	VFMADD213PS  constants<>+1632(SB), Y5, Y8
-	VFMADD213PS  constants<>+1664(SB), Y5, Y8
-	VFMADD213PS  constants<>+1696(SB), Y5, Y8
-	VFMADD213PS  constants<>+416(SB), Y0, Y8
-	VMULPS       Y0, Y8, Y8
-	VMOVAPS      Y5, Y4
-	VFMSUB231PS  Y3, Y3, Y4
-	VMULPS       constants<>+416(SB), Y4, Y4
-	VMULPS       constants<>+1728(SB), Y5, Y5
+	VMOVAPS      Y0, Y5
+	VMOVUPS      constants<>+1824(SB), Y1
+	VMINPS       Y5, Y1, Y5
+	VMULPS       Y5, Y5, Y1
+	VMOVAPS      Y1, Y2
+	VFMSUB231PS  Y5, Y5, Y2
+	VMOVUPS      constants<>+1856(SB), Y6
+	VMOVUPS      constants<>+1856(SB), Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VSUBPS       Y6, Y7, Y7
+	VFMADD231PS  constants<>+1888(SB), Y1, Y7
+	VFMADD231PS  constants<>+1920(SB), Y1, Y7
+	VFMADD231PS  constants<>+1888(SB), Y2, Y7
+	VADDPS       constants<>+1952(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VMULPS       Y5, Y6, Y1
+	VFMSUB213PS  Y1, Y6, Y5
+	VADDPS       Y5, Y7, Y7
+	VXORPS       constants<>+800(SB), Y1, Y5
 	VMULPS       constants<>+192(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
 	VFNMADD231PS constants<>+224(SB), Y1, Y5
 	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y4, Y5, Y5
+	VSUBPS       Y7, Y5, Y5
 	VMOVUPS      constants<>+288(SB), Y2
 	VFMADD213PS  constants<>+320(SB), Y5, Y2
 	VFMADD213PS  constants<>+352(SB), Y5, Y2
@@ -5442,192 +5325,34 @@ one_done_282:
 	VFMADD213PS  constants<>+416(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
-	VSUBPS       constants<>+1760(SB), Y3, Y4
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
-	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
-	VFMADD213PS  constants<>+1312(SB), Y3, Y6
-	VFMADD213PS  constants<>+1344(SB), Y3, Y6
-	VFMADD213PS  constants<>+1376(SB), Y3, Y6
-	VFMADD213PS  constants<>+1408(SB), Y3, Y6
-	VFMADD213PS  Y6, Y6, Y2
-	VMULPS       Y0, Y2, Y3
-	VDIVPS       Y7, Y3, Y3
-	VDIVPS       Y7, Y2, Y2
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y5
-	VPSUBD       Y5, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y1, Y5, Y3
+	VSUBPS       Y3, Y1, Y1
+	VSUBPS       Y3, Y5, Y3
+	VMOVUPS      constants<>+1472(SB), Y5
+	VMAXPS       Y1, Y5, Y1
+	VMAXPS       Y3, Y5, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       constants<>+448(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VCVTPS2DQ    Y1, Y5
 	VPADDD       constants<>+448(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VMULPS       Y1, Y3, Y3
-	VMULPS       Y5, Y3, Y3
-	VMULPS       Y1, Y2, Y2
-	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y7
-	VSUBPS       Y2, Y7, Y7
-	VMULPS       Y0, Y7, Y7
-	VBLENDVPS    Y0, Y3, Y7, Y7
-	VBLENDVPS    Y4, Y8, Y7, Y7
-	VMOVAPS      Y7, Y0
+	VADDPS       Y5, Y4, Y4
+	VFMADD231PS  Y5, Y2, Y4
+	VDIVPS       Y4, Y0, Y0
+	VCVTPS2DQ    Y3, Y3
+	VPSRAD       $0x01, Y3, Y1
+	VPSUBD       Y1, Y3, Y3
+	VPADDD       constants<>+448(SB), Y3, Y3
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       constants<>+448(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMULPS       Y3, Y0, Y0
+	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
 tail_none_283:
-	VZEROUPPER
-	RET
-
-// func geluTanhAVX2(dst *float32, x *float32, n int)
-// Requires: AVX, AVX2, FMA3
-TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+8
-	JLT  one_done_285
-
-one_284:
-	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1792(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVAPS      Y0, Y5
-	VMOVUPS      constants<>+1824(SB), Y1
-	VMINPS       Y5, Y1, Y5
-	VMULPS       Y5, Y5, Y1
-	VMOVAPS      Y1, Y2
-	VFMSUB231PS  Y5, Y5, Y2
-	VMOVUPS      constants<>+1856(SB), Y6
-	VMOVUPS      constants<>+1856(SB), Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y6
-	VSUBPS       Y6, Y7, Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y7
-	VFMADD231PS  constants<>+1920(SB), Y1, Y7
-	VFMADD231PS  constants<>+1888(SB), Y2, Y7
-	VADDPS       constants<>+1952(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VMULPS       Y5, Y6, Y1
-	VFMSUB213PS  Y1, Y6, Y5
-	VADDPS       Y5, Y7, Y7
-	VXORPS       constants<>+800(SB), Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VXORPS       Y5, Y5, Y5
-	VMAXPS       Y1, Y5, Y3
-	VSUBPS       Y3, Y1, Y1
-	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
-	VMAXPS       Y1, Y5, Y1
-	VMAXPS       Y3, Y5, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VFMADD231PS  Y5, Y2, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $+32, CX
-	ADDQ         $+32, AX
-	SUBQ         $+8, DX
-	CMPQ         DX, $+8
-	JGE          one_284
-
-one_done_285:
-	TESTQ        DX, DX
-	JZ           tail_none_286
-	LEAQ         tailmask<>+0(SB), BX
-	MOVQ         $0x00000008, SI
-	SUBQ         DX, SI
-	VMOVDQU      (BX)(SI*4), Y15
-	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1792(SB), Y1
-	VMAXPS       Y0, Y1, Y0
-	VMOVAPS      Y0, Y5
-	VMOVUPS      constants<>+1824(SB), Y1
-	VMINPS       Y5, Y1, Y5
-	VMULPS       Y5, Y5, Y1
-	VMOVAPS      Y1, Y2
-	VFMSUB231PS  Y5, Y5, Y2
-	VMOVUPS      constants<>+1856(SB), Y6
-	VMOVUPS      constants<>+1856(SB), Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y6
-	VSUBPS       Y6, Y7, Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y7
-	VFMADD231PS  constants<>+1920(SB), Y1, Y7
-	VFMADD231PS  constants<>+1888(SB), Y2, Y7
-	VADDPS       constants<>+1952(SB), Y7, Y7
-	VMULPS       Y5, Y7, Y7
-	VMULPS       Y5, Y6, Y1
-	VFMSUB213PS  Y1, Y6, Y5
-	VADDPS       Y5, Y7, Y7
-	VXORPS       constants<>+800(SB), Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
-	VMULPS       Y5, Y2, Y2
-	VFMADD213PS  Y5, Y5, Y2
-	VXORPS       Y5, Y5, Y5
-	VMAXPS       Y1, Y5, Y3
-	VSUBPS       Y3, Y1, Y1
-	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
-	VMAXPS       Y1, Y5, Y1
-	VMAXPS       Y3, Y5, Y4
-	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
-	VPSLLD       $0x17, Y4, Y4
-	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
-	VPSLLD       $0x17, Y5, Y5
-	VADDPS       Y5, Y4, Y4
-	VFMADD231PS  Y5, Y2, Y4
-	VDIVPS       Y4, Y0, Y0
-	VCVTPS2DQ    Y3, Y3
-	VPSRAD       $0x01, Y3, Y1
-	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y3, Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	VMASKMOVPS   Y0, Y15, (AX)
-
-tail_none_286:
 	VZEROUPPER
 	RET
 
@@ -5639,9 +5364,9 @@ TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+8
-	JLT  one_done_288
+	JLT  one_done_285
 
-one_287:
+one_284:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      (DX), Y1
 	VMOVUPS      constants<>+1440(SB), Y2
@@ -5692,11 +5417,11 @@ one_287:
 	ADDQ         $+32, AX
 	SUBQ         $+8, BX
 	CMPQ         BX, $+8
-	JGE          one_287
+	JGE          one_284
 
-one_done_288:
+one_done_285:
 	TESTQ        BX, BX
-	JZ           tail_none_289
+	JZ           tail_none_286
 	LEAQ         tailmask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
 	SUBQ         BX, DI
@@ -5747,7 +5472,7 @@ one_done_288:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_289:
+tail_none_286:
 	VZEROUPPER
 	RET
 
@@ -5760,9 +5485,9 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+8
-	JLT          one_done_291
+	JLT          one_done_288
 
-one_290:
+one_287:
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y14, Y0, Y0
 	VMOVUPS      constants<>+128(SB), Y1
@@ -5796,11 +5521,11 @@ one_290:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_290
+	JGE          one_287
 
-one_done_291:
+one_done_288:
 	TESTQ        DX, DX
-	JZ           tail_none_292
+	JZ           tail_none_289
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5836,7 +5561,7 @@ one_done_291:
 	VADDPS       Y1, Y8, Y8
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_292:
+tail_none_289:
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X4

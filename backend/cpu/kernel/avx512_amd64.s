@@ -9255,6 +9255,7 @@ products_done_396:
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+0, AX
 	CMPQ    BX, $+32
 	JNE     narrow_397
 	TESTQ   SI, SI
@@ -9262,22 +9263,22 @@ products_done_396:
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 
 add_398:
@@ -9286,28 +9287,28 @@ add_398:
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 
 narrow_397:
@@ -9317,7 +9318,7 @@ narrow_397:
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_399
+	JZ        overwrite_400
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -9325,7 +9326,7 @@ narrow_397:
 	VADDPS    Z10, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
 	DECQ      AX
-	JZ        add_398_end
+	JZ        stored_399
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z2, Z2
@@ -9334,7 +9335,7 @@ narrow_397:
 	VADDPS    Z10, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
 	DECQ      AX
-	JZ        add_398_end
+	JZ        stored_399
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z4, Z4
@@ -9343,7 +9344,7 @@ narrow_397:
 	VADDPS    Z10, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
 	DECQ      AX
-	JZ        add_398_end
+	JZ        stored_399
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z6, Z6
@@ -9352,38 +9353,38 @@ narrow_397:
 	VADDPS    Z10, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
 	DECQ      AX
-	JZ        add_398_end
+	JZ        stored_399
 	ADDQ      DX, CX
 
-overwrite_399:
+overwrite_400:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
 	DECQ    AX
-	JZ      add_398_end
+	JZ      stored_399
 	ADDQ    DX, CX
 
-add_398_end:
+stored_399:
 	VZEROUPPER
 	RET
 
 more_rows_392:
 	CMPQ   AX, $+8
-	JG     more_rows_400
+	JG     more_rows_401
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9404,9 +9405,9 @@ more_rows_392:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_402
+	JLT    products4_done_403
 
-products4_401:
+products4_402:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9523,13 +9524,13 @@ products4_401:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_401
+	JGE          products4_402
 
-products4_done_402:
+products4_done_403:
 	CMPQ BX, $+1
-	JLT  products_done_404
+	JLT  products_done_405
 
-products_403:
+products_404:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9562,132 +9563,115 @@ products_403:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_403
+	JGE          products_404
 
-products_done_404:
+products_done_405:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+4, AX
 	CMPQ    BX, $+32
-	JNE     narrow_405
+	JNE     narrow_406
 	TESTQ   SI, SI
-	JNZ     add_406
+	JNZ     add_407
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, (CX)
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 
-add_406:
+add_407:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z8, Z8
 	VMOVUPS Z8, (CX)
 	VADDPS  64(CX), Z9, Z9
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VADDPS  (CX), Z10, Z10
 	VMOVUPS Z10, (CX)
 	VADDPS  64(CX), Z11, Z11
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VADDPS  (CX), Z12, Z12
 	VMOVUPS Z12, (CX)
 	VADDPS  64(CX), Z13, Z13
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VADDPS  (CX), Z14, Z14
 	VMOVUPS Z14, (CX)
 	VADDPS  64(CX), Z15, Z15
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 
-narrow_405:
+narrow_406:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_407
+	JZ        overwrite_409
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
-	DECQ      AX
-	JZ        add_406_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z2, Z2
@@ -9695,8 +9679,6 @@ narrow_405:
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
-	DECQ      AX
-	JZ        add_406_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z4, Z4
@@ -9704,8 +9686,6 @@ narrow_405:
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
-	DECQ      AX
-	JZ        add_406_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z6, Z6
@@ -9713,8 +9693,6 @@ narrow_405:
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
-	DECQ      AX
-	JZ        add_406_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z8, Z8
@@ -9723,7 +9701,7 @@ narrow_405:
 	VADDPS    Z18, Z9, Z9
 	VMOVUPS   Z9, K2, 64(CX)
 	DECQ      AX
-	JZ        add_406_end
+	JZ        stored_408
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z10, Z10
@@ -9732,7 +9710,7 @@ narrow_405:
 	VADDPS    Z18, Z11, Z11
 	VMOVUPS   Z11, K2, 64(CX)
 	DECQ      AX
-	JZ        add_406_end
+	JZ        stored_408
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z12, Z12
@@ -9741,7 +9719,7 @@ narrow_405:
 	VADDPS    Z18, Z13, Z13
 	VMOVUPS   Z13, K2, 64(CX)
 	DECQ      AX
-	JZ        add_406_end
+	JZ        stored_408
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z14, Z14
@@ -9750,56 +9728,48 @@ narrow_405:
 	VADDPS    Z18, Z15, Z15
 	VMOVUPS   Z15, K2, 64(CX)
 	DECQ      AX
-	JZ        add_406_end
+	JZ        stored_408
 	ADDQ      DX, CX
 
-overwrite_407:
+overwrite_409:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	DECQ    AX
-	JZ      add_406_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
 	DECQ    AX
-	JZ      add_406_end
+	JZ      stored_408
 	ADDQ    DX, CX
 
-add_406_end:
+stored_408:
 	VZEROUPPER
 	RET
 
-more_rows_400:
+more_rows_401:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9828,9 +9798,9 @@ more_rows_400:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_410
+	JLT    products4_done_412
 
-products4_409:
+products4_411:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -9995,13 +9965,13 @@ products4_409:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_409
+	JGE          products4_411
 
-products4_done_410:
+products4_done_412:
 	CMPQ BX, $+1
-	JLT  products_done_412
+	JLT  products_done_414
 
-products_411:
+products_413:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -10046,180 +10016,147 @@ products_411:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_411
+	JGE          products_413
 
-products_done_412:
+products_done_414:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+8, AX
 	CMPQ    BX, $+32
-	JNE     narrow_413
+	JNE     narrow_415
 	TESTQ   SI, SI
-	JNZ     add_414
+	JNZ     add_416
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, (CX)
 	VMOVUPS Z9, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
 	VMOVUPS Z11, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
 	VMOVUPS Z13, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z16, (CX)
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z18, (CX)
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z20, (CX)
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z22, (CX)
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 
-add_414:
+add_416:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z8, Z8
 	VMOVUPS Z8, (CX)
 	VADDPS  64(CX), Z9, Z9
 	VMOVUPS Z9, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z10, Z10
 	VMOVUPS Z10, (CX)
 	VADDPS  64(CX), Z11, Z11
 	VMOVUPS Z11, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z12, Z12
 	VMOVUPS Z12, (CX)
 	VADDPS  64(CX), Z13, Z13
 	VMOVUPS Z13, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z14, Z14
 	VMOVUPS Z14, (CX)
 	VADDPS  64(CX), Z15, Z15
 	VMOVUPS Z15, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z16, Z16
 	VMOVUPS Z16, (CX)
 	VADDPS  64(CX), Z17, Z17
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z18, Z18
 	VMOVUPS Z18, (CX)
 	VADDPS  64(CX), Z19, Z19
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z20, Z20
 	VMOVUPS Z20, (CX)
 	VADDPS  64(CX), Z21, Z21
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z22, Z22
 	VMOVUPS Z22, (CX)
 	VADDPS  64(CX), Z23, Z23
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 
-narrow_413:
+narrow_415:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_415
+	JZ        overwrite_418
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z2, Z2
@@ -10227,8 +10164,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z4, Z4
@@ -10236,8 +10171,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z6, Z6
@@ -10245,8 +10178,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z8, Z8
@@ -10254,8 +10185,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z9, Z9
 	VMOVUPS   Z9, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z10, Z10
@@ -10263,8 +10192,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z11, Z11
 	VMOVUPS   Z11, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z12, Z12
@@ -10272,8 +10199,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z13, Z13
 	VMOVUPS   Z13, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z14, Z14
@@ -10281,8 +10206,6 @@ narrow_413:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z15, Z15
 	VMOVUPS   Z15, K2, 64(CX)
-	DECQ      AX
-	JZ        add_414_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z16, Z16
@@ -10291,7 +10214,7 @@ narrow_413:
 	VADDPS    Z26, Z17, Z17
 	VMOVUPS   Z17, K2, 64(CX)
 	DECQ      AX
-	JZ        add_414_end
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z18, Z18
@@ -10300,7 +10223,7 @@ narrow_413:
 	VADDPS    Z26, Z19, Z19
 	VMOVUPS   Z19, K2, 64(CX)
 	DECQ      AX
-	JZ        add_414_end
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z20, Z20
@@ -10309,7 +10232,7 @@ narrow_413:
 	VADDPS    Z26, Z21, Z21
 	VMOVUPS   Z21, K2, 64(CX)
 	DECQ      AX
-	JZ        add_414_end
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z22, Z22
@@ -10318,72 +10241,56 @@ narrow_413:
 	VADDPS    Z26, Z23, Z23
 	VMOVUPS   Z23, K2, 64(CX)
 	DECQ      AX
-	JZ        add_414_end
+	JZ        stored_417
 	ADDQ      DX, CX
 
-overwrite_415:
+overwrite_418:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
-	DECQ    AX
-	JZ      add_414_end
 	ADDQ    DX, CX
 	VMOVUPS Z16, K1, (CX)
 	VMOVUPS Z17, K2, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z18, K1, (CX)
 	VMOVUPS Z19, K2, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z20, K1, (CX)
 	VMOVUPS Z21, K2, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z22, K1, (CX)
 	VMOVUPS Z23, K2, 64(CX)
 	DECQ    AX
-	JZ      add_414_end
+	JZ      stored_417
 	ADDQ    DX, CX
 
-add_414_end:
+stored_417:
 	VZEROUPPER
 	RET
 
@@ -10407,9 +10314,9 @@ TEXT ·peakAVX512(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_417
+	JLT    round_done_420
 
-round_416:
+round_419:
 	VFMADD231PS Z12, Z13, Z0
 	VFMADD231PS Z12, Z13, Z1
 	VFMADD231PS Z12, Z13, Z2
@@ -10460,9 +10367,9 @@ round_416:
 	VFMADD231PS Z12, Z13, Z11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_416
+	JGE         round_419
 
-round_done_417:
+round_done_420:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -10477,9 +10384,9 @@ TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_419
+	JLT  block_done_422
 
-block_418:
+block_421:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -10498,71 +10405,71 @@ block_418:
 	VXORPS  X14, X14, X14
 	VXORPS  X15, X15, X15
 	CMPQ    SI, $+0
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 	CMPQ    SI, $+12
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z12
 	ADDQ    BX, R8
 	CMPQ    SI, $+13
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z13
 	ADDQ    BX, R8
 	CMPQ    SI, $+14
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z14
 	ADDQ    BX, R8
 	CMPQ    SI, $+15
-	JLE     ready_420
+	JLE     ready_423
 	VMOVUPS (R8), Z15
 	ADDQ    BX, R8
 
-ready_420:
+ready_423:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10662,11 +10569,11 @@ ready_420:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_418
+	JGE        block_421
 
-block_done_419:
+block_done_422:
 	TESTQ     DI, DI
-	JZ        tail_none_421
+	JZ        tail_none_424
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K1
@@ -10687,315 +10594,69 @@ block_done_419:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z11
 	ADDQ      BX, DX
 	CMPQ      SI, $+12
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z12
 	ADDQ      BX, DX
 	CMPQ      SI, $+13
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z13
 	ADDQ      BX, DX
 	CMPQ      SI, $+14
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z14
 	ADDQ      BX, DX
 	CMPQ      SI, $+15
-	JLE       ready_422
+	JLE       ready_425
 	VMOVUPS.Z (DX), K1, Z15
 	ADDQ      BX, DX
-
-ready_422:
-	VUNPCKLPS  Z1, Z0, Z16
-	VUNPCKHPS  Z1, Z0, Z17
-	VUNPCKLPS  Z3, Z2, Z18
-	VUNPCKHPS  Z3, Z2, Z19
-	VUNPCKLPS  Z5, Z4, Z20
-	VUNPCKHPS  Z5, Z4, Z21
-	VUNPCKLPS  Z7, Z6, Z22
-	VUNPCKHPS  Z7, Z6, Z23
-	VUNPCKLPS  Z9, Z8, Z24
-	VUNPCKHPS  Z9, Z8, Z25
-	VUNPCKLPS  Z11, Z10, Z26
-	VUNPCKHPS  Z11, Z10, Z27
-	VUNPCKLPS  Z13, Z12, Z28
-	VUNPCKHPS  Z13, Z12, Z29
-	VUNPCKLPS  Z15, Z14, Z30
-	VUNPCKHPS  Z15, Z14, Z31
-	VUNPCKLPD  Z18, Z16, Z0
-	VUNPCKHPD  Z18, Z16, Z1
-	VUNPCKLPD  Z19, Z17, Z2
-	VUNPCKHPD  Z19, Z17, Z3
-	VUNPCKLPD  Z22, Z20, Z4
-	VUNPCKHPD  Z22, Z20, Z5
-	VUNPCKLPD  Z23, Z21, Z6
-	VUNPCKHPD  Z23, Z21, Z7
-	VUNPCKLPD  Z26, Z24, Z8
-	VUNPCKHPD  Z26, Z24, Z9
-	VUNPCKLPD  Z27, Z25, Z10
-	VUNPCKHPD  Z27, Z25, Z11
-	VUNPCKLPD  Z30, Z28, Z12
-	VUNPCKHPD  Z30, Z28, Z13
-	VUNPCKLPD  Z31, Z29, Z14
-	VUNPCKHPD  Z31, Z29, Z15
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	VSHUFF32X4 $0xdd, Z4, Z0, Z20
-	VSHUFF32X4 $0x88, Z12, Z8, Z24
-	VSHUFF32X4 $0xdd, Z12, Z8, Z28
-	VSHUFF32X4 $0x88, Z5, Z1, Z17
-	VSHUFF32X4 $0xdd, Z5, Z1, Z21
-	VSHUFF32X4 $0x88, Z13, Z9, Z25
-	VSHUFF32X4 $0xdd, Z13, Z9, Z29
-	VSHUFF32X4 $0x88, Z6, Z2, Z18
-	VSHUFF32X4 $0xdd, Z6, Z2, Z22
-	VSHUFF32X4 $0x88, Z14, Z10, Z26
-	VSHUFF32X4 $0xdd, Z14, Z10, Z30
-	VSHUFF32X4 $0x88, Z7, Z3, Z19
-	VSHUFF32X4 $0xdd, Z7, Z3, Z23
-	VSHUFF32X4 $0x88, Z15, Z11, Z27
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z24, Z16, Z0
-	VSHUFF32X4 $0x88, Z28, Z20, Z4
-	VSHUFF32X4 $0xdd, Z24, Z16, Z8
-	VSHUFF32X4 $0xdd, Z28, Z20, Z12
-	VSHUFF32X4 $0x88, Z25, Z17, Z1
-	VSHUFF32X4 $0x88, Z29, Z21, Z5
-	VSHUFF32X4 $0xdd, Z25, Z17, Z9
-	VSHUFF32X4 $0xdd, Z29, Z21, Z13
-	VSHUFF32X4 $0x88, Z26, Z18, Z2
-	VSHUFF32X4 $0x88, Z30, Z22, Z6
-	VSHUFF32X4 $0xdd, Z26, Z18, Z10
-	VSHUFF32X4 $0xdd, Z30, Z22, Z14
-	VSHUFF32X4 $0x88, Z27, Z19, Z3
-	VSHUFF32X4 $0x88, Z31, Z23, Z7
-	VSHUFF32X4 $0xdd, Z27, Z19, Z11
-	VSHUFF32X4 $0xdd, Z31, Z23, Z15
-	VMOVUPS    Z0, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z1, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z2, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z3, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z4, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z5, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z6, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z7, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z8, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z9, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z10, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z11, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z12, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z13, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z14, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z15, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-
-tail_none_421:
-done:
-	VZEROUPPER
-	RET
-
-// func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_424
-
-block_423:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_425
-	VPMOVZXWD (R8), Z0
-	VPSLLD    $0x10, Z0, Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_425
-	VPMOVZXWD (R8), Z1
-	VPSLLD    $0x10, Z1, Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_425
-	VPMOVZXWD (R8), Z2
-	VPSLLD    $0x10, Z2, Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_425
-	VPMOVZXWD (R8), Z3
-	VPSLLD    $0x10, Z3, Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_425
-	VPMOVZXWD (R8), Z4
-	VPSLLD    $0x10, Z4, Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_425
-	VPMOVZXWD (R8), Z5
-	VPSLLD    $0x10, Z5, Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_425
-	VPMOVZXWD (R8), Z6
-	VPSLLD    $0x10, Z6, Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_425
-	VPMOVZXWD (R8), Z7
-	VPSLLD    $0x10, Z7, Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_425
-	VPMOVZXWD (R8), Z8
-	VPSLLD    $0x10, Z8, Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_425
-	VPMOVZXWD (R8), Z9
-	VPSLLD    $0x10, Z9, Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_425
-	VPMOVZXWD (R8), Z10
-	VPSLLD    $0x10, Z10, Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_425
-	VPMOVZXWD (R8), Z11
-	VPSLLD    $0x10, Z11, Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_425
-	VPMOVZXWD (R8), Z12
-	VPSLLD    $0x10, Z12, Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_425
-	VPMOVZXWD (R8), Z13
-	VPSLLD    $0x10, Z13, Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_425
-	VPMOVZXWD (R8), Z14
-	VPSLLD    $0x10, Z14, Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_425
-	VPMOVZXWD (R8), Z15
-	VPSLLD    $0x10, Z15, Z15
-	ADDQ      BX, R8
 
 ready_425:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -11064,145 +10725,186 @@ ready_425:
 	VSHUFF32X4 $0xdd, Z31, Z23, Z15
 	VMOVUPS    Z0, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z1, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z2, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z3, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z4, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z5, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z6, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z7, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z8, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z9, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z10, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z11, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z12, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z13, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z14, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
 	VMOVUPS    Z15, (AX)
 	ADDQ       CX, AX
-	ADDQ       $+32, DX
-	SUBQ       $+16, DI
-	CMPQ       DI, $+16
-	JGE        block_423
+	DECQ       DI
+	JZ         done
 
-block_done_424:
-	TESTQ       DI, DI
-	JZ          tail_none_426
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VXORPS      X0, X0, X0
-	VXORPS      X1, X1, X1
-	VXORPS      X2, X2, X2
-	VXORPS      X3, X3, X3
-	VXORPS      X4, X4, X4
-	VXORPS      X5, X5, X5
-	VXORPS      X6, X6, X6
-	VXORPS      X7, X7, X7
-	VXORPS      X8, X8, X8
-	VXORPS      X9, X9, X9
-	VXORPS      X10, X10, X10
-	VXORPS      X11, X11, X11
-	VXORPS      X12, X12, X12
-	VXORPS      X13, X13, X13
-	VXORPS      X14, X14, X14
-	VXORPS      X15, X15, X15
-	CMPQ        SI, $+0
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z0
-	VPSLLD      $0x10, Z0, Z0
-	ADDQ        BX, DX
-	CMPQ        SI, $+1
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	ADDQ        BX, DX
-	CMPQ        SI, $+2
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z2
-	VPSLLD      $0x10, Z2, Z2
-	ADDQ        BX, DX
-	CMPQ        SI, $+3
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z3
-	VPSLLD      $0x10, Z3, Z3
-	ADDQ        BX, DX
-	CMPQ        SI, $+4
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
-	ADDQ        BX, DX
-	CMPQ        SI, $+5
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z5
-	VPSLLD      $0x10, Z5, Z5
-	ADDQ        BX, DX
-	CMPQ        SI, $+6
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z6
-	VPSLLD      $0x10, Z6, Z6
-	ADDQ        BX, DX
-	CMPQ        SI, $+7
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z7
-	VPSLLD      $0x10, Z7, Z7
-	ADDQ        BX, DX
-	CMPQ        SI, $+8
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z8
-	VPSLLD      $0x10, Z8, Z8
-	ADDQ        BX, DX
-	CMPQ        SI, $+9
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z9
-	VPSLLD      $0x10, Z9, Z9
-	ADDQ        BX, DX
-	CMPQ        SI, $+10
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z10
-	VPSLLD      $0x10, Z10, Z10
-	ADDQ        BX, DX
-	CMPQ        SI, $+11
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z11
-	VPSLLD      $0x10, Z11, Z11
-	ADDQ        BX, DX
-	CMPQ        SI, $+12
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z12
-	VPSLLD      $0x10, Z12, Z12
-	ADDQ        BX, DX
-	CMPQ        SI, $+13
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z13
-	VPSLLD      $0x10, Z13, Z13
-	ADDQ        BX, DX
-	CMPQ        SI, $+14
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z14
-	VPSLLD      $0x10, Z14, Z14
-	ADDQ        BX, DX
-	CMPQ        SI, $+15
-	JLE         ready_427
-	VPMOVZXWD.Z (DX), K1, Z15
-	VPSLLD      $0x10, Z15, Z15
-	ADDQ        BX, DX
+tail_none_424:
+done:
+	VZEROUPPER
+	RET
 
-ready_427:
+// func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+16
+	JLT  block_done_427
+
+block_426:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	VXORPS    X12, X12, X12
+	VXORPS    X13, X13, X13
+	VXORPS    X14, X14, X14
+	VXORPS    X15, X15, X15
+	CMPQ      SI, $+0
+	JLE       ready_428
+	VPMOVZXWD (R8), Z0
+	VPSLLD    $0x10, Z0, Z0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_428
+	VPMOVZXWD (R8), Z1
+	VPSLLD    $0x10, Z1, Z1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_428
+	VPMOVZXWD (R8), Z2
+	VPSLLD    $0x10, Z2, Z2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_428
+	VPMOVZXWD (R8), Z3
+	VPSLLD    $0x10, Z3, Z3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_428
+	VPMOVZXWD (R8), Z4
+	VPSLLD    $0x10, Z4, Z4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_428
+	VPMOVZXWD (R8), Z5
+	VPSLLD    $0x10, Z5, Z5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_428
+	VPMOVZXWD (R8), Z6
+	VPSLLD    $0x10, Z6, Z6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_428
+	VPMOVZXWD (R8), Z7
+	VPSLLD    $0x10, Z7, Z7
+	ADDQ      BX, R8
+	CMPQ      SI, $+8
+	JLE       ready_428
+	VPMOVZXWD (R8), Z8
+	VPSLLD    $0x10, Z8, Z8
+	ADDQ      BX, R8
+	CMPQ      SI, $+9
+	JLE       ready_428
+	VPMOVZXWD (R8), Z9
+	VPSLLD    $0x10, Z9, Z9
+	ADDQ      BX, R8
+	CMPQ      SI, $+10
+	JLE       ready_428
+	VPMOVZXWD (R8), Z10
+	VPSLLD    $0x10, Z10, Z10
+	ADDQ      BX, R8
+	CMPQ      SI, $+11
+	JLE       ready_428
+	VPMOVZXWD (R8), Z11
+	VPSLLD    $0x10, Z11, Z11
+	ADDQ      BX, R8
+	CMPQ      SI, $+12
+	JLE       ready_428
+	VPMOVZXWD (R8), Z12
+	VPSLLD    $0x10, Z12, Z12
+	ADDQ      BX, R8
+	CMPQ      SI, $+13
+	JLE       ready_428
+	VPMOVZXWD (R8), Z13
+	VPSLLD    $0x10, Z13, Z13
+	ADDQ      BX, R8
+	CMPQ      SI, $+14
+	JLE       ready_428
+	VPMOVZXWD (R8), Z14
+	VPSLLD    $0x10, Z14, Z14
+	ADDQ      BX, R8
+	CMPQ      SI, $+15
+	JLE       ready_428
+	VPMOVZXWD (R8), Z15
+	VPSLLD    $0x10, Z15, Z15
+	ADDQ      BX, R8
+
+ready_428:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11269,168 +10971,143 @@ ready_427:
 	VSHUFF32X4 $0xdd, Z31, Z23, Z15
 	VMOVUPS    Z0, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z1, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z2, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z3, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z4, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z5, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z6, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z7, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z8, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z9, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z10, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z11, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z12, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z13, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z14, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
 	VMOVUPS    Z15, (AX)
 	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
+	ADDQ       $+32, DX
+	SUBQ       $+16, DI
+	CMPQ       DI, $+16
+	JGE        block_426
 
-tail_none_426:
-done:
-	VZEROUPPER
-	RET
-
-// func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_429
-
-block_428:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_430
-	VCVTPH2PS (R8), Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_430
-	VCVTPH2PS (R8), Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_430
-	VCVTPH2PS (R8), Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_430
-	VCVTPH2PS (R8), Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_430
-	VCVTPH2PS (R8), Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_430
-	VCVTPH2PS (R8), Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_430
-	VCVTPH2PS (R8), Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_430
-	VCVTPH2PS (R8), Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_430
-	VCVTPH2PS (R8), Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_430
-	VCVTPH2PS (R8), Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_430
-	VCVTPH2PS (R8), Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_430
-	VCVTPH2PS (R8), Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_430
-	VCVTPH2PS (R8), Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_430
-	VCVTPH2PS (R8), Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_430
-	VCVTPH2PS (R8), Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_430
-	VCVTPH2PS (R8), Z15
-	ADDQ      BX, R8
+block_done_427:
+	TESTQ       DI, DI
+	JZ          tail_none_429
+	MOVL        $-1, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VXORPS      X0, X0, X0
+	VXORPS      X1, X1, X1
+	VXORPS      X2, X2, X2
+	VXORPS      X3, X3, X3
+	VXORPS      X4, X4, X4
+	VXORPS      X5, X5, X5
+	VXORPS      X6, X6, X6
+	VXORPS      X7, X7, X7
+	VXORPS      X8, X8, X8
+	VXORPS      X9, X9, X9
+	VXORPS      X10, X10, X10
+	VXORPS      X11, X11, X11
+	VXORPS      X12, X12, X12
+	VXORPS      X13, X13, X13
+	VXORPS      X14, X14, X14
+	VXORPS      X15, X15, X15
+	CMPQ        SI, $+0
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
+	ADDQ        BX, DX
+	CMPQ        SI, $+1
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
+	ADDQ        BX, DX
+	CMPQ        SI, $+2
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z2
+	VPSLLD      $0x10, Z2, Z2
+	ADDQ        BX, DX
+	CMPQ        SI, $+3
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
+	ADDQ        BX, DX
+	CMPQ        SI, $+4
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
+	ADDQ        BX, DX
+	CMPQ        SI, $+5
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
+	ADDQ        BX, DX
+	CMPQ        SI, $+6
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
+	ADDQ        BX, DX
+	CMPQ        SI, $+7
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
+	ADDQ        BX, DX
+	CMPQ        SI, $+8
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
+	ADDQ        BX, DX
+	CMPQ        SI, $+9
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z9
+	VPSLLD      $0x10, Z9, Z9
+	ADDQ        BX, DX
+	CMPQ        SI, $+10
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
+	ADDQ        BX, DX
+	CMPQ        SI, $+11
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
+	ADDQ        BX, DX
+	CMPQ        SI, $+12
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z12
+	VPSLLD      $0x10, Z12, Z12
+	ADDQ        BX, DX
+	CMPQ        SI, $+13
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z13
+	VPSLLD      $0x10, Z13, Z13
+	ADDQ        BX, DX
+	CMPQ        SI, $+14
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
+	ADDQ        BX, DX
+	CMPQ        SI, $+15
+	JLE         ready_430
+	VPMOVZXWD.Z (DX), K1, Z15
+	VPSLLD      $0x10, Z15, Z15
+	ADDQ        BX, DX
 
 ready_430:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -11499,6 +11176,236 @@ ready_430:
 	VSHUFF32X4 $0xdd, Z31, Z23, Z15
 	VMOVUPS    Z0, (AX)
 	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_429:
+done:
+	VZEROUPPER
+	RET
+
+// func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+16
+	JLT  block_done_432
+
+block_431:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	VXORPS    X12, X12, X12
+	VXORPS    X13, X13, X13
+	VXORPS    X14, X14, X14
+	VXORPS    X15, X15, X15
+	CMPQ      SI, $+0
+	JLE       ready_433
+	VCVTPH2PS (R8), Z0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_433
+	VCVTPH2PS (R8), Z1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_433
+	VCVTPH2PS (R8), Z2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_433
+	VCVTPH2PS (R8), Z3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_433
+	VCVTPH2PS (R8), Z4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_433
+	VCVTPH2PS (R8), Z5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_433
+	VCVTPH2PS (R8), Z6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_433
+	VCVTPH2PS (R8), Z7
+	ADDQ      BX, R8
+	CMPQ      SI, $+8
+	JLE       ready_433
+	VCVTPH2PS (R8), Z8
+	ADDQ      BX, R8
+	CMPQ      SI, $+9
+	JLE       ready_433
+	VCVTPH2PS (R8), Z9
+	ADDQ      BX, R8
+	CMPQ      SI, $+10
+	JLE       ready_433
+	VCVTPH2PS (R8), Z10
+	ADDQ      BX, R8
+	CMPQ      SI, $+11
+	JLE       ready_433
+	VCVTPH2PS (R8), Z11
+	ADDQ      BX, R8
+	CMPQ      SI, $+12
+	JLE       ready_433
+	VCVTPH2PS (R8), Z12
+	ADDQ      BX, R8
+	CMPQ      SI, $+13
+	JLE       ready_433
+	VCVTPH2PS (R8), Z13
+	ADDQ      BX, R8
+	CMPQ      SI, $+14
+	JLE       ready_433
+	VCVTPH2PS (R8), Z14
+	ADDQ      BX, R8
+	CMPQ      SI, $+15
+	JLE       ready_433
+	VCVTPH2PS (R8), Z15
+	ADDQ      BX, R8
+
+ready_433:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
 	VMOVUPS    Z1, (AX)
 	ADDQ       CX, AX
 	VMOVUPS    Z2, (AX)
@@ -11532,11 +11439,11 @@ ready_430:
 	ADDQ       $+32, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_428
+	JGE        block_431
 
-block_done_429:
+block_done_432:
 	TESTQ       DI, DI
-	JZ          tail_none_431
+	JZ          tail_none_434
 	MOVL        $-1, R8
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
@@ -11557,71 +11464,71 @@ block_done_429:
 	VXORPS      X14, X14, X14
 	VXORPS      X15, X15, X15
 	CMPQ        SI, $+0
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z0
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z1
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z2
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z3
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z4
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z5
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z6
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z7
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z8
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z9
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z10
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z11
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z12
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z13
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z14
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
-	JLE         ready_432
+	JLE         ready_435
 	VCVTPH2PS.Z (DX), K1, Z15
 	ADDQ        BX, DX
 
-ready_432:
+ready_435:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11751,7 +11658,7 @@ ready_432:
 	DECQ       DI
 	JZ         done
 
-tail_none_431:
+tail_none_434:
 done:
 	VZEROUPPER
 	RET
@@ -11768,9 +11675,9 @@ TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
 	MOVL  $0x00000fff, R8
 	KMOVW R8, K1
 	CMPQ  DI, $+16
-	JLT   block_done_434
+	JLT   block_done_437
 
-block_433:
+block_436:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -11785,55 +11692,55 @@ block_433:
 	VXORPS  X10, X10, X10
 	VXORPS  X11, X11, X11
 	CMPQ    SI, $+0
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_435
+	JLE     ready_438
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 
-ready_435:
+ready_438:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -11937,11 +11844,11 @@ ready_435:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_433
+	JGE        block_436
 
-block_done_434:
+block_done_437:
 	TESTQ     DI, DI
-	JZ        tail_none_436
+	JZ        tail_none_439
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K2
@@ -11958,55 +11865,55 @@ block_done_434:
 	VXORPS    X10, X10, X10
 	VXORPS    X11, X11, X11
 	CMPQ      SI, $+0
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_437
+	JLE       ready_440
 	VMOVUPS.Z (DX), K2, Z11
 	ADDQ      BX, DX
 
-ready_437:
+ready_440:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -12140,7 +12047,7 @@ ready_437:
 	DECQ       DI
 	JZ         done
 
-tail_none_436:
+tail_none_439:
 done:
 	VZEROUPPER
 	RET
@@ -12159,9 +12066,9 @@ TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
 	SHRQ  $0x10, DI
 	KMOVW DI, K2
 	CMPQ  BX, $+1
-	JLT   row_done_439
+	JLT   row_done_442
 
-row_438:
+row_441:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -12170,9 +12077,9 @@ row_438:
 	ADDQ      $+128, AX
 	SUBQ      $+1, BX
 	CMPQ      BX, $+1
-	JGE       row_438
+	JGE       row_441
 
-row_done_439:
+row_done_442:
 	VZEROUPPER
 	RET
 
@@ -12184,9 +12091,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_441
+	JLT  several_done_444
 
-several_440:
+several_443:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -12200,13 +12107,13 @@ several_440:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_440
+	JGE     several_443
 
-several_done_441:
+several_done_444:
 	CMPQ BX, $+16
-	JLT  one_done_443
+	JLT  one_done_446
 
-one_442:
+one_445:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -12216,11 +12123,11 @@ one_442:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_442
+	JGE     one_445
 
-one_done_443:
+one_done_446:
 	TESTQ     BX, BX
-	JZ        tail_none_444
+	JZ        tail_none_447
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12229,7 +12136,7 @@ one_done_443:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_444:
+tail_none_447:
 	VZEROUPPER
 	RET
 
@@ -12241,9 +12148,9 @@ TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_446
+	JLT  several_done_449
 
-several_445:
+several_448:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -12257,13 +12164,13 @@ several_445:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_445
+	JGE     several_448
 
-several_done_446:
+several_done_449:
 	CMPQ BX, $+16
-	JLT  one_done_448
+	JLT  one_done_451
 
-one_447:
+one_450:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -12273,11 +12180,11 @@ one_447:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_447
+	JGE     one_450
 
-one_done_448:
+one_done_451:
 	TESTQ     BX, BX
-	JZ        tail_none_449
+	JZ        tail_none_452
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12286,7 +12193,7 @@ one_done_448:
 	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_449:
+tail_none_452:
 	VZEROUPPER
 	RET
 
@@ -12298,9 +12205,9 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_451
+	JLT  several_done_454
 
-several_450:
+several_453:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -12314,13 +12221,13 @@ several_450:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_450
+	JGE     several_453
 
-several_done_451:
+several_done_454:
 	CMPQ BX, $+16
-	JLT  one_done_453
+	JLT  one_done_456
 
-one_452:
+one_455:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -12330,11 +12237,11 @@ one_452:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_452
+	JGE     one_455
 
-one_done_453:
+one_done_456:
 	TESTQ     BX, BX
-	JZ        tail_none_454
+	JZ        tail_none_457
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12343,7 +12250,7 @@ one_done_453:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_454:
+tail_none_457:
 	VZEROUPPER
 	RET
 
@@ -12355,9 +12262,9 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_456
+	JLT  several_done_459
 
-several_455:
+several_458:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -12371,13 +12278,13 @@ several_455:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_455
+	JGE     several_458
 
-several_done_456:
+several_done_459:
 	CMPQ BX, $+16
-	JLT  one_done_458
+	JLT  one_done_461
 
-one_457:
+one_460:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -12387,11 +12294,11 @@ one_457:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_457
+	JGE     one_460
 
-one_done_458:
+one_done_461:
 	TESTQ     BX, BX
-	JZ        tail_none_459
+	JZ        tail_none_462
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12400,7 +12307,7 @@ one_done_458:
 	VDIVPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_459:
+tail_none_462:
 	VZEROUPPER
 	RET
 
@@ -12412,9 +12319,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_461
+	JLT  several_done_464
 
-several_460:
+several_463:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12434,13 +12341,13 @@ several_460:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_460
+	JGE     several_463
 
-several_done_461:
+several_done_464:
 	CMPQ BX, $+16
-	JLT  one_done_463
+	JLT  one_done_466
 
-one_462:
+one_465:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12453,11 +12360,11 @@ one_462:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_462
+	JGE     one_465
 
-one_done_463:
+one_done_466:
 	TESTQ     BX, BX
-	JZ        tail_none_464
+	JZ        tail_none_467
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12469,7 +12376,7 @@ one_done_463:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_464:
+tail_none_467:
 	VZEROUPPER
 	RET
 
@@ -12481,9 +12388,9 @@ TEXT ·minAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_466
+	JLT  several_done_469
 
-several_465:
+several_468:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12503,13 +12410,13 @@ several_465:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_465
+	JGE     several_468
 
-several_done_466:
+several_done_469:
 	CMPQ BX, $+16
-	JLT  one_done_468
+	JLT  one_done_471
 
-one_467:
+one_470:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12522,11 +12429,11 @@ one_467:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_467
+	JGE     one_470
 
-one_done_468:
+one_done_471:
 	TESTQ     BX, BX
-	JZ        tail_none_469
+	JZ        tail_none_472
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12538,7 +12445,7 @@ one_done_468:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_469:
+tail_none_472:
 	VZEROUPPER
 	RET
 
@@ -12550,9 +12457,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_471
+	JLT          several_done_474
 
-several_470:
+several_473:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12569,13 +12476,13 @@ several_470:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_470
+	JGE     several_473
 
-several_done_471:
+several_done_474:
 	CMPQ DX, $+16
-	JLT  one_done_473
+	JLT  one_done_476
 
-one_472:
+one_475:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12583,11 +12490,11 @@ one_472:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_472
+	JGE     one_475
 
-one_done_473:
+one_done_476:
 	TESTQ     DX, DX
-	JZ        tail_none_474
+	JZ        tail_none_477
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12595,7 +12502,7 @@ one_done_473:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_474:
+tail_none_477:
 	VZEROUPPER
 	RET
 
@@ -12607,9 +12514,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_476
+	JLT          several_done_479
 
-several_475:
+several_478:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12626,13 +12533,13 @@ several_475:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_475
+	JGE     several_478
 
-several_done_476:
+several_done_479:
 	CMPQ DX, $+16
-	JLT  one_done_478
+	JLT  one_done_481
 
-one_477:
+one_480:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12640,11 +12547,11 @@ one_477:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_477
+	JGE     one_480
 
-one_done_478:
+one_done_481:
 	TESTQ     DX, DX
-	JZ        tail_none_479
+	JZ        tail_none_482
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12652,7 +12559,7 @@ one_done_478:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_479:
+tail_none_482:
 	VZEROUPPER
 	RET
 
@@ -12664,9 +12571,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_481
+	JLT          several_done_484
 
-several_480:
+several_483:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12687,13 +12594,13 @@ several_480:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_480
+	JGE         several_483
 
-several_done_481:
+several_done_484:
 	CMPQ DX, $+16
-	JLT  one_done_483
+	JLT  one_done_486
 
-one_482:
+one_485:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12702,11 +12609,11 @@ one_482:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_482
+	JGE         one_485
 
-one_done_483:
+one_done_486:
 	TESTQ       DX, DX
-	JZ          tail_none_484
+	JZ          tail_none_487
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12715,7 +12622,7 @@ one_done_483:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_484:
+tail_none_487:
 	VZEROUPPER
 	RET
 
@@ -12730,9 +12637,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_486
+	JLT    several_done_489
 
-several_485:
+several_488:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12749,13 +12656,13 @@ several_485:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_485
+	JGE         several_488
 
-several_done_486:
+several_done_489:
 	CMPQ DX, $+16
-	JLT  one_done_488
+	JLT  one_done_491
 
-one_487:
+one_490:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12763,11 +12670,11 @@ one_487:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_487
+	JGE         one_490
 
-one_done_488:
+one_done_491:
 	TESTQ       DX, DX
-	JZ          tail_none_489
+	JZ          tail_none_492
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12775,7 +12682,7 @@ one_done_488:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_489:
+tail_none_492:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12799,9 +12706,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_491
+	JLT    several_done_494
 
-several_490:
+several_493:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -12813,30 +12720,30 @@ several_490:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_490
+	JGE     several_493
 
-several_done_491:
+several_done_494:
 	CMPQ CX, $+16
-	JLT  one_done_493
+	JLT  one_done_496
 
-one_492:
+one_495:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_492
+	JGE     one_495
 
-one_done_493:
+one_done_496:
 	TESTQ     CX, CX
-	JZ        tail_none_494
+	JZ        tail_none_497
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_494:
+tail_none_497:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12861,9 +12768,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_496
+	JLT          several_done_499
 
-several_495:
+several_498:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -12879,24 +12786,24 @@ several_495:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_495
+	JGE         several_498
 
-several_done_496:
+several_done_499:
 	CMPQ CX, $+16
-	JLT  one_done_498
+	JLT  one_done_501
 
-one_497:
+one_500:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_497
+	JGE         one_500
 
-one_done_498:
+one_done_501:
 	TESTQ       CX, CX
-	JZ          tail_none_499
+	JZ          tail_none_502
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -12904,7 +12811,7 @@ one_done_498:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_499:
+tail_none_502:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12929,9 +12836,9 @@ TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_501
+	JLT     several_done_504
 
-several_500:
+several_503:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -12951,13 +12858,13 @@ several_500:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_500
+	JGE     several_503
 
-several_done_501:
+several_done_504:
 	CMPQ CX, $+16
-	JLT  one_done_503
+	JLT  one_done_506
 
-one_502:
+one_505:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -12965,11 +12872,11 @@ one_502:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_502
+	JGE     one_505
 
-one_done_503:
+one_done_506:
 	TESTQ     CX, CX
-	JZ        tail_none_504
+	JZ        tail_none_507
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -12978,7 +12885,7 @@ one_done_503:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_504:
+tail_none_507:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -13013,9 +12920,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_506
+	JLT          one_done_509
 
-one_505:
+one_508:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -13028,11 +12935,11 @@ one_505:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_505
+	JGE     one_508
 
-one_done_506:
+one_done_509:
 	TESTQ     CX, CX
-	JZ        tail_none_507
+	JZ        tail_none_510
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -13047,7 +12954,7 @@ one_done_506:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_507:
+tail_none_510:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -13074,9 +12981,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_509
+	JLT  one_done_512
 
-one_508:
+one_511:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -13095,11 +13002,11 @@ one_508:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_508
+	JGE         one_511
 
-one_done_509:
+one_done_512:
 	TESTQ       AX, AX
-	JZ          tail_none_510
+	JZ          tail_none_513
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -13114,7 +13021,7 @@ one_done_509:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_510:
+tail_none_513:
 	VZEROUPPER
 	RET
 
@@ -13128,9 +13035,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_512
+	JLT          several_done_515
 
-several_511:
+several_514:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13148,13 +13055,13 @@ several_511:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_511
+	JGE     several_514
 
-several_done_512:
+several_done_515:
 	CMPQ BX, $+16
-	JLT  one_done_514
+	JLT  one_done_517
 
-one_513:
+one_516:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13166,11 +13073,11 @@ one_513:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_513
+	JGE     one_516
 
-one_done_514:
+one_done_517:
 	TESTQ     BX, BX
-	JZ        tail_none_515
+	JZ        tail_none_518
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -13181,7 +13088,7 @@ one_done_514:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_515:
+tail_none_518:
 	VZEROUPPER
 	RET
 
@@ -13196,9 +13103,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_517
+	JLT          several_done_520
 
-several_516:
+several_519:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13219,13 +13126,13 @@ several_516:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_516
+	JGE         several_519
 
-several_done_517:
+several_done_520:
 	CMPQ SI, $+16
-	JLT  one_done_519
+	JLT  one_done_522
 
-one_518:
+one_521:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13239,11 +13146,11 @@ one_518:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_518
+	JGE         one_521
 
-one_done_519:
+one_done_522:
 	TESTQ       SI, SI
-	JZ          tail_none_520
+	JZ          tail_none_523
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -13255,7 +13162,7 @@ one_done_519:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_520:
+tail_none_523:
 	VZEROUPPER
 	RET
 
@@ -13266,9 +13173,9 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_522
+	JLT  one_done_525
 
-one_521:
+one_524:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+256(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13292,11 +13199,11 @@ one_521:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_521
+	JGE          one_524
 
-one_done_522:
+one_done_525:
 	TESTQ        DX, DX
-	JZ           tail_none_523
+	JZ           tail_none_526
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13320,7 +13227,7 @@ one_done_522:
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_523:
+tail_none_526:
 	VZEROUPPER
 	RET
 
@@ -13331,9 +13238,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_525
+	JLT  one_done_528
 
-one_524:
+one_527:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+960(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
@@ -13377,11 +13284,11 @@ one_524:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_524
+	JGE          one_527
 
-one_done_525:
+one_done_528:
 	TESTQ        DX, DX
-	JZ           tail_none_526
+	JZ           tail_none_529
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13425,7 +13332,7 @@ one_done_525:
 	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_526:
+tail_none_529:
 	VZEROUPPER
 	RET
 
@@ -13436,9 +13343,9 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_528
+	JLT  one_done_531
 
-one_527:
+one_530:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+960(SB), Z0, Z3
 	VMOVUPS      constants<>+1600(SB), Z1
@@ -13497,11 +13404,11 @@ one_527:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_527
+	JGE          one_530
 
-one_done_528:
+one_done_531:
 	TESTQ        DX, DX
-	JZ           tail_none_529
+	JZ           tail_none_532
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13560,7 +13467,7 @@ one_done_528:
 	VMOVAPS      Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_529:
+tail_none_532:
 	VZEROUPPER
 	RET
 
@@ -13571,9 +13478,9 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_531
+	JLT  one_done_534
 
-one_530:
+one_533:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+2816(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13608,11 +13515,11 @@ one_530:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_530
+	JGE          one_533
 
-one_done_531:
+one_done_534:
 	TESTQ        DX, DX
-	JZ           tail_none_532
+	JZ           tail_none_535
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13647,7 +13554,7 @@ one_done_531:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_532:
+tail_none_535:
 	VZEROUPPER
 	RET
 
@@ -13658,9 +13565,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_534
+	JLT  one_done_537
 
-one_533:
+one_536:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+2880(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13724,11 +13631,11 @@ one_533:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_533
+	JGE          one_536
 
-one_done_534:
+one_done_537:
 	TESTQ        DX, DX
-	JZ           tail_none_535
+	JZ           tail_none_538
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13792,7 +13699,7 @@ one_done_534:
 	VMOVAPS      Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_535:
+tail_none_538:
 	VZEROUPPER
 	RET
 
@@ -13803,9 +13710,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_537
+	JLT  one_done_540
 
-one_536:
+one_539:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3456(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13857,11 +13764,11 @@ one_536:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_536
+	JGE          one_539
 
-one_done_537:
+one_done_540:
 	TESTQ        DX, DX
-	JZ           tail_none_538
+	JZ           tail_none_541
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13913,7 +13820,7 @@ one_done_537:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_538:
+tail_none_541:
 	VZEROUPPER
 	RET
 
@@ -13925,9 +13832,9 @@ TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  one_done_540
+	JLT  one_done_543
 
-one_539:
+one_542:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      (DX), Z1
 	VMOVUPS      constants<>+2816(SB), Z2
@@ -13965,11 +13872,11 @@ one_539:
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
 	CMPQ         BX, $+16
-	JGE          one_539
+	JGE          one_542
 
-one_done_540:
+one_done_543:
 	TESTQ        BX, BX
-	JZ           tail_none_541
+	JZ           tail_none_544
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
@@ -14006,7 +13913,7 @@ one_done_540:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_541:
+tail_none_544:
 	VZEROUPPER
 	RET
 
@@ -14019,9 +13926,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+16
-	JLT          one_done_543
+	JLT          one_done_546
 
-one_542:
+one_545:
 	VMOVUPS      (CX), Z0
 	VSUBPS       Z30, Z0, Z0
 	VMOVUPS      constants<>+256(SB), Z1
@@ -14047,11 +13954,11 @@ one_542:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_542
+	JGE          one_545
 
-one_done_543:
+one_done_546:
 	TESTQ        DX, DX
-	JZ           tail_none_544
+	JZ           tail_none_547
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -14077,7 +13984,7 @@ one_done_543:
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_544:
+tail_none_547:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0

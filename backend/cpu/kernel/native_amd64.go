@@ -21,7 +21,7 @@ func avx512() *Set {
 	s := generic()
 	s.Name = "avx512"
 	tileLoops{
-		rows: 12, columns: 32,
+		rows: 12, columns: 32, step: 1,
 		tile: tileAVX512, packRows: packRowsAVX512, packCols: packColsAVX512, peak: peakAVX512,
 	}.into(s)
 	s.Float32 = storedLoops{
@@ -65,7 +65,7 @@ func avx2() *Set {
 	s := generic()
 	s.Name = "avx2"
 	tileLoops{
-		rows: 6, columns: 16,
+		rows: 6, columns: 16, step: 8,
 		tile: tileAVX2, packRows: packRowsAVX2, packCols: packColsAVX2, peak: peakAVX2,
 	}.into(s)
 	s.Float32 = storedLoops{

@@ -139,6 +139,26 @@ func widenFloat16NEON(dst *float32, src *byte, n int)
 //go:noescape
 func tileNEON(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
 
+// packFloat32NEON sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes, k is a multiple of 8.
+//
+//go:noescape
+func packFloat32NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+
+// packBFloat16NEON sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes, k is a multiple of 8.
+//
+//go:noescape
+func packBFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+
+// packFloat16NEON sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes, k is a multiple of 8.
+//
+//go:noescape
+func packFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+
+// packRowsNEON sets 12 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes, k is a multiple of 8.
+//
+//go:noescape
+func packRowsNEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+
 // peakNEON runs rounds of independent multiply-adds and returns how many operations that were.
 //
 //go:noescape

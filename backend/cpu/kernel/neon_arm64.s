@@ -4528,6 +4528,693 @@ stored_192:
 done:
 	RET
 
+// func packFloat32NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+TEXT ·packFloat32NEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD ldw+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD k+40(FP), R5
+	CMP $8, R5
+	BLT columns_196_done
+
+columns_196:
+	MOVD R2, R6
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $0, R4
+	BLE ready_197
+	MOVD R6, R7
+	VLD1.P 32(R7), [V0.S4, V1.S4]
+	ADD R3, R6, R6
+	CMP $1, R4
+	BLE ready_197
+	MOVD R6, R7
+	VLD1.P 32(R7), [V2.S4, V3.S4]
+	ADD R3, R6, R6
+	CMP $2, R4
+	BLE ready_197
+	MOVD R6, R7
+	VLD1.P 32(R7), [V4.S4, V5.S4]
+	ADD R3, R6, R6
+	CMP $3, R4
+	BLE ready_197
+	MOVD R6, R7
+	VLD1.P 32(R7), [V6.S4, V7.S4]
+	ADD R3, R6, R6
+
+ready_197:
+	ADD $0, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $4, R4
+	BLE ready_198
+	MOVD R6, R7
+	VLD1.P 32(R7), [V0.S4, V1.S4]
+	ADD R3, R6, R6
+	CMP $5, R4
+	BLE ready_198
+	MOVD R6, R7
+	VLD1.P 32(R7), [V2.S4, V3.S4]
+	ADD R3, R6, R6
+	CMP $6, R4
+	BLE ready_198
+	MOVD R6, R7
+	VLD1.P 32(R7), [V4.S4, V5.S4]
+	ADD R3, R6, R6
+	CMP $7, R4
+	BLE ready_198
+	MOVD R6, R7
+	VLD1.P 32(R7), [V6.S4, V7.S4]
+	ADD R3, R6, R6
+
+ready_198:
+	ADD $16, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	ADD R1<<3, R0, R0
+	ADD $32, R2, R2
+	SUB $8, R5, R5
+	CMP $8, R5
+	BGE columns_196
+
+columns_196_done:
+	RET
+
+// func packBFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+TEXT ·packBFloat16NEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD ldw+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD k+40(FP), R5
+	CMP $8, R5
+	BLT columns_199_done
+
+columns_199:
+	MOVD R2, R6
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $0, R4
+	BLE ready_200
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613900 // shll v0.4s, v8.4h, #16
+	WORD $0x6e613901 // shll2 v1.4s, v8.8h, #16
+	ADD R3, R6, R6
+	CMP $1, R4
+	BLE ready_200
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613902 // shll v2.4s, v8.4h, #16
+	WORD $0x6e613903 // shll2 v3.4s, v8.8h, #16
+	ADD R3, R6, R6
+	CMP $2, R4
+	BLE ready_200
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613904 // shll v4.4s, v8.4h, #16
+	WORD $0x6e613905 // shll2 v5.4s, v8.8h, #16
+	ADD R3, R6, R6
+	CMP $3, R4
+	BLE ready_200
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613906 // shll v6.4s, v8.4h, #16
+	WORD $0x6e613907 // shll2 v7.4s, v8.8h, #16
+	ADD R3, R6, R6
+
+ready_200:
+	ADD $0, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $4, R4
+	BLE ready_201
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613900 // shll v0.4s, v8.4h, #16
+	WORD $0x6e613901 // shll2 v1.4s, v8.8h, #16
+	ADD R3, R6, R6
+	CMP $5, R4
+	BLE ready_201
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613902 // shll v2.4s, v8.4h, #16
+	WORD $0x6e613903 // shll2 v3.4s, v8.8h, #16
+	ADD R3, R6, R6
+	CMP $6, R4
+	BLE ready_201
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613904 // shll v4.4s, v8.4h, #16
+	WORD $0x6e613905 // shll2 v5.4s, v8.8h, #16
+	ADD R3, R6, R6
+	CMP $7, R4
+	BLE ready_201
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x2e613906 // shll v6.4s, v8.4h, #16
+	WORD $0x6e613907 // shll2 v7.4s, v8.8h, #16
+	ADD R3, R6, R6
+
+ready_201:
+	ADD $16, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	ADD R1<<3, R0, R0
+	ADD $16, R2, R2
+	SUB $8, R5, R5
+	CMP $8, R5
+	BGE columns_199
+
+columns_199_done:
+	RET
+
+// func packFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+TEXT ·packFloat16NEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD ldw+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD k+40(FP), R5
+	CMP $8, R5
+	BLT columns_202_done
+
+columns_202:
+	MOVD R2, R6
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $0, R4
+	BLE ready_203
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217900 // fcvtl v0.4s, v8.4h
+	WORD $0x4e217901 // fcvtl2 v1.4s, v8.8h
+	ADD R3, R6, R6
+	CMP $1, R4
+	BLE ready_203
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217902 // fcvtl v2.4s, v8.4h
+	WORD $0x4e217903 // fcvtl2 v3.4s, v8.8h
+	ADD R3, R6, R6
+	CMP $2, R4
+	BLE ready_203
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217904 // fcvtl v4.4s, v8.4h
+	WORD $0x4e217905 // fcvtl2 v5.4s, v8.8h
+	ADD R3, R6, R6
+	CMP $3, R4
+	BLE ready_203
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217906 // fcvtl v6.4s, v8.4h
+	WORD $0x4e217907 // fcvtl2 v7.4s, v8.8h
+	ADD R3, R6, R6
+
+ready_203:
+	ADD $0, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $4, R4
+	BLE ready_204
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217900 // fcvtl v0.4s, v8.4h
+	WORD $0x4e217901 // fcvtl2 v1.4s, v8.8h
+	ADD R3, R6, R6
+	CMP $5, R4
+	BLE ready_204
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217902 // fcvtl v2.4s, v8.4h
+	WORD $0x4e217903 // fcvtl2 v3.4s, v8.8h
+	ADD R3, R6, R6
+	CMP $6, R4
+	BLE ready_204
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217904 // fcvtl v4.4s, v8.4h
+	WORD $0x4e217905 // fcvtl2 v5.4s, v8.8h
+	ADD R3, R6, R6
+	CMP $7, R4
+	BLE ready_204
+	MOVD R6, R7
+	VLD1.P 16(R7), [V8.H8]
+	WORD $0x0e217906 // fcvtl v6.4s, v8.4h
+	WORD $0x4e217907 // fcvtl2 v7.4s, v8.8h
+	ADD R3, R6, R6
+
+ready_204:
+	ADD $16, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	ADD R1<<3, R0, R0
+	ADD $16, R2, R2
+	SUB $8, R5, R5
+	CMP $8, R5
+	BGE columns_202
+
+columns_202_done:
+	RET
+
+// func packRowsNEON(dst *float32, stride int, w *byte, ldw int, n, k int)
+TEXT ·packRowsNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R0
+	MOVD stride+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD ldw+24(FP), R3
+	MOVD n+32(FP), R4
+	MOVD k+40(FP), R5
+	CMP $8, R5
+	BLT columns_205_done
+
+columns_205:
+	MOVD R2, R6
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $0, R4
+	BLE ready_206
+	MOVD R6, R7
+	VLD1.P 32(R7), [V0.S4, V1.S4]
+	ADD R3, R6, R6
+	CMP $1, R4
+	BLE ready_206
+	MOVD R6, R7
+	VLD1.P 32(R7), [V2.S4, V3.S4]
+	ADD R3, R6, R6
+	CMP $2, R4
+	BLE ready_206
+	MOVD R6, R7
+	VLD1.P 32(R7), [V4.S4, V5.S4]
+	ADD R3, R6, R6
+	CMP $3, R4
+	BLE ready_206
+	MOVD R6, R7
+	VLD1.P 32(R7), [V6.S4, V7.S4]
+	ADD R3, R6, R6
+
+ready_206:
+	ADD $0, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $4, R4
+	BLE ready_207
+	MOVD R6, R7
+	VLD1.P 32(R7), [V0.S4, V1.S4]
+	ADD R3, R6, R6
+	CMP $5, R4
+	BLE ready_207
+	MOVD R6, R7
+	VLD1.P 32(R7), [V2.S4, V3.S4]
+	ADD R3, R6, R6
+	CMP $6, R4
+	BLE ready_207
+	MOVD R6, R7
+	VLD1.P 32(R7), [V4.S4, V5.S4]
+	ADD R3, R6, R6
+	CMP $7, R4
+	BLE ready_207
+	MOVD R6, R7
+	VLD1.P 32(R7), [V6.S4, V7.S4]
+	ADD R3, R6, R6
+
+ready_207:
+	ADD $16, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	CMP $8, R4
+	BLE ready_208
+	MOVD R6, R7
+	VLD1.P 32(R7), [V0.S4, V1.S4]
+	ADD R3, R6, R6
+	CMP $9, R4
+	BLE ready_208
+	MOVD R6, R7
+	VLD1.P 32(R7), [V2.S4, V3.S4]
+	ADD R3, R6, R6
+	CMP $10, R4
+	BLE ready_208
+	MOVD R6, R7
+	VLD1.P 32(R7), [V4.S4, V5.S4]
+	ADD R3, R6, R6
+	CMP $11, R4
+	BLE ready_208
+	MOVD R6, R7
+	VLD1.P 32(R7), [V6.S4, V7.S4]
+	ADD R3, R6, R6
+
+ready_208:
+	ADD $32, R0, R8
+	VTRN1 V2.S4, V0.S4, V20.S4
+	VTRN2 V2.S4, V0.S4, V21.S4
+	VTRN1 V6.S4, V4.S4, V22.S4
+	VTRN2 V6.S4, V4.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	VTRN1 V3.S4, V1.S4, V20.S4
+	VTRN2 V3.S4, V1.S4, V21.S4
+	VTRN1 V7.S4, V5.S4, V22.S4
+	VTRN2 V7.S4, V5.S4, V23.S4
+	VTRN1 V22.D2, V20.D2, V16.D2
+	VTRN2 V22.D2, V20.D2, V18.D2
+	VTRN1 V23.D2, V21.D2, V17.D2
+	VTRN2 V23.D2, V21.D2, V19.D2
+	VST1 [V16.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V17.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V18.S4], (R8)
+	ADD R1, R8, R8
+	VST1 [V19.S4], (R8)
+	ADD R1, R8, R8
+	ADD R1<<3, R0, R0
+	ADD $32, R2, R2
+	SUB $8, R5, R5
+	CMP $8, R5
+	BGE columns_205
+
+columns_205_done:
+	RET
+
 // func peakNEON(rounds int) int
 TEXT ·peakNEON(SB), NOSPLIT, $0-16
 	MOVD rounds+0(FP), R0
@@ -4560,9 +5247,9 @@ TEXT ·peakNEON(SB), NOSPLIT, $0-16
 	MOVD $192, R1
 	MUL R0, R1, R1
 	CMP $1, R0
-	BLT round_196_done
+	BLT round_209_done
 
-round_196:
+round_209:
 	WORD $0x4e39cf00 // fmla v0.4s, v24.4s, v25.4s
 	WORD $0x4e39cf01 // fmla v1.4s, v24.4s, v25.4s
 	WORD $0x4e39cf02 // fmla v2.4s, v24.4s, v25.4s
@@ -4589,9 +5276,9 @@ round_196:
 	WORD $0x4e39cf17 // fmla v23.4s, v24.4s, v25.4s
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE round_196
+	BGE round_209
 
-round_196_done:
+round_209_done:
 	MOVD R1, ret+8(FP)
 	RET
 
@@ -4602,9 +5289,9 @@ TEXT ·addNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_197_done
+	BLT eight_210_done
 
-eight_197:
+eight_210:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -4612,22 +5299,22 @@ eight_197:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_197
+	BGE eight_210
 
-eight_197_done:
+eight_210_done:
 	CMP $1, R3
-	BLT one_198_done
+	BLT one_211_done
 
-one_198:
+one_211:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_198
+	BGE one_211
 
-one_198_done:
+one_211_done:
 	RET
 
 // func subNEON(dst, x, y *float32, n int)
@@ -4637,9 +5324,9 @@ TEXT ·subNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_199_done
+	BLT eight_212_done
 
-eight_199:
+eight_212:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
@@ -4647,22 +5334,22 @@ eight_199:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_199
+	BGE eight_212
 
-eight_199_done:
+eight_212_done:
 	CMP $1, R3
-	BLT one_200_done
+	BLT one_213_done
 
-one_200:
+one_213:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_200
+	BGE one_213
 
-one_200_done:
+one_213_done:
 	RET
 
 // func mulNEON(dst, x, y *float32, n int)
@@ -4672,9 +5359,9 @@ TEXT ·mulNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_201_done
+	BLT eight_214_done
 
-eight_201:
+eight_214:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -4682,22 +5369,22 @@ eight_201:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_201
+	BGE eight_214
 
-eight_201_done:
+eight_214_done:
 	CMP $1, R3
-	BLT one_202_done
+	BLT one_215_done
 
-one_202:
+one_215:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_202
+	BGE one_215
 
-one_202_done:
+one_215_done:
 	RET
 
 // func divNEON(dst, x, y *float32, n int)
@@ -4707,9 +5394,9 @@ TEXT ·divNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_203_done
+	BLT eight_216_done
 
-eight_203:
+eight_216:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
@@ -4717,22 +5404,22 @@ eight_203:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_203
+	BGE eight_216
 
-eight_203_done:
+eight_216_done:
 	CMP $1, R3
-	BLT one_204_done
+	BLT one_217_done
 
-one_204:
+one_217:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_204
+	BGE one_217
 
-one_204_done:
+one_217_done:
 	RET
 
 // func maxNEON(dst, x, y *float32, n int)
@@ -4742,9 +5429,9 @@ TEXT ·maxNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_205_done
+	BLT eight_218_done
 
-eight_205:
+eight_218:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
@@ -4752,22 +5439,22 @@ eight_205:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_205
+	BGE eight_218
 
-eight_205_done:
+eight_218_done:
 	CMP $1, R3
-	BLT one_206_done
+	BLT one_219_done
 
-one_206:
+one_219:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_206
+	BGE one_219
 
-one_206_done:
+one_219_done:
 	RET
 
 // func minNEON(dst, x, y *float32, n int)
@@ -4777,9 +5464,9 @@ TEXT ·minNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_207_done
+	BLT eight_220_done
 
-eight_207:
+eight_220:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
@@ -4787,22 +5474,22 @@ eight_207:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_207
+	BGE eight_220
 
-eight_207_done:
+eight_220_done:
 	CMP $1, R3
-	BLT one_208_done
+	BLT one_221_done
 
-one_208:
+one_221:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_208
+	BGE one_221
 
-one_208_done:
+one_221_done:
 	RET
 
 // func addScalarNEON(dst, x *float32, y float32, n int)
@@ -4813,30 +5500,30 @@ TEXT ·addScalarNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_209_done
+	BLT eight_222_done
 
-eight_209:
+eight_222:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
 	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_209
+	BGE eight_222
 
-eight_209_done:
+eight_222_done:
 	CMP $1, R3
-	BLT one_210_done
+	BLT one_223_done
 
-one_210:
+one_223:
 	FMOVS.P 4(R1), F0
 	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_210
+	BGE one_223
 
-one_210_done:
+one_223_done:
 	RET
 
 // func mulScalarNEON(dst, x *float32, y float32, n int)
@@ -4847,30 +5534,30 @@ TEXT ·mulScalarNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_211_done
+	BLT eight_224_done
 
-eight_211:
+eight_224:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_211
+	BGE eight_224
 
-eight_211_done:
+eight_224_done:
 	CMP $1, R3
-	BLT one_212_done
+	BLT one_225_done
 
-one_212:
+one_225:
 	FMOVS.P 4(R1), F0
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_212
+	BGE one_225
 
-one_212_done:
+one_225_done:
 	RET
 
 // func axpyNEON(dst *float32, a float32, x *float32, n int)
@@ -4882,9 +5569,9 @@ TEXT ·axpyNEON(SB), NOSPLIT, $0-32
 	MOVD x+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_213_done
+	BLT eight_226_done
 
-eight_213:
+eight_226:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e3ccc40 // fmla v0.4s, v2.4s, v28.4s
@@ -4892,22 +5579,22 @@ eight_213:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_213
+	BGE eight_226
 
-eight_213_done:
+eight_226_done:
 	CMP $1, R3
-	BLT one_214_done
+	BLT one_227_done
 
-one_214:
+one_227:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e3ccc40 // fmla v0.4s, v2.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_214
+	BGE one_227
 
-one_214_done:
+one_227_done:
 	RET
 
 // func dotNEON(x, y *float32, n int) float32
@@ -4918,30 +5605,30 @@ TEXT ·dotNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R2
-	BLT eight_215_done
+	BLT eight_228_done
 
-eight_215:
+eight_228:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	VLD1.P 32(R1), [V2.S4, V3.S4]
 	WORD $0x4e22cc18 // fmla v24.4s, v0.4s, v2.4s
 	WORD $0x4e23cc39 // fmla v25.4s, v1.4s, v3.4s
 	SUB $8, R2, R2
 	CMP $8, R2
-	BGE eight_215
+	BGE eight_228
 
-eight_215_done:
+eight_228_done:
 	CMP $1, R2
-	BLT one_216_done
+	BLT one_229_done
 
-one_216:
+one_229:
 	FMOVS.P 4(R0), F0
 	FMOVS.P 4(R1), F2
 	WORD $0x4e22cc18 // fmla v24.4s, v0.4s, v2.4s
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_216
+	BGE one_229
 
-one_216_done:
+one_229_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -4955,28 +5642,28 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_217_done
+	BLT eight_230_done
 
-eight_217:
+eight_230:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_217
+	BGE eight_230
 
-eight_217_done:
+eight_230_done:
 	CMP $1, R1
-	BLT one_218_done
+	BLT one_231_done
 
-one_218:
+one_231:
 	FMOVS.P 4(R0), F0
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_218
+	BGE one_231
 
-one_218_done:
+one_231_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -4992,9 +5679,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_219_done
+	BLT eight_232_done
 
-eight_219:
+eight_232:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
@@ -5002,21 +5689,21 @@ eight_219:
 	WORD $0x4e21cc39 // fmla v25.4s, v1.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_219
+	BGE eight_232
 
-eight_219_done:
+eight_232_done:
 	CMP $1, R1
-	BLT one_220_done
+	BLT one_233_done
 
-one_220:
+one_233:
 	FMOVS.P 4(R0), F0
 	FSUBS F28, F0, F0
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_220
+	BGE one_233
 
-one_220_done:
+one_233_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5031,28 +5718,28 @@ TEXT ·maxOfNEON(SB), NOSPLIT, $0-20
 	VDUP R2, V24.S4
 	VDUP R2, V25.S4
 	CMP $8, R1
-	BLT eight_221_done
+	BLT eight_234_done
 
-eight_221:
+eight_234:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	WORD $0x4e21f739 // fmax v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_221
+	BGE eight_234
 
-eight_221_done:
+eight_234_done:
 	CMP $1, R1
-	BLT one_222_done
+	BLT one_235_done
 
-one_222:
+one_235:
 	VLD1R.P 4(R0), [V0.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_222
+	BGE one_235
 
-one_222_done:
+one_235_done:
 	WORD $0x4e39f718 // fmax v24.4s, v24.4s, v25.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
@@ -5069,9 +5756,9 @@ TEXT ·rotateNEON(SB), NOSPLIT, $0-40
 	ADD R4<<2, R1, R5
 	ADD R4<<2, R0, R6
 	CMP $8, R4
-	BLT eight_223_done
+	BLT eight_236_done
 
-eight_223:
+eight_236:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R5), [V2.S4, V3.S4]
 	VLD1.P 32(R2), [V4.S4, V5.S4]
@@ -5088,13 +5775,13 @@ eight_223:
 	VST1.P [V18.S4, V19.S4], 32(R6)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_223
+	BGE eight_236
 
-eight_223_done:
+eight_236_done:
 	CMP $1, R4
-	BLT one_224_done
+	BLT one_237_done
 
-one_224:
+one_237:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R5), F2
 	FMOVS.P 4(R2), F4
@@ -5107,9 +5794,9 @@ one_224:
 	FMOVS.P F18, 4(R6)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_224
+	BGE one_237
 
-one_224_done:
+one_237_done:
 	RET
 
 // func normNEON(dst, x *float32, mean, scale float32, weight *float32, n int)
@@ -5123,9 +5810,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-40
 	MOVD weight+24(FP), R2
 	MOVD n+32(FP), R4
 	CMP $8, R4
-	BLT eight_225_done
+	BLT eight_238_done
 
-eight_225:
+eight_238:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -5137,13 +5824,13 @@ eight_225:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_225
+	BGE eight_238
 
-eight_225_done:
+eight_238_done:
 	CMP $1, R4
-	BLT one_226_done
+	BLT one_239_done
 
-one_226:
+one_239:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -5152,9 +5839,9 @@ one_226:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_226
+	BGE one_239
 
-one_226_done:
+one_239_done:
 	RET
 
 // func normBiasNEON(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
@@ -5169,9 +5856,9 @@ TEXT ·normBiasNEON(SB), NOSPLIT, $0-48
 	MOVD bias+32(FP), R3
 	MOVD n+40(FP), R4
 	CMP $8, R4
-	BLT eight_227_done
+	BLT eight_240_done
 
-eight_227:
+eight_240:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	VLD1.P 32(R3), [V4.S4, V5.S4]
@@ -5184,13 +5871,13 @@ eight_227:
 	VST1.P [V4.S4, V5.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_227
+	BGE eight_240
 
-eight_227_done:
+eight_240_done:
 	CMP $1, R4
-	BLT one_228_done
+	BLT one_241_done
 
-one_228:
+one_241:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	FMOVS.P 4(R3), F4
@@ -5200,9 +5887,9 @@ one_228:
 	FMOVS.P F4, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_228
+	BGE one_241
 
-one_228_done:
+one_241_done:
 	RET
 
 // func expNEON(dst, x *float32, n int)
@@ -5211,9 +5898,9 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_229_done
+	BLT four_242_done
 
-four_229:
+four_242:
 	MOVD $exp_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -5255,13 +5942,13 @@ four_229:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_229
+	BGE four_242
 
-four_229_done:
+four_242_done:
 	CMP $1, R2
-	BLT one_230_done
+	BLT one_243_done
 
-one_230:
+one_243:
 	MOVD $exp_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -5303,9 +5990,9 @@ one_230:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_230
+	BGE one_243
 
-one_230_done:
+one_243_done:
 	RET
 
 DATA exp_constants<>+0(SB)/4, $0xc2d10000
@@ -5368,9 +6055,9 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_231_done
+	BLT four_244_done
 
-four_231:
+four_244:
 	MOVD $tanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -5430,13 +6117,13 @@ four_231:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_231
+	BGE four_244
 
-four_231_done:
+four_244_done:
 	CMP $1, R2
-	BLT one_232_done
+	BLT one_245_done
 
-one_232:
+one_245:
 	MOVD $tanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -5496,9 +6183,9 @@ one_232:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_232
+	BGE one_245
 
-one_232_done:
+one_245_done:
 	RET
 
 DATA tanh_constants<>+0(SB)/4, $0xbbb97e12
@@ -5585,9 +6272,9 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_233_done
+	BLT four_246_done
 
-four_233:
+four_246:
 	MOVD $erf_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -5675,13 +6362,13 @@ four_233:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_233
+	BGE four_246
 
-four_233_done:
+four_246_done:
 	CMP $1, R2
-	BLT one_234_done
+	BLT one_247_done
 
-one_234:
+one_247:
 	MOVD $erf_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -5769,9 +6456,9 @@ one_234:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_234
+	BGE one_247
 
-one_234_done:
+one_247_done:
 	RET
 
 DATA erf_constants<>+0(SB)/4, $0x40800000
@@ -5910,9 +6597,9 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_235_done
+	BLT four_248_done
 
-four_235:
+four_248:
 	MOVD $silu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V1.S4]
@@ -5971,13 +6658,13 @@ four_235:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_235
+	BGE four_248
 
-four_235_done:
+four_248_done:
 	CMP $1, R2
-	BLT one_236_done
+	BLT one_249_done
 
-one_236:
+one_249:
 	MOVD $silu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V1.S4]
@@ -6036,9 +6723,9 @@ one_236:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_236
+	BGE one_249
 
-one_236_done:
+one_249_done:
 	RET
 
 DATA silu_constants<>+0(SB)/4, $0xc2dc0000
@@ -6109,9 +6796,9 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_237_done
+	BLT four_250_done
 
-four_237:
+four_250:
 	MOVD $gelu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V9.S4]
@@ -6211,13 +6898,13 @@ four_237:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_237
+	BGE four_250
 
-four_237_done:
+four_250_done:
 	CMP $1, R2
-	BLT one_238_done
+	BLT one_251_done
 
-one_238:
+one_251:
 	MOVD $gelu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V9.S4]
@@ -6317,9 +7004,9 @@ one_238:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_238
+	BGE one_251
 
-one_238_done:
+one_251_done:
 	RET
 
 DATA gelu_constants<>+0(SB)/4, $0xc16b3333
@@ -6458,9 +7145,9 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_239_done
+	BLT four_252_done
 
-four_239:
+four_252:
 	MOVD $geluTanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -6540,13 +7227,13 @@ four_239:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_239
+	BGE four_252
 
-four_239_done:
+four_252_done:
 	CMP $1, R2
-	BLT one_240_done
+	BLT one_253_done
 
-one_240:
+one_253:
 	MOVD $geluTanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -6626,9 +7313,9 @@ one_240:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_240
+	BGE one_253
 
-one_240_done:
+one_253_done:
 	RET
 
 DATA geluTanh_constants<>+0(SB)/4, $0xc1300000
@@ -6716,9 +7403,9 @@ TEXT ·swiGLUNEON(SB), NOSPLIT, $0-32
 	MOVD up+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $4, R3
-	BLT four_241_done
+	BLT four_254_done
 
-four_241:
+four_254:
 	MOVD $swiGLU_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R2), [V1.S4]
@@ -6780,13 +7467,13 @@ four_241:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE four_241
+	BGE four_254
 
-four_241_done:
+four_254_done:
 	CMP $1, R3
-	BLT one_242_done
+	BLT one_255_done
 
-one_242:
+one_255:
 	MOVD $swiGLU_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F1
@@ -6848,9 +7535,9 @@ one_242:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_242
+	BGE one_255
 
-one_242_done:
+one_255_done:
 	RET
 
 DATA swiGLU_constants<>+0(SB)/4, $0xc2dc0000
@@ -6925,9 +7612,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $4, R2
-	BLT four_243_done
+	BLT four_256_done
 
-four_243:
+four_256:
 	MOVD $expSum_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -6971,13 +7658,13 @@ four_243:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_243
+	BGE four_256
 
-four_243_done:
+four_256_done:
 	CMP $1, R2
-	BLT one_244_done
+	BLT one_257_done
 
-one_244:
+one_257:
 	MOVD $expSum_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -7024,9 +7711,9 @@ one_244:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_244
+	BGE one_257
 
-one_244_done:
+one_257_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"kernelgen/poly"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -9,23 +11,7 @@ import (
 // The exponential is 2^n·e^r with n = round(x/ln 2), |r| <= ln(2)/2, and a
 // polynomial for e^r - 1, which keeps more digits than e^r. Functions that
 // multiply it by something else scale by 2^n last, so that a result below the
-// smallest normal number is rounded once. The polynomials are minimax fits.
-
-var (
-	// (e^r - 1 - r)/r², to 3e-9 of e^r.
-	expCoefficients = []float64{0.5, 0.166665181517601, 0.04166620597243309, 0.008368954062461853, 0.0013950599823147058}
-	// (tanh(x)/x - 1)/x² in powers of x², |x| < 0.63, to 5e-9 of tanh(x).
-	tanhCoefficients = []float64{-0.33333277702331543, 0.13331328332424164, -0.05372922867536545, 0.020601999014616013, -0.00566078070551157}
-	// erf(x)/x - 1 in powers of x², |x| < 1, to 2e-9.
-	erfCoefficients = []float64{0.12837916612625122, -0.3761262595653534, 0.11283600330352783, -0.026854444295167923,
-		0.005189535208046436, -0.0008020841050893068, 7.889119297033176e-05}
-	// (Φ(x) - ½)/x in powers of x², |x| < 0.75, to 4e-10 of Φ.
-	phiCoefficients = []float64{0.3989422619342804, -0.06649019569158554, 0.0099717415869236, -0.0011798531049862504, 0.0001018136681523174}
-	// Φ(-a)·exp(a²/2)·(a+4) in powers of (a-4)/(a+4), 0 <= a < 14.7, to 9e-9.
-	tailCoefficients = []float64{0.7552851438522339, -0.6078965663909912, 0.38713690638542175, -0.18652352690696716,
-		0.060403697192668915, -0.007524742744863033, -0.003511604154482484, 0.0015692715533077717, 0.00017740899056661874,
-		-0.00013288760965224355}
-)
+// smallest normal number is rounded once.
 
 // Beyond these the results no longer change: e^x is 0 or Inf, x·sigmoid(x) is
 // zero, as are x·Φ(x) and its tanh form.
@@ -100,7 +86,7 @@ func (v isa) expParts(x, low, n, p VecPhysical) {
 	if low != nil {
 		VSUBPS(low, x, x)
 	}
-	v.polynomial(expCoefficients, x, p)
+	v.polynomial(poly.Exp, x, p)
 	VMULPS(x, p, p)
 	VFMADD213PS(x, x, p)
 }
@@ -246,7 +232,7 @@ func (v isa) gaussTail(a, g, d VecPhysical) {
 	VADDPS(v.constant(4), a, d)
 	VSUBPS(v.constant(4), a, a)
 	VDIVPS(d, a, a)
-	v.polynomial(tailCoefficients, a, g)
+	v.polynomial(poly.Tail, a, g)
 }
 
 // gelu multiplies x by Φ(x): a polynomial near zero, Φ(-a) to the left and
@@ -257,7 +243,7 @@ func (v isa) gelu(x VecPhysical, t []VecPhysical) {
 	v.magnitude(x, a)
 	v.atMost(a, -geluLow, n)
 	VMULPS(a, a, minus)
-	v.polynomial(phiCoefficients, minus, near)
+	v.polynomial(poly.Phi, minus, near)
 	VFMADD213PS(v.constant(0.5), x, near)
 	VMULPS(x, near, near)
 	VMOVAPS(minus, low)
@@ -287,7 +273,7 @@ func (v isa) tanh(x VecPhysical, t []VecPhysical) {
 	a, near, n, p, r := t[0], t[1], t[2], t[3], t[4]
 	v.magnitude(x, a)
 	VMULPS(a, a, r)
-	v.polynomial(tanhCoefficients, r, near)
+	v.polynomial(poly.Tanh, r, near)
 	VMULPS(r, near, near)
 	VFMADD213PS(a, a, near)
 	VADDPS(a, a, r)
@@ -312,7 +298,7 @@ func (v isa) erf(x VecPhysical, t []VecPhysical) {
 	v.magnitude(x, a)
 	v.atMost(a, 4, n)
 	VMULPS(a, a, minus)
-	v.polynomial(erfCoefficients, minus, near)
+	v.polynomial(poly.Erf, minus, near)
 	VFMADD213PS(a, a, near)
 	VXORPS(v.bits(signBit), minus, minus)
 	v.expParts(minus, nil, n, p)

@@ -30,6 +30,7 @@ func main() {
 	stubs.WriteString(header + "package kernel\n")
 	storedLoops()
 	tile()
+	packLoops()
 	peak()
 	rowLoops()
 	mathLoops()

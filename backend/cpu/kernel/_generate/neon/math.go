@@ -3,22 +3,13 @@ package main
 import (
 	"fmt"
 	"math"
+
+	"kernelgen/poly"
 )
 
 // The methods are those of the amd64 generator, which explains them; an
 // element beyond the last vector is computed in the first lane. V0 holds x and
 // then the result, the registers up to V15 are free.
-
-var (
-	expCoefficients  = []float64{0.5, 0.166665181517601, 0.04166620597243309, 0.008368954062461853, 0.0013950599823147058}
-	tanhCoefficients = []float64{-0.33333277702331543, 0.13331328332424164, -0.05372922867536545, 0.020601999014616013, -0.00566078070551157}
-	erfCoefficients  = []float64{0.12837916612625122, -0.3761262595653534, 0.11283600330352783, -0.026854444295167923,
-		0.005189535208046436, -0.0008020841050893068, 7.889119297033176e-05}
-	phiCoefficients  = []float64{0.3989422619342804, -0.06649019569158554, 0.0099717415869236, -0.0011798531049862504, 0.0001018136681523174}
-	tailCoefficients = []float64{0.7552851438522339, -0.6078965663909912, 0.38713690638542175, -0.18652352690696716,
-		0.060403697192668915, -0.007524742744863033, -0.003511604154482484, 0.0015692715533077717, 0.00017740899056661874,
-		-0.00013288760965224355}
-)
 
 const signBit = 1 << 31
 
@@ -147,7 +138,7 @@ func expParts(x, low, n, p, t vreg) {
 	if low >= 0 {
 		do3("fsub", x, x, low)
 	}
-	polynomial(expCoefficients, x, t, p)
+	polynomial(poly.Exp, x, t, p)
 	do3("fmul", t, t, x)
 	move(p, x)
 	do3("fmla", p, t, x)
@@ -269,7 +260,7 @@ func gaussTail(a, g, d, t vreg) {
 	do3("fadd", d, a, t)
 	do3("fsub", a, a, t)
 	do3("fdiv", a, a, d)
-	polynomial(tailCoefficients, a, g, t)
+	polynomial(poly.Tail, a, g, t)
 }
 
 func gelu() {
@@ -278,7 +269,7 @@ func gelu() {
 	do2("fabs", a, x)
 	atMost(a, 14.7, t)
 	do3("fmul", minus, a, a)
-	polynomial(phiCoefficients, minus, u, t)
+	polynomial(poly.Phi, minus, u, t)
 	constant(near, 0.5)
 	do3("fmla", near, u, x)
 	do3("fmul", near, near, x)
@@ -311,7 +302,7 @@ func tanh() {
 	const x, a, near, n, p, r, t, u = 0, 1, 2, 3, 4, 5, 6, 7
 	do2("fabs", a, x)
 	do3("fmul", r, a, a)
-	polynomial(tanhCoefficients, r, u, t)
+	polynomial(poly.Tanh, r, u, t)
 	do3("fmul", u, u, r)
 	move(near, a)
 	do3("fmla", near, u, a)
@@ -337,7 +328,7 @@ func erf() {
 	do2("fabs", a, x)
 	atMost(a, 4, t)
 	do3("fmul", minus, a, a)
-	polynomial(erfCoefficients, minus, u, t)
+	polynomial(poly.Erf, minus, u, t)
 	move(near, a)
 	do3("fmla", near, u, a)
 	do2("fneg", minus, minus)
