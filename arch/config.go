@@ -20,9 +20,9 @@ func CheckDims(dims map[string]int) error {
 const maxLayers = 4096
 
 // CheckLayers returns an error for a number of layers that no model has.
-func CheckLayers(n int) error {
+func CheckLayers(name string, n int) error {
 	if n < 1 || n > maxLayers {
-		return fmt.Errorf("%d layers are not between 1 and %d", n, maxLayers)
+		return fmt.Errorf("%s is %d, which is not between 1 and %d", name, n, maxLayers)
 	}
 	return nil
 }

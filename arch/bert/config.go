@@ -91,7 +91,7 @@ func (c *Config) check() (err error) {
 	case c.IsDecoder:
 		return errors.New("is_decoder is set: a causal BERT is not supported")
 	}
-	if err := arch.CheckLayers(c.NumHiddenLayers); err != nil {
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
 		return err
 	}
 	if err := arch.CheckHeads(c.HiddenSize, c.NumAttentionHeads); err != nil {

@@ -75,7 +75,7 @@ func (c *Config) check() error {
 	}); err != nil {
 		return err
 	}
-	if err := arch.CheckLayers(c.NumHiddenLayers); err != nil {
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
 		return err
 	}
 	switch {

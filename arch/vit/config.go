@@ -73,7 +73,7 @@ func (c *Config) check() (err error) {
 	case !(c.LayerNormEps >= 0):
 		return fmt.Errorf("layer_norm_eps is %v", c.LayerNormEps)
 	}
-	if err := arch.CheckLayers(c.NumHiddenLayers); err != nil {
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
 		return err
 	}
 	if err := arch.CheckHeads(c.HiddenSize, c.NumAttentionHeads); err != nil {

@@ -47,10 +47,11 @@ func (c *Config) check() error {
 	}); err != nil {
 		return err
 	}
-	for _, layers := range []int{c.EncoderLayers, c.DecoderLayers} {
-		if err := arch.CheckLayers(layers); err != nil {
-			return err
-		}
+	if err := arch.CheckLayers("encoder_layers", c.EncoderLayers); err != nil {
+		return err
+	}
+	if err := arch.CheckLayers("decoder_layers", c.DecoderLayers); err != nil {
+		return err
 	}
 	for _, heads := range []int{c.EncoderAttentionHeads, c.DecoderAttentionHeads} {
 		if err := arch.CheckHeads(c.DModel, heads); err != nil {

@@ -17,14 +17,24 @@ import (
 // No test asks a hub on the network.
 func init() { os.Setenv("HF_HUB_OFFLINE", "1") }
 
-// testHub starts a hub with tiny models, and points the commands to it and to
-// an empty cache.
+// testHub starts a hub with tiny models as org/NAME, and points the commands to
+// it and to an empty cache.
 func testHub(t *testing.T, names ...string) (s *hubtest.Server, cache string) {
 	t.Helper()
-	s = hubtest.New(t)
+	as := map[string]string{}
 	for _, name := range names {
+		as["org/"+name] = filepath.Join(models, name)
+	}
+	return hubOf(t, as)
+}
+
+// hubOf is testHub with names and folders of models.
+func hubOf(t *testing.T, folders map[string]string) (s *hubtest.Server, cache string) {
+	t.Helper()
+	s = hubtest.New(t)
+	for name, folder := range folders {
 		files := map[string]string{"README.md": "# " + name, "pytorch_model.bin": "x"}
-		dir := os.DirFS(filepath.Join(models, name))
+		dir := os.DirFS(folder)
 		err := fs.WalkDir(dir, ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
@@ -36,7 +46,7 @@ func testHub(t *testing.T, names ...string) (s *hubtest.Server, cache string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.Add("org/"+name, files)
+		s.Add(name, files)
 	}
 	cache = filepath.Join(t.TempDir(), "hub")
 	env := s.Env(cache)
