@@ -201,6 +201,9 @@ func TestFaults(t *testing.T) {
 		{"negative size", at(hubtest.Head, big, always, hubtest.Fault{Header: map[string]string{"X-Linked-Size": "-1"}}), "is not one"},
 		{"other commit", at(hubtest.Head, big, always, hubtest.Fault{Header: map[string]string{"X-Repo-Commit": "../x"}}), "instead of"},
 		{"huge", at(hubtest.Head, big, always, hubtest.Fault{Header: map[string]string{"X-Linked-Size": "8000000000000"}}), "free some space"},
+		{"no size", at(hubtest.Head, "config.json", always, hubtest.Fault{NoSize: true}), ""},
+		{"no size of a large file", at(hubtest.Head, big, always, hubtest.Fault{NoSize: true}), ""},
+		{"large configuration", at(hubtest.Head, "config.json", always, hubtest.Fault{Status: 200, Header: map[string]string{"X-Linked-Size": "2000000000"}}), "more than such a file ever has"},
 		{"changed once", func(r hubtest.Request, before int) *hubtest.Fault {
 			if r.Kind == hubtest.Store && before == 2 {
 				return &hubtest.Fault{Header: map[string]string{"ETag": `"other"`}}
@@ -423,7 +426,6 @@ func TestInterrupt(t *testing.T) {
 	if _, err := pull(ctx, client(t, s, cache), "org/name"); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	s.Sent = nil
 	before := s.Total()
 	c := client(t, s, cache)
 	r, err := pull(t.Context(), c, "org/name")

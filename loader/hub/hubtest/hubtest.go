@@ -70,6 +70,7 @@ type Fault struct {
 	HTML   bool              // a web page
 	Loop   bool              // a redirect to the same address
 	Whole  bool              // ranges are ignored
+	NoSize bool              // an answer to HEAD does not tell the size
 }
 
 type model struct {

@@ -169,7 +169,9 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, m *model, nam
 	fault := s.fault(kind, path)
 	if f.sha256 != "" {
 		w.Header().Set("X-Linked-Etag", `"`+f.sha256+`"`)
-		w.Header().Set("X-Linked-Size", fmt.Sprint(len(f.data)))
+		if !fault.NoSize {
+			w.Header().Set("X-Linked-Size", fmt.Sprint(len(f.data)))
+		}
 		w.Header().Set("X-Xet-Ignored", "1")
 		if !early(w, r, fault) {
 			http.Redirect(w, r, s.store.URL+"/"+m.commit+"/"+name+"/"+url.PathEscape(path)+"?signature=secret", http.StatusFound)
@@ -229,7 +231,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	case fault.Longer < 0:
 		body = body[:max(len(body)+int(fault.Longer), 0)]
 	}
-	h.Set("Content-Length", fmt.Sprint(len(body)))
+	if !fault.NoSize {
+		h.Set("Content-Length", fmt.Sprint(len(body)))
+	}
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return
