@@ -9,7 +9,6 @@ import (
 
 	"emily/arch"
 	"emily/backend"
-	"emily/backend/cpu"
 	"emily/loader"
 )
 
@@ -20,14 +19,12 @@ func modelFlag() cli.Flag {
 
 // computeFlags say how a model computes; they mean the same in every command.
 func computeFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Usage: "the device's kind: cpu", Value: "cpu"},
+	return append(deviceFlags(),
 		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
 		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
 		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},
-		&cli.IntFlag{Name: "threads", Usage: "worker threads, 0 for one per processor"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell on stderr what runs where, and how fast"},
-	}
+	)
 }
 
 // session is a loaded model with the backend that it runs on.
@@ -117,17 +114,4 @@ func computeOptions(c *cli.Context, std stdio) (arch.Options, error) {
 		opt.Event = func(line string) { fmt.Fprintln(std.err, line) }
 	}
 	return opt, nil
-}
-
-// openBackend starts the device that --backend names.
-func openBackend(c *cli.Context) (backend.Backend, error) {
-	if c.Int("threads") < 0 {
-		return nil, usagef("--threads must be 0 or more, got %d", c.Int("threads"))
-	}
-	switch name := c.String("backend"); name {
-	case "cpu", "":
-		return cpu.New(cpu.Options{Threads: c.Int("threads")})
-	default:
-		return nil, usagef("--backend: there is no %q here; choose cpu", name)
-	}
 }
