@@ -26,7 +26,7 @@ func TestInterruptedPull(t *testing.T) {
 	cmd.Stderr = &stderr
 	var once sync.Once
 	started := make(chan struct{})
-	s.Sent = func(total int64) {
+	s.OnSent(func(total int64) {
 		if total < 100_000 {
 			return
 		}
@@ -35,7 +35,7 @@ func TestInterruptedPull(t *testing.T) {
 			cmd.Process.Signal(syscall.SIGINT)
 		})
 		time.Sleep(50 * time.Millisecond)
-	}
+	})
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

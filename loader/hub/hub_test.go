@@ -222,7 +222,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			s := hubtest.New(t)
 			s.Add("org/name", sample)
-			s.Fail = tt.fail
+			s.OnRequest(tt.fail)
 			c := client(t, s, t.TempDir())
 			r, err := pull(t.Context(), c, "org/name")
 			if tt.err != "" {
@@ -254,7 +254,7 @@ func TestSlowLine(t *testing.T) {
 	s := hubtest.New(t)
 	files := map[string]string{"tokenizer.json": random(4, 200_000)}
 	s.Add("org/name", files)
-	s.Fail = func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Slow: 150 * time.Millisecond} }
+	s.OnRequest(func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Slow: 150 * time.Millisecond} })
 	c := client(t, s, t.TempDir())
 	c.pace.stall = 1500 * time.Millisecond
 	r, err := pull(t.Context(), c, "org/name")
@@ -272,9 +272,9 @@ func TestSlowLine(t *testing.T) {
 func TestWrongContentIsRemoved(t *testing.T) {
 	s := hubtest.New(t)
 	s.Add("org/name", sample)
-	s.Fail = func(r hubtest.Request, before int) *hubtest.Fault {
+	s.OnRequest(func(r hubtest.Request, before int) *hubtest.Fault {
 		return &hubtest.Fault{Flip: r.Kind == hubtest.Store && before == 0}
-	}
+	})
 	c := client(t, s, t.TempDir())
 	var refused *Error
 	if _, err := pull(t.Context(), c, "org/name"); !errors.As(err, &refused) || refused.Reason != Corrupt {
@@ -418,11 +418,11 @@ func TestInterrupt(t *testing.T) {
 	s.Add("org/name", sample)
 	cache := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	s.Sent = func(total int64) {
+	s.OnSent(func(total int64) {
 		if total > 700_000 {
 			cancel()
 		}
-	}
+	})
 	if _, err := pull(ctx, client(t, s, cache), "org/name"); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}

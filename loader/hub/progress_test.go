@@ -52,11 +52,11 @@ func TestProgress(t *testing.T) {
 		}, "starting it again"},
 		{"resumed", func(t *testing.T, s *hubtest.Server, c *Client) {
 			ctx, cancel := context.WithCancel(t.Context())
-			s.Sent = func(total int64) {
+			s.OnSent(func(total int64) {
 				if total > 600_000 {
 					cancel()
 				}
-			}
+			})
 			quiet := *c
 			quiet.progress = silent{}
 			pull(ctx, &quiet, "org/name")

@@ -114,11 +114,11 @@ func TestDamagedPartial(t *testing.T) {
 			s.Add("org/name", sample)
 			cache := t.TempDir()
 			ctx, cancel := context.WithCancel(t.Context())
-			s.Sent = func(total int64) {
+			s.OnSent(func(total int64) {
 				if total > 900_000 {
 					cancel()
 				}
-			}
+			})
 			c := client(t, s, cache)
 			blob := blobFile(t, s, c, bigFile, "")
 			pull(ctx, c, "org/name")
@@ -171,8 +171,8 @@ func TestKilledBeforeTheJournalIsRemoved(t *testing.T) {
 func TestNoRanges(t *testing.T) {
 	s := hubtest.New(t)
 	s.Add("org/name", sample)
-	s.Fail = func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Whole: true} }
-	s.Sent = func(int64) { time.Sleep(time.Millisecond) }
+	s.OnRequest(func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Whole: true} })
+	s.OnSent(func(int64) { time.Sleep(time.Millisecond) })
 	c := client(t, s, t.TempDir())
 	r, err := pull(t.Context(), c, "org/name")
 	if err != nil {

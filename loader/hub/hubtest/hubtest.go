@@ -24,17 +24,14 @@ import (
 type Server struct {
 	// URL is the hub's address, for HF_ENDPOINT.
 	URL string
-	// Fail, if set, is asked about every request: what is requested and how
-	// many requests for the same came before. It is set before the first one.
-	Fail func(r Request, before int) *Fault
-	// Sent, if set, is called with the bytes of bodies sent so far, often.
-	Sent func(total int64)
 
 	hub, store *httptest.Server
 	narrow     atomic.Bool
 	total      atomic.Int64
 
 	mu     sync.Mutex
+	fail   func(r Request, before int) *Fault
+	sent   func(total int64)
 	models map[string]*model
 	counts map[Request]int
 	bytes  map[string]int64
@@ -151,6 +148,21 @@ func (s *Server) Gate(name, token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.models[name].gated = token
+}
+
+// OnRequest sets what is asked about every request: what is requested, and how
+// many requests for the same came before. It returns what goes wrong, or nil.
+func (s *Server) OnRequest(fail func(r Request, before int) *Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
+}
+
+// OnSent sets what is called, often, with the bytes of contents sent so far.
+func (s *Server) OnSent(sent func(total int64)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = sent
 }
 
 func gitID(data []byte) string {

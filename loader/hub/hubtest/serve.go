@@ -17,9 +17,10 @@ func (s *Server) fault(kind Kind, file string) *Fault {
 	s.mu.Lock()
 	before := s.counts[r]
 	s.counts[r]++
+	fail := s.fail
 	s.mu.Unlock()
-	if s.Fail != nil {
-		if f := s.Fail(r, before); f != nil {
+	if fail != nil {
+		if f := fail(r, before); f != nil {
 			return f
 		}
 	}
@@ -246,13 +247,18 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	if stop := max(fault.Cut, fault.Stall); stop > 0 {
 		end = min(end, int(stop))
 	}
-	chunk := 1 << 20
-	if s.Sent != nil || fault.Slow > 0 {
+	s.mu.Lock()
+	sent, chunk := s.sent, 1<<20
+	s.mu.Unlock()
+	if sent != nil || fault.Slow > 0 {
 		chunk = 16 << 10
 	}
 	for at := 0; at < end; at += chunk {
 		n, err := w.Write(body[at:min(at+chunk, end)])
-		s.count(path, int64(n))
+		total := s.count(path, int64(n))
+		if sent != nil {
+			sent(total)
+		}
 		if err != nil {
 			return
 		}
@@ -271,12 +277,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	}
 }
 
-func (s *Server) count(path string, n int64) {
+// count counts bytes that were sent, and returns how many were in all.
+func (s *Server) count(path string, n int64) int64 {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.bytes[path] += n
-	s.mu.Unlock()
-	total := s.total.Add(n)
-	if s.Sent != nil {
-		s.Sent(total)
-	}
+	return s.total.Add(n)
 }
