@@ -71,6 +71,7 @@ func TestUsage(t *testing.T) {
 		{"unknown lane", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--lane", "fast"}, []string{"eager, native or fuse"}},
 		{"unknown dtype", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--dtype", "f64"}, []string{"f32 or bf16"}},
 		{"unknown backend", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "tpu"}, []string{"tpu"}},
+		{"too many threads", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--threads", "100000"}, []string{"between 0 and 1024"}},
 		{"verify nothing", []string{"verify", "--model", models + "/tiny-qwen3"}, []string{"reference"}},
 		{"bad template argument", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--template-arg", "thinking"}, []string{"NAME=VALUE"}},
 	} {
