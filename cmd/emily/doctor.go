@@ -12,6 +12,7 @@ import (
 
 	"emily/backend/cpu"
 	"emily/backend/cpu/kernel"
+	"emily/bench"
 	"emily/loader"
 )
 
@@ -99,7 +100,7 @@ func checkThreads() check {
 }
 
 func checkMemory() check {
-	total, free, err := systemMemory()
+	total, free, err := bench.Memory()
 	if err != nil {
 		return check{Name: "memory", Status: "skip", Detail: err.Error()}
 	}
