@@ -235,16 +235,11 @@ func (t *tierRun) group(ctx context.Context, entries []entry) error {
 // open starts a lane's process, which then waits for its turn.
 func (t *tierRun) open(ctx context.Context, e entry) *member {
 	m := &member{entry: e}
-	var command []string
-	if e.peer {
-		var absent string
-		if command, absent = t.Peer(e.name); absent != "" {
-			m.failure = "-: " + absent
-			t.peers[e.name] = Peer{Lane: e.name, Absent: absent}
-			return m
-		}
-	} else {
-		command = t.Self(strings.TrimPrefix(e.name, "emily-"), e.backend)
+	command, absent := t.command(e)
+	if absent != "" {
+		m.failure = "-: " + absent
+		t.peers[e.name] = Peer{Lane: e.name, Absent: absent}
+		return m
 	}
 	if _, free, err := Memory(); err == nil && t.folder != "" {
 		if need := e.memory(t.stored, t.parameter, e.dtype); need > free {
@@ -269,6 +264,14 @@ func (t *tierRun) open(ctx context.Context, e entry) *member {
 	m.process = p
 	pause(p.cmd.Process)
 	return m
+}
+
+// command is how a lane is started, or why it cannot be.
+func (t *tierRun) command(e entry) (command []string, absent string) {
+	if e.peer {
+		return t.Peer(e.name)
+	}
+	return t.Self(strings.TrimPrefix(e.name, "emily-"), e.backend), ""
 }
 
 // threadVariables give every library the processors that emily has.

@@ -9,6 +9,9 @@ import (
 	"io"
 
 	"emily/arch"
+	_ "emily/arch/bert" // the architectures that the tiers run
+	_ "emily/arch/qwen3"
+	_ "emily/arch/vit"
 	"emily/backend"
 	"emily/bench/roofline"
 )

@@ -1,8 +1,9 @@
 """XLA on the CPU, through JAX: what an EXLA user gets. Whole calls are jitted, caches have a static size, and matrices are
 stored as XLA likes them, [in, out]."""
+import glob
 import math
 
-from lanes import Absent, Job, absent, best_span, serve
+from lanes import Job, absent, best_span, serve
 
 try:
     import jax
@@ -28,7 +29,9 @@ class Weights:
 
     def __init__(self, job):
         self.dtype = DTYPES[job.dtype]
-        self.tensors = load_file(job.file("model.safetensors"))
+        self.tensors = {}
+        for path in sorted(glob.glob(job.file("*.safetensors"))):
+            self.tensors.update(load_file(path))
 
     def vector(self, name):
         return jnp.asarray(self.tensors[name], self.dtype)
