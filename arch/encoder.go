@@ -51,19 +51,29 @@ type EncoderLayer struct {
 	MLPNorm       Norm
 }
 
-// Layer is attention and MLP, each with its norm and added to its input: [T, hidden] -> [T, hidden].
-func (e Encoder) Layer(x *backend.Tensor, w *EncoderLayer) *backend.Tensor {
+// Layer is attention and MLP, each with its norm and added to its input: [T,
+// hidden] -> [T, hidden]. If only some rows of the last layer are read, such as
+// the first token of each text, want names them, I32 [n], and the result is
+// [n, hidden]; else it is nil.
+func (e Encoder) Layer(x *backend.Tensor, w *EncoderLayer, want *backend.Tensor) *backend.Tensor {
+	h := x
 	if e.PreNorm {
-		x = x.Add(e.attention(w.AttentionNorm.Forward(x, e.Eps), w.Attention))
+		h = w.AttentionNorm.Forward(x, e.Eps)
+	}
+	h = e.attention(h, w.Attention)
+	if want != nil {
+		h, x = h.Rows(want), x.Rows(want)
+	}
+	x = x.Add(h.Linear(w.Attention.O, w.Attention.OBias))
+	if e.PreNorm {
 		return x.Add(w.MLP.Forward(w.MLPNorm.Forward(x, e.Eps), e.Activation))
 	}
-	x = w.AttentionNorm.Forward(x.Add(e.attention(x, w.Attention)), e.Eps)
+	x = w.AttentionNorm.Forward(x, e.Eps)
 	return w.MLPNorm.Forward(x.Add(w.MLP.Forward(x, e.Activation)), e.Eps)
 }
 
+// attention mixes the rows of each segment, before the output projection.
 func (e Encoder) attention(x *backend.Tensor, w Attention) *backend.Tensor {
 	q, k, v := x.Linear(w.Q, w.QBias), x.Linear(w.K, w.KBias), x.Linear(w.V, w.VBias)
-	return q.Attention(backend.AttentionSpec{
-		Heads: e.Heads, KVHeads: e.Heads, K: k, V: v, Segments: e.Segments,
-	}).Linear(w.O, w.OBias)
+	return q.Attention(backend.AttentionSpec{Heads: e.Heads, KVHeads: e.Heads, K: k, V: v, Segments: e.Segments})
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"emily/arch"
+	"emily/arch/whisper"
 	"emily/backend"
 	"emily/loader"
 )
@@ -149,6 +150,16 @@ func Run(ctx context.Context, m *arch.Loaded, r *Reference, opt Options) (*Repor
 	switch model := m.Model.(type) {
 	case arch.Decoder:
 		err = c.decoder(ctx, model)
+	case arch.TextEncoder:
+		if r.has("embeddings") {
+			err = c.embeddings(ctx)
+		} else {
+			err = c.encoder(ctx, model)
+		}
+	case arch.ImageEncoder:
+		err = c.image(ctx, model)
+	case *whisper.Model:
+		err = c.speech(ctx, model)
 	default:
 		err = fmt.Errorf("verify does not know the outputs of %s", m.Class.Name)
 	}

@@ -35,13 +35,15 @@ type shape struct {
 
 func (s shape) rows() int { return s.texts * s.length }
 
-// head records what comes after the encoder: [T, hidden] -> one row for each
-// token or each text.
-type head func(g *backend.Graph, x *backend.Tensor, s shape) *backend.Tensor
+// head is what comes after the encoder.
+type head struct {
+	want rows // that it reads
+	on   func(x *backend.Tensor) *backend.Tensor
+}
 
-// run computes an output of width columns for each text of a batch, of every
-// token or, with perText, of the whole. Texts of about one length run together.
-func (m *Model) run(ctx context.Context, batch []arch.Tokens, kind output, width int, perText bool, head head) ([][]float32, error) {
+// run computes an output of width columns for each text of a batch: of every
+// token, or one row if the head reads one. Texts of about one length run together.
+func (m *Model) run(ctx context.Context, batch []arch.Tokens, kind output, width int, head head) ([][]float32, error) {
 	for i, t := range batch {
 		if err := m.check(t); err != nil {
 			if len(batch) > 1 {
@@ -54,47 +56,51 @@ func (m *Model) run(ctx context.Context, batch []arch.Tokens, kind output, width
 	for length, texts := range m.byLength(batch) {
 		for _, n := range arch.Buckets(len(texts), batchRows/length) {
 			s := shape{output: kind, texts: n, length: length}
-			piece := texts[:n]
-			texts = texts[n:]
-			rows := s.rows()
-			if perText {
-				rows = n
-			}
-			out := make([]float32, rows*width)
-			if err := m.exec(ctx, s, batch, piece, head, nil, []backend.Buffer{backend.BufferOf(out)}); err != nil {
+			if err := m.piece(ctx, s, batch, texts[:n], width, head, results); err != nil {
 				return nil, err
 			}
-			for i, text := range piece {
-				size := rows / n * width
-				used := size
-				if !perText {
-					used = len(batch[text].IDs) * width
-				}
-				results[text] = out[i*size : i*size+used : i*size+used]
-			}
+			texts = texts[n:]
 		}
 	}
 	return results, nil
 }
 
-// exec runs one program on the texts of a batch that piece names.
-func (m *Model) exec(ctx context.Context, s shape, batch []arch.Tokens, piece []int, head head, more, out []backend.Buffer) error {
+// piece runs some texts of a batch together and keeps what is not padding.
+func (m *Model) piece(ctx context.Context, s shape, batch []arch.Tokens, texts []int, width int, head head, results [][]float32) error {
+	each := s.length * width // elements of one text
+	if head.want != nil {
+		each = width
+	}
+	out := make([]float32, s.texts*each)
+	if err := m.exec(ctx, s, batch, texts, head, nil, []backend.Buffer{backend.BufferOf(out)}); err != nil {
+		return err
+	}
+	for i, text := range texts {
+		used := min(each, len(batch[text].IDs)*width)
+		results[text] = out[i*each:][:used:used]
+	}
+	return nil
+}
+
+// exec runs one program on the texts of a batch that texts names.
+func (m *Model) exec(ctx context.Context, s shape, batch []arch.Tokens, texts []int, head head, more, out []backend.Buffer) error {
 	ids, types, segments := make([]int32, s.rows()), make([]int32, s.rows()), make([]int32, 3*s.texts)
-	for i, text := range piece {
+	for i, text := range texts {
 		t := batch[text]
 		copy(ids[i*s.length:], t.IDs)
-		copy(types[i*s.length:], t.TypeIDs)
+		if m.config.TypeVocabSize > 1 {
+			copy(types[i*s.length:], t.TypeIDs)
+		}
 		copy(segments[3*i:], []int32{0, int32(m.config.firstPosition()), int32(len(t.IDs))})
 	}
 	in := append([]backend.Buffer{backend.BufferOf(ids), backend.BufferOf(types), backend.BufferOf(segments)}, more...)
 	return m.pool.Run(ctx, s, func() (backend.Program, error) {
 		g := backend.NewGraph()
 		if s.output == allStates {
-			m.hidden(g, s, func(x *backend.Tensor) { g.Output("hidden", x) })
+			m.hidden(g, s, nil, func(x *backend.Tensor) { g.Output("hidden", x) })
 			return m.options.Compile(g)
 		}
-		x := m.hidden(g, s, func(*backend.Tensor) {})
-		g.Output("output", head(g, x, s))
+		g.Output("output", head.on(m.hidden(g, s, head.want, func(*backend.Tensor) {})))
 		return m.options.Compile(g)
 	}, in, out)
 }
@@ -112,7 +118,7 @@ func (m *Model) check(t arch.Tokens) error {
 	if i := slices.IndexFunc(t.IDs, outside(m.config.VocabSize)); i >= 0 {
 		return fmt.Errorf("token id %d is outside the model's vocabulary of %d", t.IDs[i], m.config.VocabSize)
 	}
-	if i := slices.IndexFunc(t.TypeIDs, outside(max(1, m.config.TypeVocabSize))); i >= 0 && m.embeddings.Types != nil {
+	if i := slices.IndexFunc(t.TypeIDs, outside(m.config.TypeVocabSize)); i >= 0 && m.config.TypeVocabSize > 1 {
 		return fmt.Errorf("token type %d is outside the model's %d types", t.TypeIDs[i], m.config.TypeVocabSize)
 	}
 	return nil

@@ -31,9 +31,7 @@ func newQuestionAnswering(m *Model, c *loader.Checkpoint) (arch.Model, error) {
 
 // Spans returns for each text the logits of each token to start and to end the answer.
 func (m *QuestionAnswering) Spans(ctx context.Context, batch []arch.Tokens) ([]arch.SpanLogits, error) {
-	logits, err := m.run(ctx, batch, spans, 2, false, func(_ *backend.Graph, x *backend.Tensor, _ shape) *backend.Tensor {
-		return m.head.forward(x)
-	})
+	logits, err := m.run(ctx, batch, spans, 2, head{on: m.head.forward})
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +74,9 @@ func (m *SequenceClassification) Labels() arch.Labels { return m.config.labels }
 
 // Classify returns the logits of each text.
 func (m *SequenceClassification) Classify(ctx context.Context, batch []arch.Tokens) ([][]float32, error) {
-	return m.run(ctx, batch, textLabels, len(m.config.labels.Names), true, func(g *backend.Graph, x *backend.Tensor, s shape) *backend.Tensor {
-		return m.head.forward(first(g, x, s), m.activation)
-	})
+	return m.run(ctx, batch, textLabels, len(m.config.labels.Names), head{firstTokens, func(x *backend.Tensor) *backend.Tensor {
+		return m.head.forward(x, m.activation)
+	}})
 }
 
 // TokenClassification is an encoder with a head that classifies tokens.
@@ -98,9 +96,7 @@ func (m *TokenClassification) Labels() arch.Labels { return m.config.labels }
 
 // ClassifyTokens returns the logits of each text, [tokens, labels].
 func (m *TokenClassification) ClassifyTokens(ctx context.Context, batch []arch.Tokens) ([][]float32, error) {
-	return m.run(ctx, batch, tokenLabels, len(m.config.labels.Names), false, func(_ *backend.Graph, x *backend.Tensor, _ shape) *backend.Tensor {
-		return m.head.forward(x)
-	})
+	return m.run(ctx, batch, tokenLabels, len(m.config.labels.Names), head{on: m.head.forward})
 }
 
 // MaskedLM is an encoder with the head that it was trained with: it predicts
@@ -151,12 +147,14 @@ func (m *MaskedLM) Logits(ctx context.Context, text arch.Tokens, positions []int
 	vocab := m.config.VocabSize
 	s := shape{output: maskLogits, texts: 1, length: m.padded(len(text.IDs)), positions: rows}
 	logits := make([]float32, rows*vocab)
-	err := m.exec(ctx, s, []arch.Tokens{text}, []int{0}, func(g *backend.Graph, x *backend.Tensor, s shape) *backend.Tensor {
-		act := m.activation
-		if m.config.family == roBERTa {
-			act = backend.GELU // whatever the layers use
-		}
-		return m.head.forward(x.Rows(g.Input("positions", backend.I32, s.positions)), act, m.config.LayerNormEps)
-	}, []backend.Buffer{backend.BufferOf(want)}, []backend.Buffer{backend.BufferOf(logits)})
+	act := m.activation
+	if m.config.family == roBERTa {
+		act = backend.GELU // whatever the layers use
+	}
+	h := head{
+		want: func(g *backend.Graph, s shape) *backend.Tensor { return g.Input("positions", backend.I32, s.positions) },
+		on:   func(x *backend.Tensor) *backend.Tensor { return m.head.forward(x, act, m.config.LayerNormEps) },
+	}
+	err := m.exec(ctx, s, []arch.Tokens{text}, []int{0}, h, []backend.Buffer{backend.BufferOf(want)}, []backend.Buffer{backend.BufferOf(logits)})
 	return slices.Clip(logits[:len(positions)*vocab]), err
 }

@@ -12,8 +12,7 @@ var _ arch.TextEncoder = (*Model)(nil)
 
 // Hidden returns the last hidden state of each text, [tokens, hidden].
 func (m *Model) Hidden(ctx context.Context, batch []arch.Tokens) ([][]float32, error) {
-	return m.run(ctx, batch, hiddenStates, m.config.HiddenSize, false,
-		func(_ *backend.Graph, x *backend.Tensor, _ shape) *backend.Tensor { return x })
+	return m.run(ctx, batch, hiddenStates, m.config.HiddenSize, head{on: func(x *backend.Tensor) *backend.Tensor { return x }})
 }
 
 // Pooled returns the pooler's output of each text, [hidden]: tanh of a linear
@@ -22,9 +21,9 @@ func (m *Model) Pooled(ctx context.Context, batch []arch.Tokens) ([][]float32, e
 	if m.pooler.Weight == nil {
 		return nil, errors.New("the checkpoint has no pooler")
 	}
-	return m.run(ctx, batch, pooled, m.config.HiddenSize, true, func(g *backend.Graph, x *backend.Tensor, s shape) *backend.Tensor {
-		return dense(m.pooler).forward(first(g, x, s)).Tanh()
-	})
+	return m.run(ctx, batch, pooled, m.config.HiddenSize, head{firstTokens, func(x *backend.Tensor) *backend.Tensor {
+		return dense(m.pooler).forward(x).Tanh()
+	}})
 }
 
 // Tap returns all hidden states of one text, [tokens, hidden] each: the
@@ -40,7 +39,7 @@ func (m *Model) Tap(ctx context.Context, text arch.Tokens) ([][]float32, error) 
 		states[i] = make([]float32, s.rows()*m.config.HiddenSize)
 		out[i] = backend.BufferOf(states[i])
 	}
-	if err := m.exec(ctx, s, []arch.Tokens{text}, []int{0}, nil, nil, out); err != nil {
+	if err := m.exec(ctx, s, []arch.Tokens{text}, []int{0}, head{}, nil, out); err != nil {
 		return nil, err
 	}
 	for i := range states {

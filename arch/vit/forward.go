@@ -11,9 +11,10 @@ import (
 // G rows and R columns, S special tokens, T = N*(S+P) rows.
 
 // hidden records the encoder (ViT: Dosovitskiy et al. 2021; DeiT: Touvron et
-// al. 2021) up to its last norm: pixels [N, C, height, width] -> [T, hidden].
-// tap sees the embedding and each layer's output, before the last norm.
-func (m *Model) hidden(g *backend.Graph, images int, tap func(*backend.Tensor)) *backend.Tensor {
+// al. 2021) up to its last norm: pixels [N, C, height, width] -> [T, hidden],
+// or of each special token that want lists the N rows. tap sees the embedding
+// and each layer's output, before the last norm.
+func (m *Model) hidden(g *backend.Graph, images int, want []int, tap func(*backend.Tensor)) *backend.Tensor {
 	x := m.embed(g, images)
 	tap(x)
 	encoder := arch.Encoder{Heads: m.config.NumAttentionHeads, Activation: m.activation, Eps: m.config.LayerNormEps, PreNorm: true}
@@ -22,7 +23,11 @@ func (m *Model) hidden(g *backend.Graph, images int, tap func(*backend.Tensor)) 
 	}
 	for i := range m.layers {
 		end := g.Scope("layers." + strconv.Itoa(i))
-		x = encoder.Layer(x, &m.layers[i])
+		if i < len(m.layers)-1 {
+			x = encoder.Layer(x, &m.layers[i], nil)
+		} else {
+			x = encoder.Layer(x, &m.layers[i], m.special(g, images, want))
+		}
 		end()
 		tap(x)
 	}
@@ -60,23 +65,32 @@ func (m *Model) segments(g *backend.Graph, images int) *backend.Segments {
 	return backend.SegmentsOf(g.Ints(table, images, 3), lens...)
 }
 
-// special keeps one special token of each image: [T, hidden] -> [N, hidden].
-func (m *Model) special(g *backend.Graph, x *backend.Tensor, images, token int) *backend.Tensor {
-	rows := make([]int32, images)
-	for i := range rows {
-		rows[i] = int32(i*m.rows() + token)
+// special names the rows of some special tokens: of the first token those of
+// all images, and so on. It is nil for none, which means all rows.
+func (m *Model) special(g *backend.Graph, images int, tokens []int) *backend.Tensor {
+	var rows []int32
+	for _, token := range tokens {
+		for i := range images {
+			rows = append(rows, int32(i*m.rows()+token))
+		}
 	}
-	return x.Rows(g.Ints(rows, images))
+	if rows == nil {
+		return nil
+	}
+	return g.Ints(rows, len(rows))
 }
 
-// classify scores the class token: [T, hidden] -> [N, labels].
-func (m *Classifier) classify(g *backend.Graph, x *backend.Tensor, images int) *backend.Tensor {
-	return m.special(g, x, images, 0).Linear(m.head.Weight, m.head.Bias)
-}
+// forward is tanh of a linear layer of the class token: [N, hidden] -> [N, hidden].
+func (w dense) forward(x *backend.Tensor) *backend.Tensor { return x.Linear(w.Weight, w.Bias).Tanh() }
 
-// classify averages the scores of the class token and of the distillation token.
-func (m *DistilledClassifier) classify(g *backend.Graph, x *backend.Tensor, images int) *backend.Tensor {
-	class := m.special(g, x, images, 0).Linear(m.head.Class, m.head.ClassBias)
-	distillation := m.special(g, x, images, 1).Linear(m.head.Distillation, m.head.DistillationBias)
+// forward scores the class token: [N, hidden] -> [N, labels].
+func (w classifier) forward(x *backend.Tensor) *backend.Tensor { return x.Linear(w.Weight, w.Bias) }
+
+// forward averages the scores of the N class tokens and of the N distillation
+// tokens after them: [2N, hidden] -> [N, labels].
+func (w distilledClassifier) forward(g *backend.Graph, x *backend.Tensor) *backend.Tensor {
+	n := x.Dim(0) / 2
+	class := x.Slice(0, 0, n).Linear(w.Class, w.ClassBias)
+	distillation := x.Slice(0, n, 2*n).Linear(w.Distillation, w.DistillationBias)
 	return class.Add(distillation).Mul(g.Scalar(0.5))
 }

@@ -28,14 +28,20 @@ const (
 	logits
 )
 
+// Places of the special tokens.
+const classToken, distillationToken = 0, 1
+
 // shape is what a program depends on.
 type shape struct {
 	output output
 	images int
 }
 
-// head records what comes after the encoder.
-type head func(g *backend.Graph, x *backend.Tensor, images int) *backend.Tensor
+// head is what comes after the encoder.
+type head struct {
+	want []int // the special tokens that it reads; nil for all rows
+	on   func(g *backend.Graph, x *backend.Tensor) *backend.Tensor
+}
 
 // run computes an output of n elements for each image of a batch.
 func (m *Model) run(ctx context.Context, pixels [][]float32, kind output, n int, head head) ([][]float32, error) {
@@ -70,11 +76,10 @@ func (m *Model) exec(ctx context.Context, s shape, pixels [][]float32, head head
 	return m.pool.Run(ctx, s, func() (backend.Program, error) {
 		g := backend.NewGraph()
 		if s.output == allStates {
-			g.Output("final", m.hidden(g, s.images, func(x *backend.Tensor) { g.Output("hidden", x) }))
+			g.Output("final", m.hidden(g, s.images, nil, func(x *backend.Tensor) { g.Output("hidden", x) }))
 			return m.options.Compile(g)
 		}
-		x := m.hidden(g, s.images, func(*backend.Tensor) {})
-		g.Output("output", head(g, x, s.images))
+		g.Output("output", head.on(g, m.hidden(g, s.images, head.want, func(*backend.Tensor) {})))
 		return m.options.Compile(g)
 	}, []backend.Buffer{backend.BufferOf(in)}, out)
 }
@@ -84,7 +89,7 @@ func (m *Model) exec(ctx context.Context, s shape, pixels [][]float32, head head
 // row by row. pixels are [3, height, width] each.
 func (m *Model) Hidden(ctx context.Context, pixels [][]float32) ([][]float32, error) {
 	return m.run(ctx, pixels, hiddenStates, m.rows()*m.config.HiddenSize,
-		func(_ *backend.Graph, x *backend.Tensor, _ int) *backend.Tensor { return x })
+		head{on: func(_ *backend.Graph, x *backend.Tensor) *backend.Tensor { return x }})
 }
 
 // Pooled returns the pooler's output of each image, [hidden]: tanh of a linear
@@ -94,9 +99,9 @@ func (m *Model) Pooled(ctx context.Context, pixels [][]float32) ([][]float32, er
 	if w.Weight == nil {
 		return nil, errors.New("the checkpoint has no pooler")
 	}
-	return m.run(ctx, pixels, pooled, m.config.HiddenSize, func(g *backend.Graph, x *backend.Tensor, images int) *backend.Tensor {
-		return m.special(g, x, images, 0).Linear(w.Weight, w.Bias).Tanh()
-	})
+	return m.run(ctx, pixels, pooled, m.config.HiddenSize, head{[]int{classToken}, func(_ *backend.Graph, x *backend.Tensor) *backend.Tensor {
+		return w.forward(x)
+	}})
 }
 
 // Tap returns all hidden states of one image, [tokens, hidden] each: the
@@ -111,7 +116,7 @@ func (m *Model) Tap(ctx context.Context, pixels []float32) ([][]float32, error) 
 		states[i] = make([]float32, m.rows()*m.config.HiddenSize)
 		out[i] = backend.BufferOf(states[i])
 	}
-	return states, m.exec(ctx, shape{allStates, 1}, [][]float32{pixels}, nil, out)
+	return states, m.exec(ctx, shape{allStates, 1}, [][]float32{pixels}, head{}, out)
 }
 
 // Labels names the logits.
@@ -119,13 +124,15 @@ func (m *Classifier) Labels() arch.Labels { return m.config.labels }
 
 // Classify returns the logits of each image.
 func (m *Classifier) Classify(ctx context.Context, pixels [][]float32) ([][]float32, error) {
-	return m.run(ctx, pixels, logits, len(m.config.labels.Names), m.classify)
+	return m.run(ctx, pixels, logits, len(m.config.labels.Names), head{[]int{classToken}, func(_ *backend.Graph, x *backend.Tensor) *backend.Tensor {
+		return m.head.forward(x)
+	}})
 }
 
 // Labels names the logits.
 func (m *DistilledClassifier) Labels() arch.Labels { return m.config.labels }
 
-// Classify returns the logits of each image.
+// Classify returns the logits of each image, the average of both heads.
 func (m *DistilledClassifier) Classify(ctx context.Context, pixels [][]float32) ([][]float32, error) {
-	return m.run(ctx, pixels, logits, len(m.config.labels.Names), m.classify)
+	return m.run(ctx, pixels, logits, len(m.config.labels.Names), head{[]int{classToken, distillationToken}, m.head.forward})
 }

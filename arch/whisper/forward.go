@@ -28,7 +28,7 @@ func (m *Model) encode(g *backend.Graph, tap func(*backend.Tensor)) *backend.Ten
 	encoder := arch.Encoder{Heads: c.EncoderAttentionHeads, Activation: m.activation, Eps: eps, PreNorm: true}
 	for i := range m.layers {
 		end := g.Scope("encoder." + strconv.Itoa(i))
-		x = encoder.Layer(x, &m.layers[i])
+		x = encoder.Layer(x, &m.layers[i], nil)
 		end()
 		tap(x)
 	}

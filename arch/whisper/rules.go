@@ -11,10 +11,7 @@ type rules struct {
 
 // apply sets the logits of forbidden tokens to -Inf. text are the tokens since the prefix.
 func (r *rules) apply(logits []float32, text []int32) {
-	hide(logits, r.generation.SuppressTokens)
-	if len(text) == 0 {
-		hide(logits, r.generation.BeginSuppressTokens)
-	}
+	r.generation.suppress(logits, len(text) == 0)
 	if r.timestamps {
 		r.pairs(logits, text)
 		if r.timestampIsLikelier(logits) {
@@ -100,3 +97,16 @@ func logSumExp(x []float32) float64 {
 	}
 	return m + math.Log(sum)
 }
+
+// suppress hides the tokens that are never wanted, and at the start of a text
+// those that are not wanted first.
+func (g *generation) suppress(logits []float32, start bool) {
+	hide(logits, g.SuppressTokens)
+	if start {
+		hide(logits, g.BeginSuppressTokens)
+	}
+}
+
+// Suppress sets the logits of the tokens that generation_config.json does not
+// want to -Inf: suppress_tokens and, at the start of a text, begin_suppress_tokens.
+func (m *Model) Suppress(logits []float32, start bool) { m.generation.suppress(logits, start) }

@@ -95,24 +95,27 @@ func bindBinary(b *binder, n *backend.Tensor) bool {
 	}[n.Op()]
 	it := broadcast(n.Shape(), n.Args()[0].Shape(), n.Args()[1].Shape())
 	x, y, z := b.arg(0), b.arg(1), b.out(0)
-	if it.outer == 1 && it.step(0) == 1 && it.step(1) == 1 {
-		b.ranges(it.inner, 1, func(f *frame, _ *worker, i, j int) { loop(f.f32(z)[i:j], f.f32(x)[i:j], f.f32(y)[i:j]) })
+	// elements computes from:to of outer row o.
+	elements := func(f *frame, w *worker, o, from, to int) {
+		fill := w.floats(2 * repeat)
+		px, py := it.operand(0, f.f32(x), o, fill[:repeat]), it.operand(1, f.f32(y), o, fill[repeat:])
+		dst := f.f32(z)[o*it.inner:][from:to]
+		if it.steps[0] == 1 && it.steps[1] == 1 {
+			loop(dst, px[from:to], py[from:to])
+			return
+		}
+		for i := from; i < to; i += repeat {
+			j := min(i+repeat, to)
+			loop(dst[i-from:j-from], it.block(0, px, i, j), it.block(1, py, i, j))
+		}
+	}
+	if it.outer == 1 {
+		b.ranges(it.inner, 1, func(f *frame, w *worker, from, to int) { elements(f, w, 0, from, to) })
 		return true
 	}
 	b.ranges(it.outer, it.inner, func(f *frame, w *worker, from, to int) {
-		fill := w.floats(2 * repeat)
-		xs, ys, zs := f.f32(x), f.f32(y), f.f32(z)
 		for o := from; o < to; o++ {
-			dst := zs[o*it.inner : (o+1)*it.inner]
-			px, py := it.operand(0, xs, o, fill[:repeat]), it.operand(1, ys, o, fill[repeat:])
-			if it.step(0) == 1 && it.step(1) == 1 {
-				loop(dst, px, py)
-				continue
-			}
-			for i := 0; i < len(dst); i += repeat {
-				j := min(i+repeat, len(dst))
-				loop(dst[i:j], it.block(0, px, i, j), it.block(1, py, i, j))
-			}
+			elements(f, w, o, 0, it.inner)
 		}
 	})
 	return true
@@ -178,8 +181,6 @@ func (it *iteration) joins(full [][]int, shape []int, axis int) bool {
 	}
 	return true
 }
-
-func (it *iteration) step(i int) int { return it.steps[i] }
 
 // offset is where operand i starts in outer row o.
 func (it *iteration) offset(i, o int) int {

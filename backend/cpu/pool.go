@@ -206,7 +206,7 @@ func (j *job) work(ctx context.Context, w *worker, r int64) {
 		if p.chunks == 1 && w.id != 0 {
 			continue
 		}
-		if i > 0 && !j.finished(i-1, r) {
+		if i > 0 && !j.finished(i-1, w, r) {
 			return
 		}
 		if w.id == 0 {
@@ -214,10 +214,26 @@ func (j *job) work(ctx context.Context, w *worker, r int64) {
 				return
 			}
 		}
-		j.claim(i, w, r)
+		if p.chunks == 1 {
+			j.alone(i, w, r)
+		} else {
+			j.claim(i, w, r)
+		}
 	}
 	if w.id == 0 && len(j.phases) > 0 {
-		j.finished(len(j.phases)-1, r)
+		j.finished(len(j.phases)-1, w, r)
+	}
+}
+
+// alone runs a phase of one chunk on worker 0. Nobody competes for it, so it
+// is counted only if others wait for it.
+func (j *job) alone(i int, w *worker, r int64) {
+	if j.broken.Load() != nil {
+		return
+	}
+	j.phases[i].run(j.frame, w, 0)
+	if i+1 < len(j.phases) && j.phases[i+1].chunks != 1 {
+		j.tokens[i].done.Store(r + 1)
 	}
 }
 
@@ -238,7 +254,10 @@ func (j *job) claim(i int, w *worker, r int64) {
 }
 
 // finished waits until all chunks of phase i are done; false means that the job broke.
-func (j *job) finished(i int, r int64) bool {
+func (j *job) finished(i int, w *worker, r int64) bool {
+	if w.id == 0 && j.phases[i].chunks == 1 { // its own
+		return true
+	}
 	t, end := &j.tokens[i], (r+1)*int64(j.phases[i].chunks)
 	for spins := 0; t.done.Load() < end; spins++ {
 		if j.broken.Load() != nil {

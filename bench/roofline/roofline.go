@@ -43,7 +43,7 @@ type Limits struct {
 type Options struct {
 	// Bytes is the size of the buffer that is read; 0 means 512 MiB.
 	Bytes int
-	// Runs is the number of measurements of each limit; 0 means 7.
+	// Runs is the number of measurements of each limit; 0 means 11.
 	Runs int
 	// Rounds is the number of rounds of multiply-adds in a measurement; 0 means
 	// about 20 ms of them.
@@ -59,7 +59,7 @@ func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Li
 		opt.Bytes = 512 << 20
 	}
 	if opt.Runs == 0 {
-		opt.Runs = 7
+		opt.Runs = 11
 	}
 	if opt.Rounds == 0 {
 		opt.Rounds = roundsFor(set, 20*time.Millisecond)
@@ -160,10 +160,11 @@ type Work struct {
 }
 
 // Seconds is the shortest time for the work on all threads: that of the limit
-// which it meets first. It is 0 if the limits were not measured.
+// which it meets first. The best measurement is the limit, since other
+// programs can only have slowed it down. It is 0 if nothing was measured.
 func (l Limits) Seconds(w Work) float64 {
 	if l.ReadAll == nil || l.F32All == nil {
 		return 0
 	}
-	return max(float64(w.Bytes)/l.ReadAll.Value, float64(w.FLOPs)/l.F32All.Value)
+	return max(float64(w.Bytes)/l.ReadAll.Max, float64(w.FLOPs)/l.F32All.Max)
 }

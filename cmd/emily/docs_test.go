@@ -56,13 +56,19 @@ func commandLines(markdown string) []string {
 
 func runDocumented(t *testing.T, root, line string) {
 	dir := t.TempDir()
-	t.Setenv("HF_HUB_CACHE", cacheOf(t, root, map[string]string{"Qwen/Qwen3-0.6B": "tiny-qwen3"}))
+	t.Setenv("HF_HUB_CACHE", cacheOf(t, root, map[string]string{
+		"Qwen/Qwen3-0.6B": "tiny-qwen3", "openai/whisper-tiny": "tiny-whisper", "google/vit-base-patch16-224": "tiny-vit",
+		"distilbert-base-uncased-distilled-squad": "tiny-distilbert-qa", "sentence-transformers/all-MiniLM-L6-v2": "tiny-bert",
+	}))
 	t.Setenv("HF_HUB_OFFLINE", "1")
 	for from, to := range map[string]string{
 		"testdata/models/tiny-llama":           "models/smollm2-135m-instruct",
 		"testdata":                             "testdata",
 		"testdata/tiny/tiny-qwen3.json":        "reference.json",
 		"testdata/tiny/tiny-qwen3.safetensors": "reference.safetensors",
+		"testdata/audio/tiny-1.wav":            "speech.wav",
+		"testdata/images/1-rgb-48x48.png":      "image.png",
+		"testdata/README.md":                   "context.txt",
 	} {
 		to = filepath.Join(dir, to)
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {

@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"emily/arch"
 	"emily/backend"
 	"emily/backend/cpu"
 	"emily/loader"
+	"emily/tools/randommodel/random"
 )
 
 // Lanes are all lanes, the plainest first.
@@ -22,6 +24,9 @@ var Lanes = []backend.Lane{backend.Eager, backend.Native, backend.Fuse}
 
 // Tolerance is the largest error of a float32 result, as a share of its range.
 const Tolerance = 5e-5
+
+// BF16Tolerance is that of a result computed or cached in bf16.
+const BF16Tolerance = 2e-2
 
 // Path returns a path below the repository's testdata.
 func Path(elem ...string) string {
@@ -46,14 +51,20 @@ func Load(t testing.TB, b backend.Backend, name string, lane backend.Lane) *arch
 	return LoadFolder(t, b, Path("models", name), lane)
 }
 
-// LoadFolder loads a model from a folder.
+// LoadFolder loads a model from a folder. An op without a kernel is an error.
 func LoadFolder(t testing.TB, b backend.Backend, path string, lane backend.Lane) *arch.Loaded {
+	t.Helper()
+	return LoadOptions(t, path, arch.Options{Backend: b, Lane: lane, Strict: true})
+}
+
+// LoadOptions loads a model from a folder.
+func LoadOptions(t testing.TB, path string, opt arch.Options) *arch.Loaded {
 	t.Helper()
 	folder, err := loader.Find(context.Background(), path, loader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := arch.Load(context.Background(), folder, arch.Options{Backend: b, Lane: lane, Strict: true})
+	m, err := arch.Load(context.Background(), folder, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +85,54 @@ func Real(t testing.TB, name string) string {
 		t.Skip("set EMILY_REAL to the folder that tools/realmodels fills, to compare real models too")
 	}
 	return filepath.Join(root, name)
+}
+
+// Random writes a model of a real shape with random weights, for benchmarks,
+// and returns its folder.
+func Random(t testing.TB, name string) string {
+	t.Helper()
+	m, err := random.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), name)
+	if err := m.Write(context.Background(), folder, 1); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// CheckConfig changes fields of the config.json of a tiny model, given as JSON,
+// and checks that loading the model fails with a message that holds want.
+func CheckConfig(t *testing.T, b backend.Backend, name, fields, want string) {
+	t.Helper()
+	path := t.TempDir()
+	if err := os.CopyFS(path, os.DirFS(Path("models", name))); err != nil {
+		t.Fatal(err)
+	}
+	config := map[string]any{}
+	ReadJSON(t, filepath.Join(path, "config.json"), &config)
+	if err := json.Unmarshal([]byte(fields), &config); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(config)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(path, "config.json"), text, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := loader.Find(context.Background(), path, loader.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := arch.Load(context.Background(), folder, arch.Options{Backend: b})
+	if err == nil {
+		m.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: %v, want %s", fields, err, want)
+	}
 }
 
 // ReadJSON decodes a file.
@@ -128,6 +187,12 @@ func (r Tensors) Check(t testing.TB, name string, got []float32) {
 // Compare compares a result with what is wanted, as Check does.
 func Compare(t testing.TB, name string, got, want []float32) {
 	t.Helper()
+	CompareWithin(t, name, got, want, Tolerance)
+}
+
+// CompareWithin is Compare with another tolerance, as for bf16.
+func CompareWithin(t testing.TB, name string, got, want []float32, tolerance float64) {
+	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%s: %d elements, want %d", name, len(got), len(want))
 	}
@@ -139,7 +204,7 @@ func Compare(t testing.TB, name string, got, want []float32) {
 		low, high = min(low, float64(w)), max(high, float64(w))
 		worst = max(worst, math.Abs(float64(got[i]-w)))
 	}
-	if share := worst / (high - low); share > Tolerance {
+	if share := worst / (high - low); share > tolerance {
 		t.Errorf("%s: error %.3g of the range", name, share)
 	}
 }
