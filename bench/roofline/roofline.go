@@ -43,7 +43,7 @@ type Limits struct {
 type Options struct {
 	// Bytes is the size of the buffer that is read; 0 means 512 MiB.
 	Bytes int
-	// Runs is the number of measurements of each limit; 0 means 11.
+	// Runs is the number of measurements of each limit; 0 means 21.
 	Runs int
 	// Rounds is the number of rounds of multiply-adds in a measurement; 0 means
 	// about 20 ms of them.
@@ -59,7 +59,7 @@ func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Li
 		opt.Bytes = 512 << 20
 	}
 	if opt.Runs == 0 {
-		opt.Runs = 11
+		opt.Runs = 21
 	}
 	if opt.Rounds == 0 {
 		opt.Rounds = roundsFor(set, 20*time.Millisecond)
@@ -69,7 +69,7 @@ func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Li
 	for i := range buffer { // touch every page
 		buffer[i] = 1
 	}
-	for _, m := range []struct {
+	measures := []struct {
 		limit   **Limit
 		threads int
 		work    func(thread, threads int) (units int)
@@ -78,15 +78,18 @@ func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Li
 		{&l.ReadAll, threads, read(set, buffer)},
 		{&l.F32One, 1, multiply(set, opt.Rounds)},
 		{&l.F32All, threads, multiply(set, opt.Rounds)},
-	} {
-		var rates []float64
-		for range opt.Runs {
+	}
+	rates := make([][]float64, len(measures))
+	for range opt.Runs { // in turns, so that a busy moment spoils a run of each, not one limit
+		for i, m := range measures {
 			if err := ctx.Err(); err != nil {
 				return l, err
 			}
-			rates = append(rates, rate(m.threads, m.work))
+			rates[i] = append(rates[i], rate(m.threads, m.work))
 		}
-		*m.limit = summarize(rates)
+	}
+	for i, m := range measures {
+		*m.limit = summarize(rates[i])
 	}
 	return l, nil
 }
@@ -160,11 +163,10 @@ type Work struct {
 }
 
 // Seconds is the shortest time for the work on all threads: that of the limit
-// which it meets first. The best measurement is the limit, since other
-// programs can only have slowed it down. It is 0 if nothing was measured.
+// which it meets first. It is 0 if the limits were not measured.
 func (l Limits) Seconds(w Work) float64 {
 	if l.ReadAll == nil || l.F32All == nil {
 		return 0
 	}
-	return max(float64(w.Bytes)/l.ReadAll.Max, float64(w.FLOPs)/l.F32All.Max)
+	return max(float64(w.Bytes)/l.ReadAll.Value, float64(w.FLOPs)/l.F32All.Value)
 }

@@ -40,7 +40,7 @@ func TestMeasureRefuses(t *testing.T) {
 }
 
 func TestSeconds(t *testing.T) {
-	l := Limits{ReadAll: &Limit{90, 80, 100}, F32All: &Limit{900, 500, 1000}}
+	l := Limits{ReadAll: &Limit{100, 80, 120}, F32All: &Limit{1000, 500, 1100}}
 	for _, tt := range []struct {
 		work Work
 		want float64
