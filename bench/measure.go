@@ -133,6 +133,9 @@ type peerOutput struct {
 func (t *tierRun) notePeers() {
 	for _, p := range t.peerOutputs {
 		reference := t.reference[p.name+" "+p.dtype]
+		if reference == nil { // not run, or a dtype of the peer's own
+			reference = t.reference[p.name+" f32"]
+		}
 		if reference == nil {
 			continue
 		}
