@@ -5,6 +5,7 @@ package golden
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"emily/arch"
 	"emily/backend"
 	"emily/backend/cpu"
+	"emily/backend/gpu/cuda"
+	"emily/backend/gpu/emu"
 	"emily/loader"
 	"emily/tools/randommodel/random"
 )
@@ -34,15 +37,28 @@ func Path(elem ...string) string {
 	return filepath.Join(append([]string{filepath.Dir(file), "..", "..", "testdata"}, elem...)...)
 }
 
-// Backend starts the CPU backend for a test.
+// Backend starts the backend for a test: the CPU, or the one that the
+// environment variable EMILY_TEST_BACKEND names, emu or cuda.
 func Backend(t testing.TB) backend.Backend {
 	t.Helper()
-	b, err := cpu.New(cpu.Options{})
+	b, err := open(os.Getenv("EMILY_TEST_BACKEND"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
 	return b
+}
+
+func open(name string) (backend.Backend, error) {
+	switch name {
+	case "", "cpu":
+		return cpu.New(cpu.Options{})
+	case "emu":
+		return emu.New()
+	case "cuda":
+		return cuda.New(0)
+	}
+	return nil, fmt.Errorf("EMILY_TEST_BACKEND=%s: choose cpu, emu or cuda", name)
 }
 
 // Load loads one of the tiny models. An op without a kernel is an error.
