@@ -59,19 +59,11 @@ func (c *Config) findModel(ctx context.Context, p *checkpoint) (string, error) {
 }
 
 func folderOf(ctx context.Context, ref string) (string, error) {
-	folder, err := loader.Find(ctx, ref, loader.Options{Getenv: offline})
+	folder, err := loader.Find(ctx, ref, loader.Options{})
 	if err != nil {
 		return "", err
 	}
 	return filepath.Abs(folder.Path())
-}
-
-// offline is the environment in which the loader downloads nothing.
-func offline(name string) string {
-	if name == "HF_HUB_OFFLINE" {
-		return "1"
-	}
-	return os.Getenv(name)
 }
 
 // writeRandom makes the folder of a model with random weights, once.

@@ -41,28 +41,28 @@ type Limits struct {
 
 // Options say how long is measured.
 type Options struct {
-	// Bytes is the size of the buffer that is read; 0 means 512 MiB.
+	// Bytes is the size of the buffer that is read; 0 means 256 MiB.
 	Bytes int
-	// Runs is the number of measurements of each limit; 0 means 21.
+	// Runs is the number of measurements of each limit; 0 means 15.
 	Runs int
 	// Rounds is the number of rounds of multiply-adds in a measurement; 0 means
-	// about 20 ms of them.
+	// about 10 ms of them.
 	Rounds int
 }
 
-// Measure takes a second or two. The machine should be idle.
+// Measure takes a second. The machine should be idle.
 func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Limits, error) {
 	if threads < 1 {
 		return Limits{}, fmt.Errorf("threads must be 1 or more, got %d", threads)
 	}
 	if opt.Bytes == 0 {
-		opt.Bytes = 512 << 20
+		opt.Bytes = 256 << 20
 	}
 	if opt.Runs == 0 {
-		opt.Runs = 21
+		opt.Runs = 15
 	}
 	if opt.Rounds == 0 {
-		opt.Rounds = roundsFor(set, 20*time.Millisecond)
+		opt.Rounds = roundsFor(set, 10*time.Millisecond)
 	}
 	l := Limits{Threads: threads, Kernels: set.Name}
 	buffer := make([]float32, opt.Bytes/4)

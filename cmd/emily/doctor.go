@@ -120,7 +120,7 @@ func checkLimits(ctx context.Context) check {
 	if err != nil {
 		return check{Name: "limits", Status: "skip", Detail: "measured with the kernels in use, and there are none"}
 	}
-	l, err := roofline.Measure(ctx, set, runtime.GOMAXPROCS(0), roofline.Options{Bytes: 256 << 20, Runs: 11})
+	l, err := roofline.Measure(ctx, set, runtime.GOMAXPROCS(0), roofline.Options{})
 	if err != nil {
 		return check{Name: "limits", Status: "error", Detail: err.Error()}
 	}

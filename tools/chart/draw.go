@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	panelWidth = 9 * vg.Centimeter
-	barHeight  = 0.55 * vg.Centimeter
-	frame      = 2.4 * vg.Centimeter // title, axis and its label
+	panelWidth = 10 * vg.Centimeter
+	margin     = 0.3 * vg.Centimeter
+	barHeight  = 0.6 * vg.Centimeter
+	frame      = 3 * vg.Centimeter // title, axis and its label
 )
 
 var (
@@ -91,7 +92,8 @@ func draw(w io.Writer, results []result) error {
 			return err
 		}
 		left, top := vg.Length(i%columns)*panelWidth, page.Max.Y-vg.Length(i/columns)*height
-		chart.Draw(vgdraw.Crop(page, left, left+panelWidth-page.Max.X, top-height, top-page.Max.Y))
+		panel := vgdraw.Crop(page, left, left+panelWidth-page.Max.X, top-height, top-page.Max.Y)
+		chart.Draw(vgdraw.Crop(panel, margin, -margin, margin, -margin))
 	}
 	_, err := canvas.WriteTo(w)
 	return err
@@ -100,7 +102,7 @@ func draw(w io.Writer, results []result) error {
 // plot is a panel as horizontal bars with their values.
 func (p panel) plot() (*plot.Plot, error) {
 	chart := plot.New()
-	chart.Title.Text = p.title
+	chart.Title.Text, chart.Title.Padding = p.title, margin
 	chart.X.Label.Text = p.unit + " (more is better)"
 	chart.X.Min = 0
 	var names []string
