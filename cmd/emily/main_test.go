@@ -334,7 +334,7 @@ func TestInfoCommand(t *testing.T) {
 func TestDoctor(t *testing.T) {
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
 	out := succeed(t, "", "doctor")
-	for _, name := range []string{"kernels", "threads", "memory", "cache", "cuda", "metal"} {
+	for _, name := range []string{"kernels", "threads", "memory", "limits", "GB/s", "Qwen3-0.6B in bf16 can decode at most", "cache", "cuda", "metal"} {
 		if !strings.Contains(out, name) {
 			t.Errorf("doctor does not check %s:\n%s", name, out)
 		}
