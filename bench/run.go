@@ -261,6 +261,9 @@ func (t *tierRun) open(ctx context.Context, e entry) *member {
 		m.failure = "-: " + p.Absent
 		return m
 	}
+	if p.Device != "" {
+		m.backend = strings.ToLower(p.Device)
+	}
 	m.process = p
 	pause(p.cmd.Process)
 	return m
@@ -356,7 +359,9 @@ func (t *tierRun) finish(entries []entry) {
 	}
 	place := func(x Result) int {
 		c := slices.IndexFunc(t.cases, func(c benchCase) bool { return c.name == x.Case })
-		e := slices.IndexFunc(entries, func(e entry) bool { return e.name == x.Lane && e.backend == x.Backend && e.dtype == x.DType })
+		e := slices.IndexFunc(entries, func(e entry) bool {
+			return e.name == x.Lane && (e.peer || e.backend == x.Backend && e.dtype == x.DType)
+		})
 		return c*len(entries) + e
 	}
 	slices.SortStableFunc(t.results, func(a, b Result) int { return place(a) - place(b) })

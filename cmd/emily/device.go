@@ -30,9 +30,18 @@ func openBackend(c *cli.Context) (backend.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startDevice(name, index, c.Int("threads"))
+}
+
+// backendNames are the kinds of devices.
+var backendNames = []string{"cpu", "cuda", "emu"}
+
+// startDevice starts a device of a kind. The index is for several GPUs, the
+// number of threads for the CPU.
+func startDevice(name string, index, threads int) (backend.Backend, error) {
 	switch name {
 	case "cpu":
-		return cpu.New(cpu.Options{Threads: c.Int("threads")})
+		return cpu.New(cpu.Options{Threads: threads})
 	case "cuda":
 		return cuda.New(index)
 	case "emu":
