@@ -24,10 +24,13 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Threads == 0 {
 		c.Threads = runtime.GOMAXPROCS(0)
 	}
+	if c.NewTokens == 0 {
+		c.NewTokens = defaultTokens
+	}
 	r := &runner{Config: c, tiers: tiers(c.NewTokens, c.scale), peers: map[string]Peer{}}
 	r.report.Environment = Environment{
 		Date: time.Now().Format("2006-01-02 15:04"), Host: ThisHost(), Go: runtime.Version(), Emily: c.Version,
-		Threads: c.Threads, Smoke: c.Smoke, RandomWeights: c.RandomWeights,
+		Threads: c.Threads, NewTokens: c.NewTokens, Smoke: c.Smoke, RandomWeights: c.RandomWeights,
 	}
 	r.tell(Progress{Doing: "measuring the machine's limits"})
 	var err error
