@@ -229,7 +229,9 @@ func (t *tierRun) group(ctx context.Context, entries []entry) error {
 		}
 		peak := m.process.peakRSS()
 		for _, i := range m.results {
-			t.results[i].PeakRSS = peak
+			if t.results[i].Value != nil { // a lane that did nothing says nothing
+				t.results[i].PeakRSS = peak
+			}
 		}
 	}
 	return nil
