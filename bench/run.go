@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -152,6 +153,9 @@ func (r *runner) tier(ctx context.Context, t tier) error {
 		if _, err := os.Stat(filepath.Join(run.folder, "tokenizer.json")); err != nil && t.cases[0].job.IDs != nil {
 			r.report.note(t.name, "The checkpoint has no tokenizer: the ids of the text are fixed.")
 		}
+	}
+	if r.Model != "" && t.model != nil {
+		r.report.note(t.name, "The checkpoint is %s.", r.Model)
 	}
 	run.total = len(entries) * len(t.cases) * (2 + run.runs)
 	for _, group := range run.groups(entries) {
@@ -326,7 +330,13 @@ func failure(err error) string {
 	return "ERR: " + oneLine(err.Error())
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// terminalCode is a colour or the like in what a program prints.
+var terminalCode = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+
+// oneLine makes a message fit for a line of a table or list.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(terminalCode.ReplaceAllString(s, "")), " ")
+}
 
 func (r *runner) tell(p Progress) {
 	if r.Progress != nil {
