@@ -66,8 +66,6 @@ class Job:
     def __init__(self, fields):
         defaults = dict(op="", n=0, model="", cache="", ids=[], prompt="", question="", context="", new_tokens=0)
         self.__dict__.update(defaults, **fields)
-        if self.tier == "addendum":
-            self.new_tokens = self.new_tokens or 48
 
     def file(self, name):
         return os.path.join(self.model, name)
@@ -75,6 +73,10 @@ class Job:
     def config(self):
         with open(self.file("config.json")) as f:
             return json.load(f)
+
+    def rope_theta(self):
+        config = self.config()  # transformers 5 writes rope_parameters
+        return config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
 
     def tokenizer(self):
         """The checkpoint's tokenizer, None if it has none."""

@@ -8,6 +8,7 @@ from lanes import Job, absent, serve
 try:
     import gguf
     import llama_cpp as llama
+    import ml_dtypes  # noqa: F401, gives numpy bfloat16
     import numpy as np
 except ImportError as e:
     absent(f"{e.name} is not installed")
@@ -43,7 +44,7 @@ def write_bf16(job, path):
     w.add_key_length(c["head_dim"])
     w.add_value_length(c["head_dim"])
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
-    w.add_rope_freq_base(c["rope_theta"])
+    w.add_rope_freq_base(job.rope_theta())
     w.add_vocab_size(c["vocab_size"])
     w.add_tokenizer_model("no_vocab")
     for file in sorted(f for f in os.listdir(job.model) if f.endswith(".safetensors")):
