@@ -119,9 +119,9 @@ def distilbert(job: Job):
 
 
 def qwen3(job: Job):
-    w, c = Weights(job), job.config()
+    w, c = Weights(job), job.qwen3_config()
     heads, kv_heads, size, eps = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"], c["rms_norm_eps"]
-    theta, n_layers, inner = job.rope_theta(), c["num_hidden_layers"], c["intermediate_size"]
+    theta, n_layers, inner = c["rope_theta"], c["num_hidden_layers"], c["intermediate_size"]
     layers = []
     for i in range(n_layers):
         at = f"model.layers.{i}."

@@ -74,9 +74,13 @@ class Job:
         with open(self.file("config.json")) as f:
             return json.load(f)
 
-    def rope_theta(self):
-        config = self.config()  # transformers 5 writes rope_parameters
-        return config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
+    def qwen3_config(self):
+        """The configuration of a Qwen3, for peers whose forward pass is written by hand."""
+        config = self.config()
+        if config.get("attention_bias"):
+            raise Absent("no biases in the attention")
+        config.setdefault("rope_theta", config.get("rope_parameters", {}).get("rope_theta"))  # as transformers 5 writes it
+        return config
 
     def tokenizer(self):
         """The checkpoint's tokenizer, None if it has none."""

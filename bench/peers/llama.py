@@ -33,7 +33,7 @@ def gguf_name(name):
 def write_bf16(job, path):
     """The checkpoint as GGUF: matrices as they are in bf16, norms in f32."""
     from safetensors.numpy import load_file
-    c = job.config()
+    c = job.qwen3_config()
     w = gguf.GGUFWriter(path, "qwen3")
     w.add_block_count(c["num_hidden_layers"])
     w.add_context_length(c["max_position_embeddings"])
@@ -44,7 +44,7 @@ def write_bf16(job, path):
     w.add_key_length(c["head_dim"])
     w.add_value_length(c["head_dim"])
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
-    w.add_rope_freq_base(job.rope_theta())
+    w.add_rope_freq_base(c["rope_theta"])
     w.add_vocab_size(c["vocab_size"])
     w.add_tokenizer_model("no_vocab")
     for file in sorted(f for f in os.listdir(job.model) if f.endswith(".safetensors")):
