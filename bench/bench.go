@@ -28,7 +28,8 @@ type Config struct {
 	Model string
 	// RandomWeights makes checkpoints from the real configurations.
 	RandomWeights bool
-	// Smoke runs everything once, without the addendum.
+	// Smoke runs everything once, without the addendum and, unless it is named,
+	// without torch-compile, which compiles for minutes.
 	Smoke   bool
 	Threads int // 0 means one for each processor
 
@@ -111,6 +112,7 @@ func (c *Config) check() error {
 	if c.Tiers, err = choose("tier", c.Tiers, tierNames, func(s string) string { return s }); err != nil {
 		return err
 	}
+	everyLane := len(c.Lanes) == 0 || slices.Contains(c.Lanes, "all")
 	if c.Lanes, err = choose("lane", c.Lanes, LaneNames(), func(s string) string {
 		if slices.Contains(LaneNames(), "emily-"+s) {
 			return "emily-" + s
@@ -120,6 +122,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if c.Smoke {
+		if everyLane {
+			c.Lanes = slices.DeleteFunc(c.Lanes, func(l string) bool { return l == "torch-compile" })
+		}
 		c.Tiers = slices.DeleteFunc(c.Tiers, func(t string) bool { return t == "addendum" })
 		c.Runs, c.Warmup = 1, 0
 	}

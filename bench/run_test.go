@@ -221,6 +221,14 @@ func TestSmokeLeavesOutTheAddendum(t *testing.T) {
 	if want := []string{"1", "2", "3", "4", "5"}; !slices.Equal(c.Tiers, want) || c.Runs != 1 {
 		t.Errorf("tiers %v, %d runs", c.Tiers, c.Runs)
 	}
+	if slices.Contains(c.Lanes, "torch-compile") || len(c.Lanes) != len(LaneNames())-1 {
+		t.Errorf("lanes %v", c.Lanes)
+	}
+	named := testConfig(t, nil)
+	named.Smoke, named.Lanes = true, []string{"torch-compile"}
+	if err := named.check(); err != nil || len(named.Lanes) != 1 {
+		t.Errorf("a lane that is named: %v, %v", named.Lanes, err)
+	}
 }
 
 func TestClean(t *testing.T) {

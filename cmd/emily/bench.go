@@ -36,7 +36,7 @@ func newBench(std stdio) *cli.Command {
 			&cli.IntFlag{Name: "new-tokens", Usage: "tokens that tier 3 and the addendum generate", Value: 48},
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "another checkpoint for the only tier that runs"},
 			&cli.BoolFlag{Name: "random-weights", Usage: "make checkpoints with random weights from the real configurations (once, in emily's cache)"},
-			&cli.BoolFlag{Name: "smoke", Usage: "run everything once and leave out the addendum"},
+			&cli.BoolFlag{Name: "smoke", Usage: "run everything once and leave out the addendum, and torch-compile unless it is named"},
 			&cli.IntFlag{Name: "threads", Usage: "worker threads of every lane, 0 for one per processor"},
 			&cli.StringFlag{Name: "markdown", Usage: "write the report to this `FILE`, - for standard output", DefaultText: "standard output"},
 			&cli.StringFlag{Name: "out-json", Usage: "write the figures to this `FILE`; - for standard output, instead of the report"},
