@@ -6,7 +6,7 @@ import "unsafe"
 
 // compactLoops holds the assembly over compact blocks; gemv may be nil.
 type compactLoops struct {
-	gemv   func(y, x *float32, w, tables *byte, n, blocks int)
+	gemv   func(y, x *float32, w, tables, first, escapes *byte, n, blocks int)
 	expand func(dst, w, tables *byte, blocks int)
 }
 
@@ -18,10 +18,11 @@ func (l compactLoops) into(s *Set) {
 		l.expand(unsafe.SliceData(dst), unsafe.SliceData(blocks), &tables[0], n)
 	}
 	if l.gemv != nil {
-		s.gemvCompact = func(y, x []float32, blocks []byte, tables *[32]byte) {
+		s.gemvCompact = func(y, x []float32, blocks, first, escapes []byte, tables *[32]byte) {
 			n := len(x) / BlockWeights
-			blocks = blocks[:len(y)*n*BlockBytes]
-			l.gemv(unsafe.SliceData(y), unsafe.SliceData(x), unsafe.SliceData(blocks), &tables[0], len(y), n)
+			blocks, first = blocks[:len(y)*n*BlockBytes], first[:4*(len(y)+1)]
+			l.gemv(unsafe.SliceData(y), unsafe.SliceData(x), unsafe.SliceData(blocks), &tables[0],
+				unsafe.SliceData(first), unsafe.SliceData(escapes), len(y), n)
 		}
 	}
 }

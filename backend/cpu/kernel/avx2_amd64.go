@@ -104,10 +104,10 @@ func widenFloat16AVX2(dst *float32, src *byte, n int)
 //go:noescape
 func narrowFloat16AVX2(dst *byte, src *float32, n int)
 
-// gemvCompactAVX2 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks.
+// gemvCompactAVX2 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks; first leads to the escapes of each row.
 //
 //go:noescape
-func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, n int, blocks int)
+func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
 
 // expandAVX2 converts compact blocks to bf16.
 //

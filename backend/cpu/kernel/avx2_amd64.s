@@ -2420,16 +2420,15 @@ one_done_148:
 	VZEROUPPER
 	RET
 
-// func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, n int, blocks int)
+// func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
 // Requires: AVX, AVX2, FMA3, MMX+
-TEXT ·gemvCompactAVX2(SB), NOSPLIT, $0-48
-	MOVQ           n+32(FP), AX
+TEXT ·gemvCompactAVX2(SB), NOSPLIT, $128-64
+	MOVQ           n+48(FP), AX
 	MOVQ           w+16(FP), CX
-	MOVQ           y+0(FP), DX
+	MOVQ           first+32(FP), DX
 	MOVQ           tables+24(FP), BX
 	VBROADCASTI128 (BX), Y12
 	VBROADCASTI128 16(BX), Y13
-	LEAQ           4096(CX), BX
 	CMPQ           AX, $+1
 	JLT            row_done_150
 
@@ -2442,14 +2441,33 @@ row_149:
 	VXORPS X5, X5, X5
 	VXORPS X6, X6, X6
 	VXORPS X7, X7, X7
-	MOVQ   x+8(FP), SI
-	MOVQ   blocks+40(FP), DI
-	CMPQ   DI, $+1
-	JLT    block_done_152
+	MOVQ   x+8(FP), BX
+	MOVQ   blocks+56(FP), DI
+	MOVQ   escapes+40(FP), R10
+	MOVL   (DX), R8
+	LEAQ   (R10)(R8*8), R8
+	MOVL   4(DX), R9
+	LEAQ   (R10)(R9*8), R9
+	ADDQ   $+4, DX
 
-block_151:
-	PREFETCHT0  (BX)
-	PREFETCHT0  64(BX)
+part_151:
+	MOVQ DI, R10
+	CMPQ R8, R9
+	JEQ  whole_152
+	MOVL (R8), SI
+	SHRQ $0x06, SI
+	ADDQ SI, R10
+	MOVQ blocks+56(FP), R11
+	SUBQ R11, R10
+
+whole_152:
+	SUBQ R10, DI
+	CMPQ R10, $+1
+	JLT  block_done_155
+
+block_154:
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
 	VMOVDQU     64(CX), Y8
 	VPAND       constants<>+96(SB), Y8, Y8
 	VPSHUFB     Y8, Y12, Y9
@@ -2462,13 +2480,13 @@ block_151:
 	VPUNPCKLBW  Y9, Y8, Y10
 	VPUNPCKHBW  Y9, Y8, Y9
 	VPSLLD      $0x10, Y10, Y8
-	VFMADD231PS (SI), Y8, Y0
+	VFMADD231PS (BX), Y8, Y0
 	VPAND       constants<>+192(SB), Y10, Y10
-	VFMADD231PS 64(SI), Y10, Y2
+	VFMADD231PS 64(BX), Y10, Y2
 	VPSLLD      $0x10, Y9, Y8
-	VFMADD231PS 128(SI), Y8, Y4
+	VFMADD231PS 128(BX), Y8, Y4
 	VPAND       constants<>+192(SB), Y9, Y9
-	VFMADD231PS 192(SI), Y9, Y6
+	VFMADD231PS 192(BX), Y9, Y6
 	VMOVDQU     64(CX), Y8
 	VPSRLW      $0x04, Y8, Y8
 	VPAND       constants<>+96(SB), Y8, Y8
@@ -2482,21 +2500,106 @@ block_151:
 	VPUNPCKLBW  Y9, Y8, Y10
 	VPUNPCKHBW  Y9, Y8, Y9
 	VPSLLD      $0x10, Y10, Y8
-	VFMADD231PS 32(SI), Y8, Y1
+	VFMADD231PS 32(BX), Y8, Y1
 	VPAND       constants<>+192(SB), Y10, Y10
-	VFMADD231PS 96(SI), Y10, Y3
+	VFMADD231PS 96(BX), Y10, Y3
 	VPSLLD      $0x10, Y9, Y8
-	VFMADD231PS 160(SI), Y8, Y5
+	VFMADD231PS 160(BX), Y8, Y5
 	VPAND       constants<>+192(SB), Y9, Y9
-	VFMADD231PS 224(SI), Y9, Y7
+	VFMADD231PS 224(BX), Y9, Y7
 	ADDQ        $+96, CX
-	ADDQ        $+96, BX
-	ADDQ        $+256, SI
-	SUBQ        $+1, DI
-	CMPQ        DI, $+1
-	JGE         block_151
+	ADDQ        $+256, BX
+	SUBQ        $+1, R10
+	CMPQ        R10, $+1
+	JGE         block_154
 
-block_done_152:
+block_done_155:
+	TESTQ      DI, DI
+	JZ         row_end_153
+	VMOVDQU    64(CX), Y8
+	VPAND      constants<>+96(SB), Y8, Y8
+	VPSHUFB    Y8, Y12, Y9
+	VPSHUFB    Y8, Y13, Y8
+	VMOVDQU    (CX), Y10
+	VPAND      constants<>+128(SB), Y10, Y11
+	VPOR       Y11, Y9, Y9
+	VPAND      constants<>+160(SB), Y10, Y10
+	VPOR       Y10, Y8, Y8
+	VPUNPCKLBW Y9, Y8, Y10
+	VPUNPCKHBW Y9, Y8, Y9
+	VMOVUPS    Y10, (SP)
+	VMOVUPS    Y9, 64(SP)
+	MOVQ       R8, R10
+
+escape_156:
+	MOVL    (R10), R11
+	SHRQ    $0x06, R11
+	CMPQ    R11, SI
+	JNE     escapes_done_157
+	MOVWLZX 4(R10), R11
+	MOVWQZX 6(R10), R12
+	MOVW    R11, (SP)(R12*1)
+	ADDQ    $+8, R10
+	CMPQ    R10, R9
+	JNE     escape_156
+
+escapes_done_157:
+	VMOVUPS     (SP), Y10
+	VMOVUPS     64(SP), Y9
+	VPSLLD      $0x10, Y10, Y8
+	VFMADD231PS (BX), Y8, Y0
+	VPAND       constants<>+192(SB), Y10, Y10
+	VFMADD231PS 64(BX), Y10, Y2
+	VPSLLD      $0x10, Y9, Y8
+	VFMADD231PS 128(BX), Y8, Y4
+	VPAND       constants<>+192(SB), Y9, Y9
+	VFMADD231PS 192(BX), Y9, Y6
+	VMOVDQU     64(CX), Y8
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       constants<>+96(SB), Y8, Y8
+	VPSHUFB     Y8, Y12, Y9
+	VPSHUFB     Y8, Y13, Y8
+	VMOVDQU     32(CX), Y10
+	VPAND       constants<>+128(SB), Y10, Y11
+	VPOR        Y11, Y9, Y9
+	VPAND       constants<>+160(SB), Y10, Y10
+	VPOR        Y10, Y8, Y8
+	VPUNPCKLBW  Y9, Y8, Y10
+	VPUNPCKHBW  Y9, Y8, Y9
+	VMOVUPS     Y10, 32(SP)
+	VMOVUPS     Y9, 96(SP)
+	MOVQ        R8, R10
+
+escape_158:
+	MOVL    (R10), R8
+	SHRQ    $0x06, R8
+	CMPQ    R8, SI
+	JNE     escapes_done_159
+	MOVWLZX 4(R10), R8
+	MOVWQZX 6(R10), R11
+	MOVW    R8, (SP)(R11*1)
+	ADDQ    $+8, R10
+	CMPQ    R10, R9
+	JNE     escape_158
+
+escapes_done_159:
+	VMOVUPS     32(SP), Y10
+	VMOVUPS     96(SP), Y9
+	VPSLLD      $0x10, Y10, Y8
+	VFMADD231PS 32(BX), Y8, Y1
+	VPAND       constants<>+192(SB), Y10, Y10
+	VFMADD231PS 96(BX), Y10, Y3
+	VPSLLD      $0x10, Y9, Y8
+	VFMADD231PS 160(BX), Y8, Y5
+	VPAND       constants<>+192(SB), Y9, Y9
+	VFMADD231PS 224(BX), Y9, Y7
+	MOVQ        R10, R8
+	ADDQ        $+96, CX
+	ADDQ        $+256, BX
+	DECQ        DI
+	JMP         part_151
+
+row_end_153:
 	VADDPS       Y4, Y0, Y0
 	VADDPS       Y5, Y1, Y1
 	VADDPS       Y6, Y2, Y2
@@ -2504,12 +2607,14 @@ block_done_152:
 	VADDPS       Y2, Y0, Y0
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y1, Y0, Y0
+	MOVQ         y+0(FP), BX
 	VHADDPS      Y0, Y0, Y0
 	VHADDPS      Y0, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X8
 	VADDPS       X8, X0, X0
-	VMOVSS       X0, (DX)
-	ADDQ         $+4, DX
+	VMOVSS       X0, (BX)
+	ADDQ         $+4, BX
+	MOVQ         BX, y+0(FP)
 	SUBQ         $+1, AX
 	CMPQ         AX, $+1
 	JGE          row_149
@@ -2519,7 +2624,7 @@ row_done_150:
 	RET
 
 // func expandAVX2(dst *byte, w *byte, tables *byte, blocks int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·expandAVX2(SB), NOSPLIT, $0-32
 	MOVQ           dst+0(FP), AX
 	MOVQ           w+8(FP), CX
@@ -2528,9 +2633,11 @@ TEXT ·expandAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTI128 (BX), Y14
 	VBROADCASTI128 16(BX), Y15
 	CMPQ           DX, $+1
-	JLT            block_done_154
+	JLT            block_done_161
 
-block_153:
+block_160:
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
 	VMOVDQU    64(CX), Y0
 	VPAND      constants<>+96(SB), Y0, Y0
 	VPSHUFB    Y0, Y14, Y1
@@ -2578,9 +2685,9 @@ block_153:
 	ADDQ       $+128, AX
 	SUBQ       $+1, DX
 	CMPQ       DX, $+1
-	JGE        block_153
+	JGE        block_160
 
-block_done_154:
+block_done_161:
 	VZEROUPPER
 	RET
 
@@ -2589,7 +2696,7 @@ block_done_154:
 TEXT ·tileAVX2(SB), NOSPLIT, $0-64
 	MOVQ   m+40(FP), AX
 	CMPQ   AX, $+2
-	JG     more_rows_155
+	JG     more_rows_162
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2598,9 +2705,9 @@ TEXT ·tileAVX2(SB), NOSPLIT, $0-64
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_157
+	JLT    products4_done_164
 
-products4_156:
+products4_163:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
@@ -2641,13 +2748,13 @@ products4_156:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_156
+	JGE          products4_163
 
-products4_done_157:
+products4_done_164:
 	CMPQ BX, $+1
-	JLT  products_done_159
+	JLT  products_done_166
 
-products_158:
+products_165:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
@@ -2661,53 +2768,53 @@ products_158:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_158
+	JGE          products_165
 
-products_done_159:
+products_done_166:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+0, AX
 	CMPQ    BX, $+16
-	JNE     narrow_160
+	JNE     narrow_167
 	TESTQ   SI, SI
-	JNZ     add_161
+	JNZ     add_168
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	DECQ    AX
-	JZ      stored_162
+	JZ      stored_169
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	DECQ    AX
-	JZ      stored_162
+	JZ      stored_169
 	ADDQ    DX, CX
 
-add_161:
+add_168:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
 	VMOVUPS Y1, 32(CX)
 	DECQ    AX
-	JZ      stored_162
+	JZ      stored_169
 	ADDQ    DX, CX
 	VADDPS  (CX), Y2, Y2
 	VMOVUPS Y2, (CX)
 	VADDPS  32(CX), Y3, Y3
 	VMOVUPS Y3, 32(CX)
 	DECQ    AX
-	JZ      stored_162
+	JZ      stored_169
 	ADDQ    DX, CX
 
-narrow_160:
+narrow_167:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y4
 	VMOVDQU    32(DI)(R8*4), Y5
 	TESTQ      SI, SI
-	JZ         overwrite_163
+	JZ         overwrite_170
 	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y0, Y0
 	VMASKMOVPS Y0, Y4, (CX)
@@ -2715,7 +2822,7 @@ narrow_160:
 	VADDPS     Y6, Y1, Y1
 	VMASKMOVPS Y1, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_162
+	JZ         stored_169
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y2, Y2
@@ -2724,28 +2831,28 @@ narrow_160:
 	VADDPS     Y6, Y3, Y3
 	VMASKMOVPS Y3, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_162
+	JZ         stored_169
 	ADDQ       DX, CX
 
-overwrite_163:
+overwrite_170:
 	VMASKMOVPS Y0, Y4, (CX)
 	VMASKMOVPS Y1, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_162
+	JZ         stored_169
 	ADDQ       DX, CX
 	VMASKMOVPS Y2, Y4, (CX)
 	VMASKMOVPS Y3, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_162
+	JZ         stored_169
 	ADDQ       DX, CX
 
-stored_162:
+stored_169:
 	VZEROUPPER
 	RET
 
-more_rows_155:
+more_rows_162:
 	CMPQ   AX, $+4
-	JG     more_rows_164
+	JG     more_rows_171
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2758,9 +2865,9 @@ more_rows_155:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_166
+	JLT    products4_done_173
 
-products4_165:
+products4_172:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
@@ -2825,13 +2932,13 @@ products4_165:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_165
+	JGE          products4_172
 
-products4_done_166:
+products4_done_173:
 	CMPQ BX, $+1
-	JLT  products_done_168
+	JLT  products_done_175
 
-products_167:
+products_174:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
@@ -2851,18 +2958,18 @@ products_167:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_167
+	JGE          products_174
 
-products_done_168:
+products_done_175:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+2, AX
 	CMPQ    BX, $+16
-	JNE     narrow_169
+	JNE     narrow_176
 	TESTQ   SI, SI
-	JNZ     add_170
+	JNZ     add_177
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -2872,15 +2979,15 @@ products_done_168:
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
 	DECQ    AX
-	JZ      stored_171
+	JZ      stored_178
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	DECQ    AX
-	JZ      stored_171
+	JZ      stored_178
 	ADDQ    DX, CX
 
-add_170:
+add_177:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
@@ -2896,24 +3003,24 @@ add_170:
 	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	DECQ    AX
-	JZ      stored_171
+	JZ      stored_178
 	ADDQ    DX, CX
 	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
 	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	DECQ    AX
-	JZ      stored_171
+	JZ      stored_178
 	ADDQ    DX, CX
 
-narrow_169:
+narrow_176:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y8
 	VMOVDQU    32(DI)(R8*4), Y9
 	TESTQ      SI, SI
-	JZ         overwrite_172
+	JZ         overwrite_179
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y0, Y0
 	VMASKMOVPS Y0, Y8, (CX)
@@ -2935,7 +3042,7 @@ narrow_169:
 	VADDPS     Y10, Y5, Y5
 	VMASKMOVPS Y5, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_171
+	JZ         stored_178
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y6, Y6
@@ -2944,10 +3051,10 @@ narrow_169:
 	VADDPS     Y10, Y7, Y7
 	VMASKMOVPS Y7, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_171
+	JZ         stored_178
 	ADDQ       DX, CX
 
-overwrite_172:
+overwrite_179:
 	VMASKMOVPS Y0, Y8, (CX)
 	VMASKMOVPS Y1, Y9, 32(CX)
 	ADDQ       DX, CX
@@ -2957,19 +3064,19 @@ overwrite_172:
 	VMASKMOVPS Y4, Y8, (CX)
 	VMASKMOVPS Y5, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_171
+	JZ         stored_178
 	ADDQ       DX, CX
 	VMASKMOVPS Y6, Y8, (CX)
 	VMASKMOVPS Y7, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_171
+	JZ         stored_178
 	ADDQ       DX, CX
 
-stored_171:
+stored_178:
 	VZEROUPPER
 	RET
 
-more_rows_164:
+more_rows_171:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2986,9 +3093,9 @@ more_rows_164:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_175
+	JLT    products4_done_182
 
-products4_174:
+products4_181:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
@@ -3077,13 +3184,13 @@ products4_174:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_174
+	JGE          products4_181
 
-products4_done_175:
+products4_done_182:
 	CMPQ BX, $+1
-	JLT  products_done_177
+	JLT  products_done_184
 
-products_176:
+products_183:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
@@ -3109,18 +3216,18 @@ products_176:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_176
+	JGE          products_183
 
-products_done_177:
+products_done_184:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+4, AX
 	CMPQ    BX, $+16
-	JNE     narrow_178
+	JNE     narrow_185
 	TESTQ   SI, SI
-	JNZ     add_179
+	JNZ     add_186
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -3136,15 +3243,15 @@ products_done_177:
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
 	DECQ    AX
-	JZ      stored_180
+	JZ      stored_187
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
 	DECQ    AX
-	JZ      stored_180
+	JZ      stored_187
 	ADDQ    DX, CX
 
-add_179:
+add_186:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
@@ -3170,24 +3277,24 @@ add_179:
 	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	DECQ    AX
-	JZ      stored_180
+	JZ      stored_187
 	ADDQ    DX, CX
 	VADDPS  (CX), Y10, Y10
 	VMOVUPS Y10, (CX)
 	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
 	DECQ    AX
-	JZ      stored_180
+	JZ      stored_187
 	ADDQ    DX, CX
 
-narrow_178:
+narrow_185:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y12
 	VMOVDQU    32(DI)(R8*4), Y13
 	TESTQ      SI, SI
-	JZ         overwrite_181
+	JZ         overwrite_188
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y12, (CX)
@@ -3223,7 +3330,7 @@ narrow_178:
 	VADDPS     Y14, Y9, Y9
 	VMASKMOVPS Y9, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_180
+	JZ         stored_187
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y10, Y10
@@ -3232,10 +3339,10 @@ narrow_178:
 	VADDPS     Y14, Y11, Y11
 	VMASKMOVPS Y11, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_180
+	JZ         stored_187
 	ADDQ       DX, CX
 
-overwrite_181:
+overwrite_188:
 	VMASKMOVPS Y0, Y12, (CX)
 	VMASKMOVPS Y1, Y13, 32(CX)
 	ADDQ       DX, CX
@@ -3251,15 +3358,15 @@ overwrite_181:
 	VMASKMOVPS Y8, Y12, (CX)
 	VMASKMOVPS Y9, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_180
+	JZ         stored_187
 	ADDQ       DX, CX
 	VMASKMOVPS Y10, Y12, (CX)
 	VMASKMOVPS Y11, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_180
+	JZ         stored_187
 	ADDQ       DX, CX
 
-stored_180:
+stored_187:
 	VZEROUPPER
 	RET
 
@@ -3283,9 +3390,9 @@ TEXT ·peakAVX2(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_183
+	JLT    round_done_190
 
-round_182:
+round_189:
 	VFMADD231PS Y12, Y13, Y0
 	VFMADD231PS Y12, Y13, Y1
 	VFMADD231PS Y12, Y13, Y2
@@ -3336,9 +3443,9 @@ round_182:
 	VFMADD231PS Y12, Y13, Y11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_182
+	JGE         round_189
 
-round_done_183:
+round_done_190:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -3353,9 +3460,9 @@ TEXT ·packFloat32AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_185
+	JLT  block_done_192
 
-block_184:
+block_191:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3366,39 +3473,39 @@ block_184:
 	VXORPS  X6, X6, X6
 	VXORPS  X7, X7, X7
 	CMPQ    SI, $+0
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_186
+	JLE     ready_193
 	VMOVUPS (R8), Y7
 	ADDQ    BX, R8
 
-ready_186:
+ready_193:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3442,9 +3549,9 @@ ready_186:
 	ADDQ       $+32, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_184
+	JGE        block_191
 
-block_done_185:
+block_done_192:
 	VZEROUPPER
 	RET
 
@@ -3458,9 +3565,9 @@ TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_188
+	JLT  block_done_195
 
-block_187:
+block_194:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3471,47 +3578,47 @@ block_187:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y0
 	VPSLLD    $0x10, Y0, Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y1
 	VPSLLD    $0x10, Y1, Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y2
 	VPSLLD    $0x10, Y2, Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y3
 	VPSLLD    $0x10, Y3, Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y4
 	VPSLLD    $0x10, Y4, Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y5
 	VPSLLD    $0x10, Y5, Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y6
 	VPSLLD    $0x10, Y6, Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_189
+	JLE       ready_196
 	VPMOVZXWD (R8), Y7
 	VPSLLD    $0x10, Y7, Y7
 	ADDQ      BX, R8
 
-ready_189:
+ready_196:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3555,9 +3662,9 @@ ready_189:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_187
+	JGE        block_194
 
-block_done_188:
+block_done_195:
 	VZEROUPPER
 	RET
 
@@ -3571,9 +3678,9 @@ TEXT ·packFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_191
+	JLT  block_done_198
 
-block_190:
+block_197:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3584,39 +3691,39 @@ block_190:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_192
+	JLE       ready_199
 	VCVTPH2PS (R8), Y7
 	ADDQ      BX, R8
 
-ready_192:
+ready_199:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3660,9 +3767,9 @@ ready_192:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_190
+	JGE        block_197
 
-block_done_191:
+block_done_198:
 	VZEROUPPER
 	RET
 
@@ -3676,9 +3783,9 @@ TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_194
+	JLT  block_done_201
 
-block_193:
+block_200:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3687,31 +3794,31 @@ block_193:
 	VXORPS  X4, X4, X4
 	VXORPS  X5, X5, X5
 	CMPQ    SI, $+0
-	JLE     ready_195
+	JLE     ready_202
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_195
+	JLE     ready_202
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_195
+	JLE     ready_202
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_195
+	JLE     ready_202
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_195
+	JLE     ready_202
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_195
+	JLE     ready_202
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 
-ready_195:
+ready_202:
 	VXORPS       X6, X6, X6
 	VXORPS       X7, X7, X7
 	VUNPCKLPS    Y1, Y0, Y8
@@ -3773,9 +3880,9 @@ ready_195:
 	ADDQ         $+32, DX
 	SUBQ         $+8, DI
 	CMPQ         DI, $+8
-	JGE          block_193
+	JGE          block_200
 
-block_done_194:
+block_done_201:
 	VZEROUPPER
 	RET
 
@@ -3793,9 +3900,9 @@ TEXT ·packColsAVX2(SB), NOSPLIT, $0-40
 	VMOVDQU (DI)(R8*4), Y2
 	VMOVDQU 32(DI)(R8*4), Y3
 	CMPQ    BX, $+1
-	JLT     row_done_197
+	JLT     row_done_204
 
-row_196:
+row_203:
 	VMASKMOVPS (CX), Y2, Y0
 	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(CX), Y3, Y1
@@ -3804,9 +3911,9 @@ row_196:
 	ADDQ       $+64, AX
 	SUBQ       $+1, BX
 	CMPQ       BX, $+1
-	JGE        row_196
+	JGE        row_203
 
-row_done_197:
+row_done_204:
 	VZEROUPPER
 	RET
 
@@ -3818,9 +3925,9 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_199
+	JLT  several_done_206
 
-several_198:
+several_205:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3834,13 +3941,13 @@ several_198:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_198
+	JGE     several_205
 
-several_done_199:
+several_done_206:
 	CMPQ BX, $+8
-	JLT  one_done_201
+	JLT  one_done_208
 
-one_200:
+one_207:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3850,11 +3957,11 @@ one_200:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_200
+	JGE     one_207
 
-one_done_201:
+one_done_208:
 	TESTQ      BX, BX
-	JZ         tail_none_202
+	JZ         tail_none_209
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3864,7 +3971,7 @@ one_done_201:
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_202:
+tail_none_209:
 	VZEROUPPER
 	RET
 
@@ -3876,9 +3983,9 @@ TEXT ·subAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_204
+	JLT  several_done_211
 
-several_203:
+several_210:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3892,13 +3999,13 @@ several_203:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_203
+	JGE     several_210
 
-several_done_204:
+several_done_211:
 	CMPQ BX, $+8
-	JLT  one_done_206
+	JLT  one_done_213
 
-one_205:
+one_212:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3908,11 +4015,11 @@ one_205:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_205
+	JGE     one_212
 
-one_done_206:
+one_done_213:
 	TESTQ      BX, BX
-	JZ         tail_none_207
+	JZ         tail_none_214
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3922,7 +4029,7 @@ one_done_206:
 	VSUBPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_207:
+tail_none_214:
 	VZEROUPPER
 	RET
 
@@ -3934,9 +4041,9 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_209
+	JLT  several_done_216
 
-several_208:
+several_215:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3950,13 +4057,13 @@ several_208:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_208
+	JGE     several_215
 
-several_done_209:
+several_done_216:
 	CMPQ BX, $+8
-	JLT  one_done_211
+	JLT  one_done_218
 
-one_210:
+one_217:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3966,11 +4073,11 @@ one_210:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_210
+	JGE     one_217
 
-one_done_211:
+one_done_218:
 	TESTQ      BX, BX
-	JZ         tail_none_212
+	JZ         tail_none_219
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3980,7 +4087,7 @@ one_done_211:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_212:
+tail_none_219:
 	VZEROUPPER
 	RET
 
@@ -3992,9 +4099,9 @@ TEXT ·divAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_214
+	JLT  several_done_221
 
-several_213:
+several_220:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -4008,13 +4115,13 @@ several_213:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_213
+	JGE     several_220
 
-several_done_214:
+several_done_221:
 	CMPQ BX, $+8
-	JLT  one_done_216
+	JLT  one_done_223
 
-one_215:
+one_222:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -4024,11 +4131,11 @@ one_215:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_215
+	JGE     one_222
 
-one_done_216:
+one_done_223:
 	TESTQ      BX, BX
-	JZ         tail_none_217
+	JZ         tail_none_224
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4038,7 +4145,7 @@ one_done_216:
 	VDIVPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_217:
+tail_none_224:
 	VZEROUPPER
 	RET
 
@@ -4050,9 +4157,9 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_219
+	JLT  several_done_226
 
-several_218:
+several_225:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4070,13 +4177,13 @@ several_218:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_218
+	JGE       several_225
 
-several_done_219:
+several_done_226:
 	CMPQ BX, $+8
-	JLT  one_done_221
+	JLT  one_done_228
 
-one_220:
+one_227:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4088,11 +4195,11 @@ one_220:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_220
+	JGE       one_227
 
-one_done_221:
+one_done_228:
 	TESTQ      BX, BX
-	JZ         tail_none_222
+	JZ         tail_none_229
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4104,7 +4211,7 @@ one_done_221:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_222:
+tail_none_229:
 	VZEROUPPER
 	RET
 
@@ -4116,9 +4223,9 @@ TEXT ·minAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_224
+	JLT  several_done_231
 
-several_223:
+several_230:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4136,13 +4243,13 @@ several_223:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_223
+	JGE       several_230
 
-several_done_224:
+several_done_231:
 	CMPQ BX, $+8
-	JLT  one_done_226
+	JLT  one_done_233
 
-one_225:
+one_232:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -4154,11 +4261,11 @@ one_225:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_225
+	JGE       one_232
 
-one_done_226:
+one_done_233:
 	TESTQ      BX, BX
-	JZ         tail_none_227
+	JZ         tail_none_234
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4170,7 +4277,7 @@ one_done_226:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_227:
+tail_none_234:
 	VZEROUPPER
 	RET
 
@@ -4182,9 +4289,9 @@ TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_229
+	JLT          several_done_236
 
-several_228:
+several_235:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -4201,13 +4308,13 @@ several_228:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_228
+	JGE     several_235
 
-several_done_229:
+several_done_236:
 	CMPQ DX, $+8
-	JLT  one_done_231
+	JLT  one_done_238
 
-one_230:
+one_237:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -4215,11 +4322,11 @@ one_230:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_230
+	JGE     one_237
 
-one_done_231:
+one_done_238:
 	TESTQ      DX, DX
-	JZ         tail_none_232
+	JZ         tail_none_239
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4228,7 +4335,7 @@ one_done_231:
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_232:
+tail_none_239:
 	VZEROUPPER
 	RET
 
@@ -4240,9 +4347,9 @@ TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_234
+	JLT          several_done_241
 
-several_233:
+several_240:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -4259,13 +4366,13 @@ several_233:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_233
+	JGE     several_240
 
-several_done_234:
+several_done_241:
 	CMPQ DX, $+8
-	JLT  one_done_236
+	JLT  one_done_243
 
-one_235:
+one_242:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -4273,11 +4380,11 @@ one_235:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_235
+	JGE     one_242
 
-one_done_236:
+one_done_243:
 	TESTQ      DX, DX
-	JZ         tail_none_237
+	JZ         tail_none_244
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4286,7 +4393,7 @@ one_done_236:
 	VMULPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_237:
+tail_none_244:
 	VZEROUPPER
 	RET
 
@@ -4298,9 +4405,9 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_239
+	JLT          several_done_246
 
-several_238:
+several_245:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4321,13 +4428,13 @@ several_238:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_238
+	JGE         several_245
 
-several_done_239:
+several_done_246:
 	CMPQ DX, $+8
-	JLT  one_done_241
+	JLT  one_done_248
 
-one_240:
+one_247:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4336,11 +4443,11 @@ one_240:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_240
+	JGE         one_247
 
-one_done_241:
+one_done_248:
 	TESTQ       DX, DX
-	JZ          tail_none_242
+	JZ          tail_none_249
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4350,7 +4457,7 @@ one_done_241:
 	VFMADD231PS Y14, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_242:
+tail_none_249:
 	VZEROUPPER
 	RET
 
@@ -4365,9 +4472,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+32
-	JLT    several_done_244
+	JLT    several_done_251
 
-several_243:
+several_250:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4384,13 +4491,13 @@ several_243:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_243
+	JGE         several_250
 
-several_done_244:
+several_done_251:
 	CMPQ DX, $+8
-	JLT  one_done_246
+	JLT  one_done_253
 
-one_245:
+one_252:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4398,11 +4505,11 @@ one_245:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_245
+	JGE         one_252
 
-one_done_246:
+one_done_253:
 	TESTQ       DX, DX
-	JZ          tail_none_247
+	JZ          tail_none_254
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4411,7 +4518,7 @@ one_done_246:
 	VMASKMOVPS  (CX), Y15, Y1
 	VFMADD231PS Y0, Y1, Y8
 
-tail_none_247:
+tail_none_254:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4433,9 +4540,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_249
+	JLT    several_done_256
 
-several_248:
+several_255:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -4447,23 +4554,23 @@ several_248:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_248
+	JGE     several_255
 
-several_done_249:
+several_done_256:
 	CMPQ CX, $+8
-	JLT  one_done_251
+	JLT  one_done_258
 
-one_250:
+one_257:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_250
+	JGE     one_257
 
-one_done_251:
+one_done_258:
 	TESTQ      CX, CX
-	JZ         tail_none_252
+	JZ         tail_none_259
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4471,7 +4578,7 @@ one_done_251:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_252:
+tail_none_259:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4494,9 +4601,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_254
+	JLT          several_done_261
 
-several_253:
+several_260:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -4512,24 +4619,24 @@ several_253:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_253
+	JGE         several_260
 
-several_done_254:
+several_done_261:
 	CMPQ CX, $+8
-	JLT  one_done_256
+	JLT  one_done_263
 
-one_255:
+one_262:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_255
+	JGE         one_262
 
-one_done_256:
+one_done_263:
 	TESTQ       CX, CX
-	JZ          tail_none_257
+	JZ          tail_none_264
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -4539,7 +4646,7 @@ one_done_256:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_257:
+tail_none_264:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4562,9 +4669,9 @@ TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_259
+	JLT     several_done_266
 
-several_258:
+several_265:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4584,13 +4691,13 @@ several_258:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_258
+	JGE     several_265
 
-several_done_259:
+several_done_266:
 	CMPQ CX, $+8
-	JLT  one_done_261
+	JLT  one_done_268
 
-one_260:
+one_267:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4598,11 +4705,11 @@ one_260:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_260
+	JGE     one_267
 
-one_done_261:
+one_done_268:
 	TESTQ      CX, CX
-	JZ         tail_none_262
+	JZ         tail_none_269
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4614,7 +4721,7 @@ one_done_261:
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_262:
+tail_none_269:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -4646,9 +4753,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_264
+	JLT          one_done_271
 
-one_263:
+one_270:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -4661,11 +4768,11 @@ one_263:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_263
+	JGE       one_270
 
-one_done_264:
+one_done_271:
 	TESTQ      CX, CX
-	JZ         tail_none_265
+	JZ         tail_none_272
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -4681,7 +4788,7 @@ one_done_264:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_265:
+tail_none_272:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -4708,9 +4815,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_267
+	JLT  one_done_274
 
-one_266:
+one_273:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -4729,11 +4836,11 @@ one_266:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_266
+	JGE         one_273
 
-one_done_267:
+one_done_274:
 	TESTQ       AX, AX
-	JZ          tail_none_268
+	JZ          tail_none_275
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -4749,7 +4856,7 @@ one_done_267:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_268:
+tail_none_275:
 	VZEROUPPER
 	RET
 
@@ -4763,9 +4870,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_270
+	JLT          several_done_277
 
-several_269:
+several_276:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4783,13 +4890,13 @@ several_269:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_269
+	JGE     several_276
 
-several_done_270:
+several_done_277:
 	CMPQ BX, $+8
-	JLT  one_done_272
+	JLT  one_done_279
 
-one_271:
+one_278:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4801,11 +4908,11 @@ one_271:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_271
+	JGE     one_278
 
-one_done_272:
+one_done_279:
 	TESTQ      BX, BX
-	JZ         tail_none_273
+	JZ         tail_none_280
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4817,7 +4924,7 @@ one_done_272:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_273:
+tail_none_280:
 	VZEROUPPER
 	RET
 
@@ -4832,9 +4939,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_275
+	JLT          several_done_282
 
-several_274:
+several_281:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4855,13 +4962,13 @@ several_274:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_274
+	JGE         several_281
 
-several_done_275:
+several_done_282:
 	CMPQ SI, $+8
-	JLT  one_done_277
+	JLT  one_done_284
 
-one_276:
+one_283:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4875,11 +4982,11 @@ one_276:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_276
+	JGE         one_283
 
-one_done_277:
+one_done_284:
 	TESTQ       SI, SI
-	JZ          tail_none_278
+	JZ          tail_none_285
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -4892,7 +4999,7 @@ one_done_277:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_278:
+tail_none_285:
 	VZEROUPPER
 	RET
 
@@ -4903,9 +5010,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_280
+	JLT  one_done_287
 
-one_279:
+one_286:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+288(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -4937,11 +5044,11 @@ one_279:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_279
+	JGE          one_286
 
-one_done_280:
+one_done_287:
 	TESTQ        DX, DX
-	JZ           tail_none_281
+	JZ           tail_none_288
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -4974,7 +5081,7 @@ one_done_280:
 	VMULPS       Y3, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_281:
+tail_none_288:
 	VZEROUPPER
 	RET
 
@@ -4985,9 +5092,9 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_283
+	JLT  one_done_290
 
-one_282:
+one_289:
 	VMOVUPS      (CX), Y0
 	VANDPS       constants<>+672(SB), Y0, Y1
 	VMULPS       Y1, Y1, Y5
@@ -5031,11 +5138,11 @@ one_282:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_282
+	JGE          one_289
 
-one_done_283:
+one_done_290:
 	TESTQ        DX, DX
-	JZ           tail_none_284
+	JZ           tail_none_291
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5080,7 +5187,7 @@ one_done_283:
 	VMOVAPS      Y4, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_284:
+tail_none_291:
 	VZEROUPPER
 	RET
 
@@ -5091,9 +5198,9 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_286
+	JLT  one_done_293
 
-one_285:
+one_292:
 	VMOVUPS      (CX), Y0
 	VANDPS       constants<>+672(SB), Y0, Y3
 	VMOVUPS      constants<>+992(SB), Y1
@@ -5152,11 +5259,11 @@ one_285:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_285
+	JGE          one_292
 
-one_done_286:
+one_done_293:
 	TESTQ        DX, DX
-	JZ           tail_none_287
+	JZ           tail_none_294
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5216,7 +5323,7 @@ one_done_286:
 	VMOVAPS      Y3, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_287:
+tail_none_294:
 	VZEROUPPER
 	RET
 
@@ -5227,9 +5334,9 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_289
+	JLT  one_done_296
 
-one_288:
+one_295:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1600(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5277,11 +5384,11 @@ one_288:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_288
+	JGE          one_295
 
-one_done_289:
+one_done_296:
 	TESTQ        DX, DX
-	JZ           tail_none_290
+	JZ           tail_none_297
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5330,7 +5437,7 @@ one_done_289:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_290:
+tail_none_297:
 	VZEROUPPER
 	RET
 
@@ -5341,9 +5448,9 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_292
+	JLT  one_done_299
 
-one_291:
+one_298:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1664(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5414,11 +5521,11 @@ one_291:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_291
+	JGE          one_298
 
-one_done_292:
+one_done_299:
 	TESTQ        DX, DX
-	JZ           tail_none_293
+	JZ           tail_none_300
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5490,7 +5597,7 @@ one_done_292:
 	VMOVAPS      Y7, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_293:
+tail_none_300:
 	VZEROUPPER
 	RET
 
@@ -5501,9 +5608,9 @@ TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_295
+	JLT  one_done_302
 
-one_294:
+one_301:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1952(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5568,11 +5675,11 @@ one_294:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_294
+	JGE          one_301
 
-one_done_295:
+one_done_302:
 	TESTQ        DX, DX
-	JZ           tail_none_296
+	JZ           tail_none_303
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5638,7 +5745,7 @@ one_done_295:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_296:
+tail_none_303:
 	VZEROUPPER
 	RET
 
@@ -5650,9 +5757,9 @@ TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+8
-	JLT  one_done_298
+	JLT  one_done_305
 
-one_297:
+one_304:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      (DX), Y1
 	VMOVUPS      constants<>+1600(SB), Y2
@@ -5703,11 +5810,11 @@ one_297:
 	ADDQ         $+32, AX
 	SUBQ         $+8, BX
 	CMPQ         BX, $+8
-	JGE          one_297
+	JGE          one_304
 
-one_done_298:
+one_done_305:
 	TESTQ        BX, BX
-	JZ           tail_none_299
+	JZ           tail_none_306
 	LEAQ         tailmask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
 	SUBQ         BX, DI
@@ -5758,7 +5865,7 @@ one_done_298:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_299:
+tail_none_306:
 	VZEROUPPER
 	RET
 
@@ -5771,9 +5878,9 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+8
-	JLT          one_done_301
+	JLT          one_done_308
 
-one_300:
+one_307:
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y14, Y0, Y0
 	VMOVUPS      constants<>+288(SB), Y1
@@ -5807,11 +5914,11 @@ one_300:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_300
+	JGE          one_307
 
-one_done_301:
+one_done_308:
 	TESTQ        DX, DX
-	JZ           tail_none_302
+	JZ           tail_none_309
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5847,7 +5954,7 @@ one_done_301:
 	VADDPS       Y1, Y8, Y8
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_302:
+tail_none_309:
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X4

@@ -209,10 +209,10 @@ func widenFloat16AVX512(dst *float32, src *byte, n int)
 //go:noescape
 func narrowFloat16AVX512(dst *byte, src *float32, n int)
 
-// gemvCompactAVX512 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks.
+// gemvCompactAVX512 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks; first leads to the escapes of each row.
 //
 //go:noescape
-func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, n int, blocks int)
+func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
 
 // expandAVX512 converts compact blocks to bf16.
 //

@@ -9229,12 +9229,12 @@ tail_none_398:
 	VZEROUPPER
 	RET
 
-// func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, n int, blocks int)
+// func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
-TEXT ·gemvCompactAVX512(SB), NOSPLIT, $0-48
-	MOVQ            n+32(FP), AX
+TEXT ·gemvCompactAVX512(SB), NOSPLIT, $128-64
+	MOVQ            n+48(FP), AX
 	MOVQ            w+16(FP), CX
-	MOVQ            y+0(FP), DX
+	MOVQ            first+32(FP), DX
 	MOVQ            tables+24(FP), BX
 	VBROADCASTI32X4 (BX), Z8
 	VBROADCASTI32X4 16(BX), Z9
@@ -9242,7 +9242,6 @@ TEXT ·gemvCompactAVX512(SB), NOSPLIT, $0-48
 	VMOVDQU32       constants<>+192(SB), Z11
 	VMOVDQU32       constants<>+256(SB), Z12
 	VMOVDQU32       constants<>+320(SB), Z13
-	LEAQ            4096(CX), BX
 	CMPQ            AX, $+1
 	JLT             row_done_400
 
@@ -9251,14 +9250,33 @@ row_399:
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	MOVQ   x+8(FP), SI
-	MOVQ   blocks+40(FP), DI
-	CMPQ   DI, $+1
-	JLT    block_done_402
+	MOVQ   x+8(FP), BX
+	MOVQ   blocks+56(FP), DI
+	MOVQ   escapes+40(FP), R10
+	MOVL   (DX), R8
+	LEAQ   (R10)(R8*8), R8
+	MOVL   4(DX), R9
+	LEAQ   (R10)(R9*8), R9
+	ADDQ   $+4, DX
 
-block_401:
-	PREFETCHT0      (BX)
-	PREFETCHT0      64(BX)
+part_401:
+	MOVQ DI, R10
+	CMPQ R8, R9
+	JEQ  whole_402
+	MOVL (R8), SI
+	SHRQ $0x06, SI
+	ADDQ SI, R10
+	MOVQ blocks+56(FP), R11
+	SUBQ R11, R10
+
+whole_402:
+	SUBQ R10, DI
+	CMPQ R10, $+1
+	JLT  block_done_405
+
+block_404:
+	PREFETCHT0      4096(CX)
+	PREFETCHT0      4160(CX)
 	VBROADCASTI64X4 64(CX), Z4
 	VPSRLVW         Z10, Z4, Z4
 	VPANDD          Z11, Z4, Z4
@@ -9270,32 +9288,77 @@ block_401:
 	VPUNPCKLBW      Z5, Z4, Z6
 	VPUNPCKHBW      Z5, Z4, Z5
 	VPSLLD          $0x10, Z6, Z4
-	VFMADD231PS     (SI), Z4, Z0
+	VFMADD231PS     (BX), Z4, Z0
 	VPANDD          Z13, Z6, Z6
-	VFMADD231PS     64(SI), Z6, Z1
+	VFMADD231PS     64(BX), Z6, Z1
 	VPSLLD          $0x10, Z5, Z4
-	VFMADD231PS     128(SI), Z4, Z2
+	VFMADD231PS     128(BX), Z4, Z2
 	VPANDD          Z13, Z5, Z5
-	VFMADD231PS     192(SI), Z5, Z3
+	VFMADD231PS     192(BX), Z5, Z3
 	ADDQ            $+96, CX
-	ADDQ            $+96, BX
-	ADDQ            $+256, SI
-	SUBQ            $+1, DI
-	CMPQ            DI, $+1
-	JGE             block_401
+	ADDQ            $+256, BX
+	SUBQ            $+1, R10
+	CMPQ            R10, $+1
+	JGE             block_404
 
-block_done_402:
+block_done_405:
+	TESTQ           DI, DI
+	JZ              row_end_403
+	VBROADCASTI64X4 64(CX), Z4
+	VPSRLVW         Z10, Z4, Z4
+	VPANDD          Z11, Z4, Z4
+	VPSHUFB         Z4, Z8, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VMOVDQU32       (CX), Z6
+	VPTERNLOGD      $0xf8, Z12, Z6, Z5
+	VPTERNLOGD      $0xf4, Z12, Z6, Z4
+	VPUNPCKLBW      Z5, Z4, Z6
+	VPUNPCKHBW      Z5, Z4, Z5
+	VMOVUPS         Z6, (SP)
+	VMOVUPS         Z5, 64(SP)
+
+escape_406:
+	MOVL    (R8), R10
+	SHRQ    $0x06, R10
+	CMPQ    R10, SI
+	JNE     escapes_done_407
+	MOVWLZX 4(R8), R10
+	MOVWQZX 6(R8), R11
+	MOVW    R10, (SP)(R11*1)
+	ADDQ    $+8, R8
+	CMPQ    R8, R9
+	JNE     escape_406
+
+escapes_done_407:
+	VMOVUPS     (SP), Z6
+	VMOVUPS     64(SP), Z5
+	VPSLLD      $0x10, Z6, Z4
+	VFMADD231PS (BX), Z4, Z0
+	VPANDD      Z13, Z6, Z6
+	VFMADD231PS 64(BX), Z6, Z1
+	VPSLLD      $0x10, Z5, Z4
+	VFMADD231PS 128(BX), Z4, Z2
+	VPANDD      Z13, Z5, Z5
+	VFMADD231PS 192(BX), Z5, Z3
+	ADDQ        $+96, CX
+	ADDQ        $+256, BX
+	DECQ        DI
+	JMP         part_401
+
+row_end_403:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
+	MOVQ          y+0(FP), BX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
 	VHADDPS       Y0, Y0, Y0
 	VEXTRACTF32X4 $0x01, Y0, X4
 	VADDPS        X4, X0, X0
-	VMOVSS        X0, (DX)
-	ADDQ          $+4, DX
+	VMOVSS        X0, (BX)
+	ADDQ          $+4, BX
+	MOVQ          BX, y+0(FP)
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
 	JGE           row_399
@@ -9305,45 +9368,46 @@ row_done_400:
 	RET
 
 // func expandAVX512(dst *byte, w *byte, tables *byte, blocks int)
-// Requires: AVX, AVX512BW, AVX512F
+// Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·expandAVX512(SB), NOSPLIT, $0-32
 	MOVQ            dst+0(FP), AX
 	MOVQ            w+8(FP), CX
 	MOVQ            blocks+24(FP), DX
 	MOVQ            tables+16(FP), BX
-	VBROADCASTI32X4 (BX), Z3
-	VBROADCASTI32X4 16(BX), Z4
-	VMOVDQU32       nibbleshift<>+0(SB), Z5
-	VMOVDQU32       constants<>+192(SB), Z6
-	VMOVDQU32       constants<>+256(SB), Z7
-	VMOVDQU32       constants<>+320(SB), Z8
+	VBROADCASTI32X4 (BX), Z4
+	VBROADCASTI32X4 16(BX), Z5
+	VMOVDQU32       nibbleshift<>+0(SB), Z6
+	VMOVDQU32       constants<>+192(SB), Z7
+	VMOVDQU32       constants<>+256(SB), Z8
+	VMOVDQU32       constants<>+320(SB), Z9
+	VMOVDQU32       evenodd<>+0(SB), Z3
 	CMPQ            DX, $+1
-	JLT             block_done_404
+	JLT             block_done_409
 
-block_403:
+block_408:
+	PREFETCHT0      4096(CX)
+	PREFETCHT0      4160(CX)
 	VBROADCASTI64X4 64(CX), Z0
-	VPSRLVW         Z5, Z0, Z0
-	VPANDD          Z6, Z0, Z0
-	VPSHUFB         Z0, Z3, Z1
-	VPSHUFB         Z0, Z4, Z0
+	VPSRLVW         Z6, Z0, Z0
+	VPANDD          Z7, Z0, Z0
+	VPSHUFB         Z0, Z4, Z1
+	VPSHUFB         Z0, Z5, Z0
 	VMOVDQU32       (CX), Z2
-	VPTERNLOGD      $0xf8, Z7, Z2, Z1
-	VPTERNLOGD      $0xf4, Z7, Z2, Z0
+	VPTERNLOGD      $0xf8, Z8, Z2, Z1
+	VPTERNLOGD      $0xf4, Z8, Z2, Z0
 	VPUNPCKLBW      Z1, Z0, Z2
 	VPUNPCKHBW      Z1, Z0, Z1
-	VPMOVDW         Z2, (AX)
-	VPSRLD          $0x10, Z2, Z2
-	VPMOVDW         Z2, 32(AX)
-	VPMOVDW         Z1, 64(AX)
-	VPSRLD          $0x10, Z1, Z1
-	VPMOVDW         Z1, 96(AX)
+	VPERMW          Z2, Z3, Z2
+	VMOVDQU32       Z2, (AX)
+	VPERMW          Z1, Z3, Z1
+	VMOVDQU32       Z1, 64(AX)
 	ADDQ            $+96, CX
 	ADDQ            $+128, AX
 	SUBQ            $+1, DX
 	CMPQ            DX, $+1
-	JGE             block_403
+	JGE             block_408
 
-block_done_404:
+block_done_409:
 	VZEROUPPER
 	RET
 
@@ -9352,7 +9416,7 @@ block_done_404:
 TEXT ·tileAVX512(SB), NOSPLIT, $0-64
 	MOVQ   m+40(FP), AX
 	CMPQ   AX, $+4
-	JG     more_rows_405
+	JG     more_rows_410
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9365,9 +9429,9 @@ TEXT ·tileAVX512(SB), NOSPLIT, $0-64
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_407
+	JLT    products4_done_412
 
-products4_406:
+products4_411:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z8
@@ -9436,13 +9500,13 @@ products4_406:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_406
+	JGE          products4_411
 
-products4_done_407:
+products4_done_412:
 	CMPQ BX, $+1
-	JLT  products_done_409
+	JLT  products_done_414
 
-products_408:
+products_413:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z8
@@ -9463,77 +9527,77 @@ products_408:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_408
+	JGE          products_413
 
-products_done_409:
+products_done_414:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+0, AX
 	CMPQ    BX, $+32
-	JNE     narrow_410
+	JNE     narrow_415
 	TESTQ   SI, SI
-	JNZ     add_411
+	JNZ     add_416
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 
-add_411:
+add_416:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 
-narrow_410:
+narrow_415:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_413
+	JZ        overwrite_418
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -9541,7 +9605,7 @@ narrow_410:
 	VADDPS    Z10, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_412
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z2, Z2
@@ -9550,7 +9614,7 @@ narrow_410:
 	VADDPS    Z10, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_412
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z4, Z4
@@ -9559,7 +9623,7 @@ narrow_410:
 	VADDPS    Z10, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_412
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z6, Z6
@@ -9568,38 +9632,38 @@ narrow_410:
 	VADDPS    Z10, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_412
+	JZ        stored_417
 	ADDQ      DX, CX
 
-overwrite_413:
+overwrite_418:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_412
+	JZ      stored_417
 	ADDQ    DX, CX
 
-stored_412:
+stored_417:
 	VZEROUPPER
 	RET
 
-more_rows_405:
+more_rows_410:
 	CMPQ   AX, $+8
-	JG     more_rows_414
+	JG     more_rows_419
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9620,9 +9684,9 @@ more_rows_405:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_416
+	JLT    products4_done_421
 
-products4_415:
+products4_420:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9739,13 +9803,13 @@ products4_415:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_415
+	JGE          products4_420
 
-products4_done_416:
+products4_done_421:
 	CMPQ BX, $+1
-	JLT  products_done_418
+	JLT  products_done_423
 
-products_417:
+products_422:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9778,18 +9842,18 @@ products_417:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_417
+	JGE          products_422
 
-products_done_418:
+products_done_423:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+4, AX
 	CMPQ    BX, $+32
-	JNE     narrow_419
+	JNE     narrow_424
 	TESTQ   SI, SI
-	JNZ     add_420
+	JNZ     add_425
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
@@ -9805,25 +9869,25 @@ products_done_418:
 	VMOVUPS Z8, (CX)
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 
-add_420:
+add_425:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
@@ -9849,38 +9913,38 @@ add_420:
 	VADDPS  64(CX), Z9, Z9
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z10, Z10
 	VMOVUPS Z10, (CX)
 	VADDPS  64(CX), Z11, Z11
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z12, Z12
 	VMOVUPS Z12, (CX)
 	VADDPS  64(CX), Z13, Z13
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z14, Z14
 	VMOVUPS Z14, (CX)
 	VADDPS  64(CX), Z15, Z15
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 
-narrow_419:
+narrow_424:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_422
+	JZ        overwrite_427
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -9916,7 +9980,7 @@ narrow_419:
 	VADDPS    Z18, Z9, Z9
 	VMOVUPS   Z9, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_421
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z10, Z10
@@ -9925,7 +9989,7 @@ narrow_419:
 	VADDPS    Z18, Z11, Z11
 	VMOVUPS   Z11, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_421
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z12, Z12
@@ -9934,7 +9998,7 @@ narrow_419:
 	VADDPS    Z18, Z13, Z13
 	VMOVUPS   Z13, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_421
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z14, Z14
@@ -9943,10 +10007,10 @@ narrow_419:
 	VADDPS    Z18, Z15, Z15
 	VMOVUPS   Z15, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_421
+	JZ        stored_426
 	ADDQ      DX, CX
 
-overwrite_422:
+overwrite_427:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -9962,29 +10026,29 @@ overwrite_422:
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_421
+	JZ      stored_426
 	ADDQ    DX, CX
 
-stored_421:
+stored_426:
 	VZEROUPPER
 	RET
 
-more_rows_414:
+more_rows_419:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -10013,9 +10077,9 @@ more_rows_414:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_425
+	JLT    products4_done_430
 
-products4_424:
+products4_429:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -10180,13 +10244,13 @@ products4_424:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_424
+	JGE          products4_429
 
-products4_done_425:
+products4_done_430:
 	CMPQ BX, $+1
-	JLT  products_done_427
+	JLT  products_done_432
 
-products_426:
+products_431:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -10231,18 +10295,18 @@ products_426:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_426
+	JGE          products_431
 
-products_done_427:
+products_done_432:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+8, AX
 	CMPQ    BX, $+32
-	JNE     narrow_428
+	JNE     narrow_433
 	TESTQ   SI, SI
-	JNZ     add_429
+	JNZ     add_434
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
@@ -10270,25 +10334,25 @@ products_done_427:
 	VMOVUPS Z16, (CX)
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z18, (CX)
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z20, (CX)
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z22, (CX)
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 
-add_429:
+add_434:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
@@ -10334,38 +10398,38 @@ add_429:
 	VADDPS  64(CX), Z17, Z17
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z18, Z18
 	VMOVUPS Z18, (CX)
 	VADDPS  64(CX), Z19, Z19
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z20, Z20
 	VMOVUPS Z20, (CX)
 	VADDPS  64(CX), Z21, Z21
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z22, Z22
 	VMOVUPS Z22, (CX)
 	VADDPS  64(CX), Z23, Z23
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 
-narrow_428:
+narrow_433:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_431
+	JZ        overwrite_436
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -10429,7 +10493,7 @@ narrow_428:
 	VADDPS    Z26, Z17, Z17
 	VMOVUPS   Z17, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_430
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z18, Z18
@@ -10438,7 +10502,7 @@ narrow_428:
 	VADDPS    Z26, Z19, Z19
 	VMOVUPS   Z19, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_430
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z20, Z20
@@ -10447,7 +10511,7 @@ narrow_428:
 	VADDPS    Z26, Z21, Z21
 	VMOVUPS   Z21, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_430
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z22, Z22
@@ -10456,10 +10520,10 @@ narrow_428:
 	VADDPS    Z26, Z23, Z23
 	VMOVUPS   Z23, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_430
+	JZ        stored_435
 	ADDQ      DX, CX
 
-overwrite_431:
+overwrite_436:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -10487,25 +10551,25 @@ overwrite_431:
 	VMOVUPS Z16, K1, (CX)
 	VMOVUPS Z17, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z18, K1, (CX)
 	VMOVUPS Z19, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z20, K1, (CX)
 	VMOVUPS Z21, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z22, K1, (CX)
 	VMOVUPS Z23, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_430
+	JZ      stored_435
 	ADDQ    DX, CX
 
-stored_430:
+stored_435:
 	VZEROUPPER
 	RET
 
@@ -10529,9 +10593,9 @@ TEXT ·peakAVX512(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_433
+	JLT    round_done_438
 
-round_432:
+round_437:
 	VFMADD231PS Z12, Z13, Z0
 	VFMADD231PS Z12, Z13, Z1
 	VFMADD231PS Z12, Z13, Z2
@@ -10582,9 +10646,9 @@ round_432:
 	VFMADD231PS Z12, Z13, Z11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_432
+	JGE         round_437
 
-round_done_433:
+round_done_438:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -10599,9 +10663,9 @@ TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_435
+	JLT  block_done_440
 
-block_434:
+block_439:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -10620,71 +10684,71 @@ block_434:
 	VXORPS  X14, X14, X14
 	VXORPS  X15, X15, X15
 	CMPQ    SI, $+0
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 	CMPQ    SI, $+12
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z12
 	ADDQ    BX, R8
 	CMPQ    SI, $+13
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z13
 	ADDQ    BX, R8
 	CMPQ    SI, $+14
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z14
 	ADDQ    BX, R8
 	CMPQ    SI, $+15
-	JLE     ready_436
+	JLE     ready_441
 	VMOVUPS (R8), Z15
 	ADDQ    BX, R8
 
-ready_436:
+ready_441:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10784,11 +10848,11 @@ ready_436:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_434
+	JGE        block_439
 
-block_done_435:
+block_done_440:
 	TESTQ     DI, DI
-	JZ        tail_none_437
+	JZ        tail_none_442
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K1
@@ -10809,520 +10873,69 @@ block_done_435:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z11
 	ADDQ      BX, DX
 	CMPQ      SI, $+12
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z12
 	ADDQ      BX, DX
 	CMPQ      SI, $+13
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z13
 	ADDQ      BX, DX
 	CMPQ      SI, $+14
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z14
 	ADDQ      BX, DX
 	CMPQ      SI, $+15
-	JLE       ready_438
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z15
 	ADDQ      BX, DX
-
-ready_438:
-	VUNPCKLPS  Z1, Z0, Z16
-	VUNPCKHPS  Z1, Z0, Z17
-	VUNPCKLPS  Z3, Z2, Z18
-	VUNPCKHPS  Z3, Z2, Z19
-	VUNPCKLPS  Z5, Z4, Z20
-	VUNPCKHPS  Z5, Z4, Z21
-	VUNPCKLPS  Z7, Z6, Z22
-	VUNPCKHPS  Z7, Z6, Z23
-	VUNPCKLPS  Z9, Z8, Z24
-	VUNPCKHPS  Z9, Z8, Z25
-	VUNPCKLPS  Z11, Z10, Z26
-	VUNPCKHPS  Z11, Z10, Z27
-	VUNPCKLPS  Z13, Z12, Z28
-	VUNPCKHPS  Z13, Z12, Z29
-	VUNPCKLPS  Z15, Z14, Z30
-	VUNPCKHPS  Z15, Z14, Z31
-	VUNPCKLPD  Z18, Z16, Z0
-	VUNPCKHPD  Z18, Z16, Z1
-	VUNPCKLPD  Z19, Z17, Z2
-	VUNPCKHPD  Z19, Z17, Z3
-	VUNPCKLPD  Z22, Z20, Z4
-	VUNPCKHPD  Z22, Z20, Z5
-	VUNPCKLPD  Z23, Z21, Z6
-	VUNPCKHPD  Z23, Z21, Z7
-	VUNPCKLPD  Z26, Z24, Z8
-	VUNPCKHPD  Z26, Z24, Z9
-	VUNPCKLPD  Z27, Z25, Z10
-	VUNPCKHPD  Z27, Z25, Z11
-	VUNPCKLPD  Z30, Z28, Z12
-	VUNPCKHPD  Z30, Z28, Z13
-	VUNPCKLPD  Z31, Z29, Z14
-	VUNPCKHPD  Z31, Z29, Z15
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	VSHUFF32X4 $0xdd, Z4, Z0, Z20
-	VSHUFF32X4 $0x88, Z12, Z8, Z24
-	VSHUFF32X4 $0xdd, Z12, Z8, Z28
-	VSHUFF32X4 $0x88, Z5, Z1, Z17
-	VSHUFF32X4 $0xdd, Z5, Z1, Z21
-	VSHUFF32X4 $0x88, Z13, Z9, Z25
-	VSHUFF32X4 $0xdd, Z13, Z9, Z29
-	VSHUFF32X4 $0x88, Z6, Z2, Z18
-	VSHUFF32X4 $0xdd, Z6, Z2, Z22
-	VSHUFF32X4 $0x88, Z14, Z10, Z26
-	VSHUFF32X4 $0xdd, Z14, Z10, Z30
-	VSHUFF32X4 $0x88, Z7, Z3, Z19
-	VSHUFF32X4 $0xdd, Z7, Z3, Z23
-	VSHUFF32X4 $0x88, Z15, Z11, Z27
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z24, Z16, Z0
-	VSHUFF32X4 $0x88, Z28, Z20, Z4
-	VSHUFF32X4 $0xdd, Z24, Z16, Z8
-	VSHUFF32X4 $0xdd, Z28, Z20, Z12
-	VSHUFF32X4 $0x88, Z25, Z17, Z1
-	VSHUFF32X4 $0x88, Z29, Z21, Z5
-	VSHUFF32X4 $0xdd, Z25, Z17, Z9
-	VSHUFF32X4 $0xdd, Z29, Z21, Z13
-	VSHUFF32X4 $0x88, Z26, Z18, Z2
-	VSHUFF32X4 $0x88, Z30, Z22, Z6
-	VSHUFF32X4 $0xdd, Z26, Z18, Z10
-	VSHUFF32X4 $0xdd, Z30, Z22, Z14
-	VSHUFF32X4 $0x88, Z27, Z19, Z3
-	VSHUFF32X4 $0x88, Z31, Z23, Z7
-	VSHUFF32X4 $0xdd, Z27, Z19, Z11
-	VSHUFF32X4 $0xdd, Z31, Z23, Z15
-	VMOVUPS    Z0, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z1, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z2, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z3, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z4, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z5, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z6, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z7, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z8, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z9, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z10, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z11, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z12, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z13, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z14, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-	VMOVUPS    Z15, (AX)
-	ADDQ       CX, AX
-	DECQ       DI
-	JZ         done
-
-tail_none_437:
-done:
-	VZEROUPPER
-	RET
-
-// func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_440
-
-block_439:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_441
-	VPMOVZXWD (R8), Z0
-	VPSLLD    $0x10, Z0, Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_441
-	VPMOVZXWD (R8), Z1
-	VPSLLD    $0x10, Z1, Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_441
-	VPMOVZXWD (R8), Z2
-	VPSLLD    $0x10, Z2, Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_441
-	VPMOVZXWD (R8), Z3
-	VPSLLD    $0x10, Z3, Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_441
-	VPMOVZXWD (R8), Z4
-	VPSLLD    $0x10, Z4, Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_441
-	VPMOVZXWD (R8), Z5
-	VPSLLD    $0x10, Z5, Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_441
-	VPMOVZXWD (R8), Z6
-	VPSLLD    $0x10, Z6, Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_441
-	VPMOVZXWD (R8), Z7
-	VPSLLD    $0x10, Z7, Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_441
-	VPMOVZXWD (R8), Z8
-	VPSLLD    $0x10, Z8, Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_441
-	VPMOVZXWD (R8), Z9
-	VPSLLD    $0x10, Z9, Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_441
-	VPMOVZXWD (R8), Z10
-	VPSLLD    $0x10, Z10, Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_441
-	VPMOVZXWD (R8), Z11
-	VPSLLD    $0x10, Z11, Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_441
-	VPMOVZXWD (R8), Z12
-	VPSLLD    $0x10, Z12, Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_441
-	VPMOVZXWD (R8), Z13
-	VPSLLD    $0x10, Z13, Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_441
-	VPMOVZXWD (R8), Z14
-	VPSLLD    $0x10, Z14, Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_441
-	VPMOVZXWD (R8), Z15
-	VPSLLD    $0x10, Z15, Z15
-	ADDQ      BX, R8
-
-ready_441:
-	VUNPCKLPS  Z1, Z0, Z16
-	VUNPCKHPS  Z1, Z0, Z17
-	VUNPCKLPS  Z3, Z2, Z18
-	VUNPCKHPS  Z3, Z2, Z19
-	VUNPCKLPS  Z5, Z4, Z20
-	VUNPCKHPS  Z5, Z4, Z21
-	VUNPCKLPS  Z7, Z6, Z22
-	VUNPCKHPS  Z7, Z6, Z23
-	VUNPCKLPS  Z9, Z8, Z24
-	VUNPCKHPS  Z9, Z8, Z25
-	VUNPCKLPS  Z11, Z10, Z26
-	VUNPCKHPS  Z11, Z10, Z27
-	VUNPCKLPS  Z13, Z12, Z28
-	VUNPCKHPS  Z13, Z12, Z29
-	VUNPCKLPS  Z15, Z14, Z30
-	VUNPCKHPS  Z15, Z14, Z31
-	VUNPCKLPD  Z18, Z16, Z0
-	VUNPCKHPD  Z18, Z16, Z1
-	VUNPCKLPD  Z19, Z17, Z2
-	VUNPCKHPD  Z19, Z17, Z3
-	VUNPCKLPD  Z22, Z20, Z4
-	VUNPCKHPD  Z22, Z20, Z5
-	VUNPCKLPD  Z23, Z21, Z6
-	VUNPCKHPD  Z23, Z21, Z7
-	VUNPCKLPD  Z26, Z24, Z8
-	VUNPCKHPD  Z26, Z24, Z9
-	VUNPCKLPD  Z27, Z25, Z10
-	VUNPCKHPD  Z27, Z25, Z11
-	VUNPCKLPD  Z30, Z28, Z12
-	VUNPCKHPD  Z30, Z28, Z13
-	VUNPCKLPD  Z31, Z29, Z14
-	VUNPCKHPD  Z31, Z29, Z15
-	VSHUFF32X4 $0x88, Z4, Z0, Z16
-	VSHUFF32X4 $0xdd, Z4, Z0, Z20
-	VSHUFF32X4 $0x88, Z12, Z8, Z24
-	VSHUFF32X4 $0xdd, Z12, Z8, Z28
-	VSHUFF32X4 $0x88, Z5, Z1, Z17
-	VSHUFF32X4 $0xdd, Z5, Z1, Z21
-	VSHUFF32X4 $0x88, Z13, Z9, Z25
-	VSHUFF32X4 $0xdd, Z13, Z9, Z29
-	VSHUFF32X4 $0x88, Z6, Z2, Z18
-	VSHUFF32X4 $0xdd, Z6, Z2, Z22
-	VSHUFF32X4 $0x88, Z14, Z10, Z26
-	VSHUFF32X4 $0xdd, Z14, Z10, Z30
-	VSHUFF32X4 $0x88, Z7, Z3, Z19
-	VSHUFF32X4 $0xdd, Z7, Z3, Z23
-	VSHUFF32X4 $0x88, Z15, Z11, Z27
-	VSHUFF32X4 $0xdd, Z15, Z11, Z31
-	VSHUFF32X4 $0x88, Z24, Z16, Z0
-	VSHUFF32X4 $0x88, Z28, Z20, Z4
-	VSHUFF32X4 $0xdd, Z24, Z16, Z8
-	VSHUFF32X4 $0xdd, Z28, Z20, Z12
-	VSHUFF32X4 $0x88, Z25, Z17, Z1
-	VSHUFF32X4 $0x88, Z29, Z21, Z5
-	VSHUFF32X4 $0xdd, Z25, Z17, Z9
-	VSHUFF32X4 $0xdd, Z29, Z21, Z13
-	VSHUFF32X4 $0x88, Z26, Z18, Z2
-	VSHUFF32X4 $0x88, Z30, Z22, Z6
-	VSHUFF32X4 $0xdd, Z26, Z18, Z10
-	VSHUFF32X4 $0xdd, Z30, Z22, Z14
-	VSHUFF32X4 $0x88, Z27, Z19, Z3
-	VSHUFF32X4 $0x88, Z31, Z23, Z7
-	VSHUFF32X4 $0xdd, Z27, Z19, Z11
-	VSHUFF32X4 $0xdd, Z31, Z23, Z15
-	VMOVUPS    Z0, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z1, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z2, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z3, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z4, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z5, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z6, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z7, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z8, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z9, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z10, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z11, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z12, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z13, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z14, (AX)
-	ADDQ       CX, AX
-	VMOVUPS    Z15, (AX)
-	ADDQ       CX, AX
-	ADDQ       $+32, DX
-	SUBQ       $+16, DI
-	CMPQ       DI, $+16
-	JGE        block_439
-
-block_done_440:
-	TESTQ       DI, DI
-	JZ          tail_none_442
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
-	VXORPS      X0, X0, X0
-	VXORPS      X1, X1, X1
-	VXORPS      X2, X2, X2
-	VXORPS      X3, X3, X3
-	VXORPS      X4, X4, X4
-	VXORPS      X5, X5, X5
-	VXORPS      X6, X6, X6
-	VXORPS      X7, X7, X7
-	VXORPS      X8, X8, X8
-	VXORPS      X9, X9, X9
-	VXORPS      X10, X10, X10
-	VXORPS      X11, X11, X11
-	VXORPS      X12, X12, X12
-	VXORPS      X13, X13, X13
-	VXORPS      X14, X14, X14
-	VXORPS      X15, X15, X15
-	CMPQ        SI, $+0
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z0
-	VPSLLD      $0x10, Z0, Z0
-	ADDQ        BX, DX
-	CMPQ        SI, $+1
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z1
-	VPSLLD      $0x10, Z1, Z1
-	ADDQ        BX, DX
-	CMPQ        SI, $+2
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z2
-	VPSLLD      $0x10, Z2, Z2
-	ADDQ        BX, DX
-	CMPQ        SI, $+3
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z3
-	VPSLLD      $0x10, Z3, Z3
-	ADDQ        BX, DX
-	CMPQ        SI, $+4
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z4
-	VPSLLD      $0x10, Z4, Z4
-	ADDQ        BX, DX
-	CMPQ        SI, $+5
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z5
-	VPSLLD      $0x10, Z5, Z5
-	ADDQ        BX, DX
-	CMPQ        SI, $+6
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z6
-	VPSLLD      $0x10, Z6, Z6
-	ADDQ        BX, DX
-	CMPQ        SI, $+7
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z7
-	VPSLLD      $0x10, Z7, Z7
-	ADDQ        BX, DX
-	CMPQ        SI, $+8
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z8
-	VPSLLD      $0x10, Z8, Z8
-	ADDQ        BX, DX
-	CMPQ        SI, $+9
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z9
-	VPSLLD      $0x10, Z9, Z9
-	ADDQ        BX, DX
-	CMPQ        SI, $+10
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z10
-	VPSLLD      $0x10, Z10, Z10
-	ADDQ        BX, DX
-	CMPQ        SI, $+11
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z11
-	VPSLLD      $0x10, Z11, Z11
-	ADDQ        BX, DX
-	CMPQ        SI, $+12
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z12
-	VPSLLD      $0x10, Z12, Z12
-	ADDQ        BX, DX
-	CMPQ        SI, $+13
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z13
-	VPSLLD      $0x10, Z13, Z13
-	ADDQ        BX, DX
-	CMPQ        SI, $+14
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z14
-	VPSLLD      $0x10, Z14, Z14
-	ADDQ        BX, DX
-	CMPQ        SI, $+15
-	JLE         ready_443
-	VPMOVZXWD.Z (DX), K1, Z15
-	VPSLLD      $0x10, Z15, Z15
-	ADDQ        BX, DX
 
 ready_443:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -11459,9 +11072,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
+TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
 	MOVQ stride+8(FP), CX
 	MOVQ w+16(FP), DX
@@ -11491,67 +11104,83 @@ block_444:
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
 	JLE       ready_446
-	VCVTPH2PS (R8), Z0
+	VPMOVZXWD (R8), Z0
+	VPSLLD    $0x10, Z0, Z0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
 	JLE       ready_446
-	VCVTPH2PS (R8), Z1
+	VPMOVZXWD (R8), Z1
+	VPSLLD    $0x10, Z1, Z1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
 	JLE       ready_446
-	VCVTPH2PS (R8), Z2
+	VPMOVZXWD (R8), Z2
+	VPSLLD    $0x10, Z2, Z2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
 	JLE       ready_446
-	VCVTPH2PS (R8), Z3
+	VPMOVZXWD (R8), Z3
+	VPSLLD    $0x10, Z3, Z3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
 	JLE       ready_446
-	VCVTPH2PS (R8), Z4
+	VPMOVZXWD (R8), Z4
+	VPSLLD    $0x10, Z4, Z4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
 	JLE       ready_446
-	VCVTPH2PS (R8), Z5
+	VPMOVZXWD (R8), Z5
+	VPSLLD    $0x10, Z5, Z5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
 	JLE       ready_446
-	VCVTPH2PS (R8), Z6
+	VPMOVZXWD (R8), Z6
+	VPSLLD    $0x10, Z6, Z6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
 	JLE       ready_446
-	VCVTPH2PS (R8), Z7
+	VPMOVZXWD (R8), Z7
+	VPSLLD    $0x10, Z7, Z7
 	ADDQ      BX, R8
 	CMPQ      SI, $+8
 	JLE       ready_446
-	VCVTPH2PS (R8), Z8
+	VPMOVZXWD (R8), Z8
+	VPSLLD    $0x10, Z8, Z8
 	ADDQ      BX, R8
 	CMPQ      SI, $+9
 	JLE       ready_446
-	VCVTPH2PS (R8), Z9
+	VPMOVZXWD (R8), Z9
+	VPSLLD    $0x10, Z9, Z9
 	ADDQ      BX, R8
 	CMPQ      SI, $+10
 	JLE       ready_446
-	VCVTPH2PS (R8), Z10
+	VPMOVZXWD (R8), Z10
+	VPSLLD    $0x10, Z10, Z10
 	ADDQ      BX, R8
 	CMPQ      SI, $+11
 	JLE       ready_446
-	VCVTPH2PS (R8), Z11
+	VPMOVZXWD (R8), Z11
+	VPSLLD    $0x10, Z11, Z11
 	ADDQ      BX, R8
 	CMPQ      SI, $+12
 	JLE       ready_446
-	VCVTPH2PS (R8), Z12
+	VPMOVZXWD (R8), Z12
+	VPSLLD    $0x10, Z12, Z12
 	ADDQ      BX, R8
 	CMPQ      SI, $+13
 	JLE       ready_446
-	VCVTPH2PS (R8), Z13
+	VPMOVZXWD (R8), Z13
+	VPSLLD    $0x10, Z13, Z13
 	ADDQ      BX, R8
 	CMPQ      SI, $+14
 	JLE       ready_446
-	VCVTPH2PS (R8), Z14
+	VPMOVZXWD (R8), Z14
+	VPSLLD    $0x10, Z14, Z14
 	ADDQ      BX, R8
 	CMPQ      SI, $+15
 	JLE       ready_446
-	VCVTPH2PS (R8), Z15
+	VPMOVZXWD (R8), Z15
+	VPSLLD    $0x10, Z15, Z15
 	ADDQ      BX, R8
 
 ready_446:
@@ -11680,67 +11309,83 @@ block_done_445:
 	VXORPS      X15, X15, X15
 	CMPQ        SI, $+0
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z0
+	VPMOVZXWD.Z (DX), K1, Z0
+	VPSLLD      $0x10, Z0, Z0
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z1
+	VPMOVZXWD.Z (DX), K1, Z1
+	VPSLLD      $0x10, Z1, Z1
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z2
+	VPMOVZXWD.Z (DX), K1, Z2
+	VPSLLD      $0x10, Z2, Z2
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z3
+	VPMOVZXWD.Z (DX), K1, Z3
+	VPSLLD      $0x10, Z3, Z3
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z4
+	VPMOVZXWD.Z (DX), K1, Z4
+	VPSLLD      $0x10, Z4, Z4
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z5
+	VPMOVZXWD.Z (DX), K1, Z5
+	VPSLLD      $0x10, Z5, Z5
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z6
+	VPMOVZXWD.Z (DX), K1, Z6
+	VPSLLD      $0x10, Z6, Z6
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z7
+	VPMOVZXWD.Z (DX), K1, Z7
+	VPSLLD      $0x10, Z7, Z7
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z8
+	VPMOVZXWD.Z (DX), K1, Z8
+	VPSLLD      $0x10, Z8, Z8
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z9
+	VPMOVZXWD.Z (DX), K1, Z9
+	VPSLLD      $0x10, Z9, Z9
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z10
+	VPMOVZXWD.Z (DX), K1, Z10
+	VPSLLD      $0x10, Z10, Z10
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z11
+	VPMOVZXWD.Z (DX), K1, Z11
+	VPSLLD      $0x10, Z11, Z11
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z12
+	VPMOVZXWD.Z (DX), K1, Z12
+	VPSLLD      $0x10, Z12, Z12
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z13
+	VPMOVZXWD.Z (DX), K1, Z13
+	VPSLLD      $0x10, Z13, Z13
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z14
+	VPMOVZXWD.Z (DX), K1, Z14
+	VPSLLD      $0x10, Z14, Z14
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_448
-	VCVTPH2PS.Z (DX), K1, Z15
+	VPMOVZXWD.Z (DX), K1, Z15
+	VPSLLD      $0x10, Z15, Z15
 	ADDQ        BX, DX
 
 ready_448:
@@ -11878,6 +11523,425 @@ done:
 	VZEROUPPER
 	RET
 
+// func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ DI, $+16
+	JLT  block_done_450
+
+block_449:
+	MOVQ      DX, R8
+	VXORPS    X0, X0, X0
+	VXORPS    X1, X1, X1
+	VXORPS    X2, X2, X2
+	VXORPS    X3, X3, X3
+	VXORPS    X4, X4, X4
+	VXORPS    X5, X5, X5
+	VXORPS    X6, X6, X6
+	VXORPS    X7, X7, X7
+	VXORPS    X8, X8, X8
+	VXORPS    X9, X9, X9
+	VXORPS    X10, X10, X10
+	VXORPS    X11, X11, X11
+	VXORPS    X12, X12, X12
+	VXORPS    X13, X13, X13
+	VXORPS    X14, X14, X14
+	VXORPS    X15, X15, X15
+	CMPQ      SI, $+0
+	JLE       ready_451
+	VCVTPH2PS (R8), Z0
+	ADDQ      BX, R8
+	CMPQ      SI, $+1
+	JLE       ready_451
+	VCVTPH2PS (R8), Z1
+	ADDQ      BX, R8
+	CMPQ      SI, $+2
+	JLE       ready_451
+	VCVTPH2PS (R8), Z2
+	ADDQ      BX, R8
+	CMPQ      SI, $+3
+	JLE       ready_451
+	VCVTPH2PS (R8), Z3
+	ADDQ      BX, R8
+	CMPQ      SI, $+4
+	JLE       ready_451
+	VCVTPH2PS (R8), Z4
+	ADDQ      BX, R8
+	CMPQ      SI, $+5
+	JLE       ready_451
+	VCVTPH2PS (R8), Z5
+	ADDQ      BX, R8
+	CMPQ      SI, $+6
+	JLE       ready_451
+	VCVTPH2PS (R8), Z6
+	ADDQ      BX, R8
+	CMPQ      SI, $+7
+	JLE       ready_451
+	VCVTPH2PS (R8), Z7
+	ADDQ      BX, R8
+	CMPQ      SI, $+8
+	JLE       ready_451
+	VCVTPH2PS (R8), Z8
+	ADDQ      BX, R8
+	CMPQ      SI, $+9
+	JLE       ready_451
+	VCVTPH2PS (R8), Z9
+	ADDQ      BX, R8
+	CMPQ      SI, $+10
+	JLE       ready_451
+	VCVTPH2PS (R8), Z10
+	ADDQ      BX, R8
+	CMPQ      SI, $+11
+	JLE       ready_451
+	VCVTPH2PS (R8), Z11
+	ADDQ      BX, R8
+	CMPQ      SI, $+12
+	JLE       ready_451
+	VCVTPH2PS (R8), Z12
+	ADDQ      BX, R8
+	CMPQ      SI, $+13
+	JLE       ready_451
+	VCVTPH2PS (R8), Z13
+	ADDQ      BX, R8
+	CMPQ      SI, $+14
+	JLE       ready_451
+	VCVTPH2PS (R8), Z14
+	ADDQ      BX, R8
+	CMPQ      SI, $+15
+	JLE       ready_451
+	VCVTPH2PS (R8), Z15
+	ADDQ      BX, R8
+
+ready_451:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	ADDQ       $+32, DX
+	SUBQ       $+16, DI
+	CMPQ       DI, $+16
+	JGE        block_449
+
+block_done_450:
+	TESTQ       DI, DI
+	JZ          tail_none_452
+	MOVL        $-1, R8
+	BZHIL       DI, R8, R8
+	KMOVW       R8, K1
+	VXORPS      X0, X0, X0
+	VXORPS      X1, X1, X1
+	VXORPS      X2, X2, X2
+	VXORPS      X3, X3, X3
+	VXORPS      X4, X4, X4
+	VXORPS      X5, X5, X5
+	VXORPS      X6, X6, X6
+	VXORPS      X7, X7, X7
+	VXORPS      X8, X8, X8
+	VXORPS      X9, X9, X9
+	VXORPS      X10, X10, X10
+	VXORPS      X11, X11, X11
+	VXORPS      X12, X12, X12
+	VXORPS      X13, X13, X13
+	VXORPS      X14, X14, X14
+	VXORPS      X15, X15, X15
+	CMPQ        SI, $+0
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z0
+	ADDQ        BX, DX
+	CMPQ        SI, $+1
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z1
+	ADDQ        BX, DX
+	CMPQ        SI, $+2
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z2
+	ADDQ        BX, DX
+	CMPQ        SI, $+3
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z3
+	ADDQ        BX, DX
+	CMPQ        SI, $+4
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z4
+	ADDQ        BX, DX
+	CMPQ        SI, $+5
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z5
+	ADDQ        BX, DX
+	CMPQ        SI, $+6
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z6
+	ADDQ        BX, DX
+	CMPQ        SI, $+7
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z7
+	ADDQ        BX, DX
+	CMPQ        SI, $+8
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z8
+	ADDQ        BX, DX
+	CMPQ        SI, $+9
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z9
+	ADDQ        BX, DX
+	CMPQ        SI, $+10
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z10
+	ADDQ        BX, DX
+	CMPQ        SI, $+11
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z11
+	ADDQ        BX, DX
+	CMPQ        SI, $+12
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z12
+	ADDQ        BX, DX
+	CMPQ        SI, $+13
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z13
+	ADDQ        BX, DX
+	CMPQ        SI, $+14
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z14
+	ADDQ        BX, DX
+	CMPQ        SI, $+15
+	JLE         ready_453
+	VCVTPH2PS.Z (DX), K1, Z15
+	ADDQ        BX, DX
+
+ready_453:
+	VUNPCKLPS  Z1, Z0, Z16
+	VUNPCKHPS  Z1, Z0, Z17
+	VUNPCKLPS  Z3, Z2, Z18
+	VUNPCKHPS  Z3, Z2, Z19
+	VUNPCKLPS  Z5, Z4, Z20
+	VUNPCKHPS  Z5, Z4, Z21
+	VUNPCKLPS  Z7, Z6, Z22
+	VUNPCKHPS  Z7, Z6, Z23
+	VUNPCKLPS  Z9, Z8, Z24
+	VUNPCKHPS  Z9, Z8, Z25
+	VUNPCKLPS  Z11, Z10, Z26
+	VUNPCKHPS  Z11, Z10, Z27
+	VUNPCKLPS  Z13, Z12, Z28
+	VUNPCKHPS  Z13, Z12, Z29
+	VUNPCKLPS  Z15, Z14, Z30
+	VUNPCKHPS  Z15, Z14, Z31
+	VUNPCKLPD  Z18, Z16, Z0
+	VUNPCKHPD  Z18, Z16, Z1
+	VUNPCKLPD  Z19, Z17, Z2
+	VUNPCKHPD  Z19, Z17, Z3
+	VUNPCKLPD  Z22, Z20, Z4
+	VUNPCKHPD  Z22, Z20, Z5
+	VUNPCKLPD  Z23, Z21, Z6
+	VUNPCKHPD  Z23, Z21, Z7
+	VUNPCKLPD  Z26, Z24, Z8
+	VUNPCKHPD  Z26, Z24, Z9
+	VUNPCKLPD  Z27, Z25, Z10
+	VUNPCKHPD  Z27, Z25, Z11
+	VUNPCKLPD  Z30, Z28, Z12
+	VUNPCKHPD  Z30, Z28, Z13
+	VUNPCKLPD  Z31, Z29, Z14
+	VUNPCKHPD  Z31, Z29, Z15
+	VSHUFF32X4 $0x88, Z4, Z0, Z16
+	VSHUFF32X4 $0xdd, Z4, Z0, Z20
+	VSHUFF32X4 $0x88, Z12, Z8, Z24
+	VSHUFF32X4 $0xdd, Z12, Z8, Z28
+	VSHUFF32X4 $0x88, Z5, Z1, Z17
+	VSHUFF32X4 $0xdd, Z5, Z1, Z21
+	VSHUFF32X4 $0x88, Z13, Z9, Z25
+	VSHUFF32X4 $0xdd, Z13, Z9, Z29
+	VSHUFF32X4 $0x88, Z6, Z2, Z18
+	VSHUFF32X4 $0xdd, Z6, Z2, Z22
+	VSHUFF32X4 $0x88, Z14, Z10, Z26
+	VSHUFF32X4 $0xdd, Z14, Z10, Z30
+	VSHUFF32X4 $0x88, Z7, Z3, Z19
+	VSHUFF32X4 $0xdd, Z7, Z3, Z23
+	VSHUFF32X4 $0x88, Z15, Z11, Z27
+	VSHUFF32X4 $0xdd, Z15, Z11, Z31
+	VSHUFF32X4 $0x88, Z24, Z16, Z0
+	VSHUFF32X4 $0x88, Z28, Z20, Z4
+	VSHUFF32X4 $0xdd, Z24, Z16, Z8
+	VSHUFF32X4 $0xdd, Z28, Z20, Z12
+	VSHUFF32X4 $0x88, Z25, Z17, Z1
+	VSHUFF32X4 $0x88, Z29, Z21, Z5
+	VSHUFF32X4 $0xdd, Z25, Z17, Z9
+	VSHUFF32X4 $0xdd, Z29, Z21, Z13
+	VSHUFF32X4 $0x88, Z26, Z18, Z2
+	VSHUFF32X4 $0x88, Z30, Z22, Z6
+	VSHUFF32X4 $0xdd, Z26, Z18, Z10
+	VSHUFF32X4 $0xdd, Z30, Z22, Z14
+	VSHUFF32X4 $0x88, Z27, Z19, Z3
+	VSHUFF32X4 $0x88, Z31, Z23, Z7
+	VSHUFF32X4 $0xdd, Z27, Z19, Z11
+	VSHUFF32X4 $0xdd, Z31, Z23, Z15
+	VMOVUPS    Z0, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z1, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z2, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z3, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z4, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z5, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z6, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z7, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z8, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z9, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z10, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z11, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z12, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z13, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z14, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+	VMOVUPS    Z15, (AX)
+	ADDQ       CX, AX
+	DECQ       DI
+	JZ         done
+
+tail_none_452:
+done:
+	VZEROUPPER
+	RET
+
 // func packRowsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
@@ -11890,9 +11954,9 @@ TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
 	MOVL  $0x00000fff, R8
 	KMOVW R8, K1
 	CMPQ  DI, $+16
-	JLT   block_done_450
+	JLT   block_done_455
 
-block_449:
+block_454:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -11907,55 +11971,55 @@ block_449:
 	VXORPS  X10, X10, X10
 	VXORPS  X11, X11, X11
 	CMPQ    SI, $+0
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_451
+	JLE     ready_456
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 
-ready_451:
+ready_456:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -12059,11 +12123,11 @@ ready_451:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_449
+	JGE        block_454
 
-block_done_450:
+block_done_455:
 	TESTQ     DI, DI
-	JZ        tail_none_452
+	JZ        tail_none_457
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K2
@@ -12080,55 +12144,55 @@ block_done_450:
 	VXORPS    X10, X10, X10
 	VXORPS    X11, X11, X11
 	CMPQ      SI, $+0
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_453
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z11
 	ADDQ      BX, DX
 
-ready_453:
+ready_458:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -12262,7 +12326,7 @@ ready_453:
 	DECQ       DI
 	JZ         done
 
-tail_none_452:
+tail_none_457:
 done:
 	VZEROUPPER
 	RET
@@ -12281,9 +12345,9 @@ TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
 	SHRQ  $0x10, DI
 	KMOVW DI, K2
 	CMPQ  BX, $+1
-	JLT   row_done_455
+	JLT   row_done_460
 
-row_454:
+row_459:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -12292,9 +12356,9 @@ row_454:
 	ADDQ      $+128, AX
 	SUBQ      $+1, BX
 	CMPQ      BX, $+1
-	JGE       row_454
+	JGE       row_459
 
-row_done_455:
+row_done_460:
 	VZEROUPPER
 	RET
 
@@ -12306,72 +12370,15 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_457
+	JLT  several_done_462
 
-several_456:
+several_461:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS 64(CX), Z3
 	VMOVUPS 64(DX), Z4
 	VADDPS  Z4, Z3, Z3
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    $+128, CX
-	ADDQ    $+128, DX
-	ADDQ    $+128, AX
-	SUBQ    $+32, BX
-	CMPQ    BX, $+32
-	JGE     several_456
-
-several_done_457:
-	CMPQ BX, $+16
-	JLT  one_done_459
-
-one_458:
-	VMOVUPS (CX), Z0
-	VMOVUPS (DX), Z1
-	VADDPS  Z1, Z0, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, AX
-	SUBQ    $+16, BX
-	CMPQ    BX, $+16
-	JGE     one_458
-
-one_done_459:
-	TESTQ     BX, BX
-	JZ        tail_none_460
-	MOVL      $-1, SI
-	BZHIL     BX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VADDPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K1, (AX)
-
-tail_none_460:
-	VZEROUPPER
-	RET
-
-// func subAVX512(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·subAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ y+16(FP), DX
-	MOVQ n+24(FP), BX
-	CMPQ BX, $+32
-	JLT  several_done_462
-
-several_461:
-	VMOVUPS (CX), Z0
-	VMOVUPS (DX), Z1
-	VSUBPS  Z1, Z0, Z0
-	VMOVUPS 64(CX), Z3
-	VMOVUPS 64(DX), Z4
-	VSUBPS  Z4, Z3, Z3
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    $+128, CX
@@ -12388,7 +12395,7 @@ several_done_462:
 one_463:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
-	VSUBPS  Z1, Z0, Z0
+	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -12405,16 +12412,16 @@ one_done_464:
 	KMOVW     SI, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
-	VSUBPS    Z1, Z0, Z0
+	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
 tail_none_465:
 	VZEROUPPER
 	RET
 
-// func mulAVX512(dst *float32, x *float32, y *float32, n int)
+// func subAVX512(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·mulAVX512(SB), NOSPLIT, $0-32
+TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -12425,10 +12432,10 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 several_466:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
-	VMULPS  Z1, Z0, Z0
+	VSUBPS  Z1, Z0, Z0
 	VMOVUPS 64(CX), Z3
 	VMOVUPS 64(DX), Z4
-	VMULPS  Z4, Z3, Z3
+	VSUBPS  Z4, Z3, Z3
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    $+128, CX
@@ -12445,7 +12452,7 @@ several_done_467:
 one_468:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
-	VMULPS  Z1, Z0, Z0
+	VSUBPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -12462,16 +12469,16 @@ one_done_469:
 	KMOVW     SI, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
-	VMULPS    Z1, Z0, Z0
+	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
 tail_none_470:
 	VZEROUPPER
 	RET
 
-// func divAVX512(dst *float32, x *float32, y *float32, n int)
+// func mulAVX512(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·divAVX512(SB), NOSPLIT, $0-32
+TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ x+8(FP), CX
 	MOVQ y+16(FP), DX
@@ -12482,10 +12489,10 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 several_471:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
-	VDIVPS  Z1, Z0, Z0
+	VMULPS  Z1, Z0, Z0
 	VMOVUPS 64(CX), Z3
 	VMOVUPS 64(DX), Z4
-	VDIVPS  Z4, Z3, Z3
+	VMULPS  Z4, Z3, Z3
 	VMOVUPS Z0, (AX)
 	VMOVUPS Z3, 64(AX)
 	ADDQ    $+128, CX
@@ -12502,7 +12509,7 @@ several_done_472:
 one_473:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
-	VDIVPS  Z1, Z0, Z0
+	VMULPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
@@ -12519,10 +12526,67 @@ one_done_474:
 	KMOVW     SI, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
-	VDIVPS    Z1, Z0, Z0
+	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
 tail_none_475:
+	VZEROUPPER
+	RET
+
+// func divAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·divAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_477
+
+several_476:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VDIVPS  Z4, Z3, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_476
+
+several_done_477:
+	CMPQ BX, $+16
+	JLT  one_done_479
+
+one_478:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VDIVPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_478
+
+one_done_479:
+	TESTQ     BX, BX
+	JZ        tail_none_480
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VDIVPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_480:
 	VZEROUPPER
 	RET
 
@@ -12534,9 +12598,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_477
+	JLT  several_done_482
 
-several_476:
+several_481:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12556,75 +12620,6 @@ several_476:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_476
-
-several_done_477:
-	CMPQ BX, $+16
-	JLT  one_done_479
-
-one_478:
-	VMOVUPS (CX), Z0
-	VMOVUPS (DX), Z1
-	VCMPPS  $0x03, Z0, Z0, K1
-	VMAXPS  Z1, Z0, Z1
-	VMOVAPS Z0, K1, Z1
-	VMOVAPS Z1, Z0
-	VMOVUPS Z0, (AX)
-	ADDQ    $+64, CX
-	ADDQ    $+64, DX
-	ADDQ    $+64, AX
-	SUBQ    $+16, BX
-	CMPQ    BX, $+16
-	JGE     one_478
-
-one_done_479:
-	TESTQ     BX, BX
-	JZ        tail_none_480
-	MOVL      $-1, SI
-	BZHIL     BX, SI, SI
-	KMOVW     SI, K1
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VCMPPS    $0x03, Z0, Z0, K2
-	VMAXPS    Z1, Z0, Z1
-	VMOVAPS   Z0, K2, Z1
-	VMOVAPS   Z1, Z0
-	VMOVUPS   Z0, K1, (AX)
-
-tail_none_480:
-	VZEROUPPER
-	RET
-
-// func minAVX512(dst *float32, x *float32, y *float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·minAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ y+16(FP), DX
-	MOVQ n+24(FP), BX
-	CMPQ BX, $+32
-	JLT  several_done_482
-
-several_481:
-	VMOVUPS (CX), Z0
-	VMOVUPS (DX), Z1
-	VCMPPS  $0x03, Z0, Z0, K1
-	VMINPS  Z1, Z0, Z1
-	VMOVAPS Z0, K1, Z1
-	VMOVAPS Z1, Z0
-	VMOVUPS 64(CX), Z3
-	VMOVUPS 64(DX), Z4
-	VCMPPS  $0x03, Z3, Z3, K1
-	VMINPS  Z4, Z3, Z4
-	VMOVAPS Z3, K1, Z4
-	VMOVAPS Z4, Z3
-	VMOVUPS Z0, (AX)
-	VMOVUPS Z3, 64(AX)
-	ADDQ    $+128, CX
-	ADDQ    $+128, DX
-	ADDQ    $+128, AX
-	SUBQ    $+32, BX
-	CMPQ    BX, $+32
 	JGE     several_481
 
 several_done_482:
@@ -12635,7 +12630,7 @@ one_483:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
-	VMINPS  Z1, Z0, Z1
+	VMAXPS  Z1, Z0, Z1
 	VMOVAPS Z0, K1, Z1
 	VMOVAPS Z1, Z0
 	VMOVUPS Z0, (AX)
@@ -12655,12 +12650,81 @@ one_done_484:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS.Z (DX), K1, Z1
 	VCMPPS    $0x03, Z0, Z0, K2
-	VMINPS    Z1, Z0, Z1
+	VMAXPS    Z1, Z0, Z1
 	VMOVAPS   Z0, K2, Z1
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
 tail_none_485:
+	VZEROUPPER
+	RET
+
+// func minAVX512(dst *float32, x *float32, y *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·minAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+32
+	JLT  several_done_487
+
+several_486:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMINPS  Z1, Z0, Z1
+	VMOVAPS Z0, K1, Z1
+	VMOVAPS Z1, Z0
+	VMOVUPS 64(CX), Z3
+	VMOVUPS 64(DX), Z4
+	VCMPPS  $0x03, Z3, Z3, K1
+	VMINPS  Z4, Z3, Z4
+	VMOVAPS Z3, K1, Z4
+	VMOVAPS Z4, Z3
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z3, 64(AX)
+	ADDQ    $+128, CX
+	ADDQ    $+128, DX
+	ADDQ    $+128, AX
+	SUBQ    $+32, BX
+	CMPQ    BX, $+32
+	JGE     several_486
+
+several_done_487:
+	CMPQ BX, $+16
+	JLT  one_done_489
+
+one_488:
+	VMOVUPS (CX), Z0
+	VMOVUPS (DX), Z1
+	VCMPPS  $0x03, Z0, Z0, K1
+	VMINPS  Z1, Z0, Z1
+	VMOVAPS Z0, K1, Z1
+	VMOVAPS Z1, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, AX
+	SUBQ    $+16, BX
+	CMPQ    BX, $+16
+	JGE     one_488
+
+one_done_489:
+	TESTQ     BX, BX
+	JZ        tail_none_490
+	MOVL      $-1, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z1
+	VCMPPS    $0x03, Z0, Z0, K2
+	VMINPS    Z1, Z0, Z1
+	VMOVAPS   Z0, K2, Z1
+	VMOVAPS   Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+
+tail_none_490:
 	VZEROUPPER
 	RET
 
@@ -12672,9 +12736,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_487
+	JLT          several_done_492
 
-several_486:
+several_491:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12691,13 +12755,13 @@ several_486:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_486
+	JGE     several_491
 
-several_done_487:
+several_done_492:
 	CMPQ DX, $+16
-	JLT  one_done_489
+	JLT  one_done_494
 
-one_488:
+one_493:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12705,11 +12769,11 @@ one_488:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_488
+	JGE     one_493
 
-one_done_489:
+one_done_494:
 	TESTQ     DX, DX
-	JZ        tail_none_490
+	JZ        tail_none_495
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12717,7 +12781,7 @@ one_done_489:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_490:
+tail_none_495:
 	VZEROUPPER
 	RET
 
@@ -12729,9 +12793,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_492
+	JLT          several_done_497
 
-several_491:
+several_496:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12748,13 +12812,13 @@ several_491:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_491
+	JGE     several_496
 
-several_done_492:
+several_done_497:
 	CMPQ DX, $+16
-	JLT  one_done_494
+	JLT  one_done_499
 
-one_493:
+one_498:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12762,11 +12826,11 @@ one_493:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_493
+	JGE     one_498
 
-one_done_494:
+one_done_499:
 	TESTQ     DX, DX
-	JZ        tail_none_495
+	JZ        tail_none_500
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12774,7 +12838,7 @@ one_done_494:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_495:
+tail_none_500:
 	VZEROUPPER
 	RET
 
@@ -12786,9 +12850,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_497
+	JLT          several_done_502
 
-several_496:
+several_501:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12809,13 +12873,13 @@ several_496:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_496
+	JGE         several_501
 
-several_done_497:
+several_done_502:
 	CMPQ DX, $+16
-	JLT  one_done_499
+	JLT  one_done_504
 
-one_498:
+one_503:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12824,11 +12888,11 @@ one_498:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_498
+	JGE         one_503
 
-one_done_499:
+one_done_504:
 	TESTQ       DX, DX
-	JZ          tail_none_500
+	JZ          tail_none_505
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12837,7 +12901,7 @@ one_done_499:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_500:
+tail_none_505:
 	VZEROUPPER
 	RET
 
@@ -12852,9 +12916,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_502
+	JLT    several_done_507
 
-several_501:
+several_506:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12871,13 +12935,13 @@ several_501:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_501
+	JGE         several_506
 
-several_done_502:
+several_done_507:
 	CMPQ DX, $+16
-	JLT  one_done_504
+	JLT  one_done_509
 
-one_503:
+one_508:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12885,11 +12949,11 @@ one_503:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_503
+	JGE         one_508
 
-one_done_504:
+one_done_509:
 	TESTQ       DX, DX
-	JZ          tail_none_505
+	JZ          tail_none_510
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12897,7 +12961,7 @@ one_done_504:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_505:
+tail_none_510:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12921,9 +12985,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_507
+	JLT    several_done_512
 
-several_506:
+several_511:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -12935,30 +12999,30 @@ several_506:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_506
+	JGE     several_511
 
-several_done_507:
+several_done_512:
 	CMPQ CX, $+16
-	JLT  one_done_509
+	JLT  one_done_514
 
-one_508:
+one_513:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_508
+	JGE     one_513
 
-one_done_509:
+one_done_514:
 	TESTQ     CX, CX
-	JZ        tail_none_510
+	JZ        tail_none_515
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_510:
+tail_none_515:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12983,9 +13047,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_512
+	JLT          several_done_517
 
-several_511:
+several_516:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -13001,24 +13065,24 @@ several_511:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_511
+	JGE         several_516
 
-several_done_512:
+several_done_517:
 	CMPQ CX, $+16
-	JLT  one_done_514
+	JLT  one_done_519
 
-one_513:
+one_518:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_513
+	JGE         one_518
 
-one_done_514:
+one_done_519:
 	TESTQ       CX, CX
-	JZ          tail_none_515
+	JZ          tail_none_520
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -13026,7 +13090,7 @@ one_done_514:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_515:
+tail_none_520:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -13051,9 +13115,9 @@ TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_517
+	JLT     several_done_522
 
-several_516:
+several_521:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -13073,13 +13137,13 @@ several_516:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_516
+	JGE     several_521
 
-several_done_517:
+several_done_522:
 	CMPQ CX, $+16
-	JLT  one_done_519
+	JLT  one_done_524
 
-one_518:
+one_523:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -13087,11 +13151,11 @@ one_518:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_518
+	JGE     one_523
 
-one_done_519:
+one_done_524:
 	TESTQ     CX, CX
-	JZ        tail_none_520
+	JZ        tail_none_525
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -13100,7 +13164,7 @@ one_done_519:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_520:
+tail_none_525:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -13135,9 +13199,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_522
+	JLT          one_done_527
 
-one_521:
+one_526:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -13150,11 +13214,11 @@ one_521:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_521
+	JGE     one_526
 
-one_done_522:
+one_done_527:
 	TESTQ     CX, CX
-	JZ        tail_none_523
+	JZ        tail_none_528
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -13169,7 +13233,7 @@ one_done_522:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_523:
+tail_none_528:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -13196,9 +13260,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_525
+	JLT  one_done_530
 
-one_524:
+one_529:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -13217,11 +13281,11 @@ one_524:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_524
+	JGE         one_529
 
-one_done_525:
+one_done_530:
 	TESTQ       AX, AX
-	JZ          tail_none_526
+	JZ          tail_none_531
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -13236,7 +13300,7 @@ one_done_525:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_526:
+tail_none_531:
 	VZEROUPPER
 	RET
 
@@ -13250,9 +13314,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_528
+	JLT          several_done_533
 
-several_527:
+several_532:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13270,13 +13334,13 @@ several_527:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_527
+	JGE     several_532
 
-several_done_528:
+several_done_533:
 	CMPQ BX, $+16
-	JLT  one_done_530
+	JLT  one_done_535
 
-one_529:
+one_534:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13288,11 +13352,11 @@ one_529:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_529
+	JGE     one_534
 
-one_done_530:
+one_done_535:
 	TESTQ     BX, BX
-	JZ        tail_none_531
+	JZ        tail_none_536
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -13303,7 +13367,7 @@ one_done_530:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_531:
+tail_none_536:
 	VZEROUPPER
 	RET
 
@@ -13318,9 +13382,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_533
+	JLT          several_done_538
 
-several_532:
+several_537:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13341,13 +13405,13 @@ several_532:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_532
+	JGE         several_537
 
-several_done_533:
+several_done_538:
 	CMPQ SI, $+16
-	JLT  one_done_535
+	JLT  one_done_540
 
-one_534:
+one_539:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13361,11 +13425,11 @@ one_534:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_534
+	JGE         one_539
 
-one_done_535:
+one_done_540:
 	TESTQ       SI, SI
-	JZ          tail_none_536
+	JZ          tail_none_541
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -13377,7 +13441,7 @@ one_done_535:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_536:
+tail_none_541:
 	VZEROUPPER
 	RET
 
@@ -13388,9 +13452,9 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_538
+	JLT  one_done_543
 
-one_537:
+one_542:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+448(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13414,11 +13478,11 @@ one_537:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_537
+	JGE          one_542
 
-one_done_538:
+one_done_543:
 	TESTQ        DX, DX
-	JZ           tail_none_539
+	JZ           tail_none_544
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13442,7 +13506,7 @@ one_done_538:
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_539:
+tail_none_544:
 	VZEROUPPER
 	RET
 
@@ -13453,9 +13517,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_541
+	JLT  one_done_546
 
-one_540:
+one_545:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1152(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
@@ -13499,11 +13563,11 @@ one_540:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_540
+	JGE          one_545
 
-one_done_541:
+one_done_546:
 	TESTQ        DX, DX
-	JZ           tail_none_542
+	JZ           tail_none_547
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13547,7 +13611,7 @@ one_done_541:
 	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_542:
+tail_none_547:
 	VZEROUPPER
 	RET
 
@@ -13558,9 +13622,9 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_544
+	JLT  one_done_549
 
-one_543:
+one_548:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1152(SB), Z0, Z3
 	VMOVUPS      constants<>+1792(SB), Z1
@@ -13619,11 +13683,11 @@ one_543:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_543
+	JGE          one_548
 
-one_done_544:
+one_done_549:
 	TESTQ        DX, DX
-	JZ           tail_none_545
+	JZ           tail_none_550
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13682,7 +13746,7 @@ one_done_544:
 	VMOVAPS      Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_545:
+tail_none_550:
 	VZEROUPPER
 	RET
 
@@ -13693,9 +13757,9 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_547
+	JLT  one_done_552
 
-one_546:
+one_551:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3008(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13730,11 +13794,11 @@ one_546:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_546
+	JGE          one_551
 
-one_done_547:
+one_done_552:
 	TESTQ        DX, DX
-	JZ           tail_none_548
+	JZ           tail_none_553
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13769,7 +13833,7 @@ one_done_547:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_548:
+tail_none_553:
 	VZEROUPPER
 	RET
 
@@ -13780,9 +13844,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_550
+	JLT  one_done_555
 
-one_549:
+one_554:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3072(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13846,11 +13910,11 @@ one_549:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_549
+	JGE          one_554
 
-one_done_550:
+one_done_555:
 	TESTQ        DX, DX
-	JZ           tail_none_551
+	JZ           tail_none_556
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -13914,7 +13978,7 @@ one_done_550:
 	VMOVAPS      Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_551:
+tail_none_556:
 	VZEROUPPER
 	RET
 
@@ -13925,9 +13989,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_553
+	JLT  one_done_558
 
-one_552:
+one_557:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3648(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -13979,11 +14043,11 @@ one_552:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_552
+	JGE          one_557
 
-one_done_553:
+one_done_558:
 	TESTQ        DX, DX
-	JZ           tail_none_554
+	JZ           tail_none_559
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -14035,7 +14099,7 @@ one_done_553:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_554:
+tail_none_559:
 	VZEROUPPER
 	RET
 
@@ -14047,9 +14111,9 @@ TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  one_done_556
+	JLT  one_done_561
 
-one_555:
+one_560:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      (DX), Z1
 	VMOVUPS      constants<>+3008(SB), Z2
@@ -14087,11 +14151,11 @@ one_555:
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
 	CMPQ         BX, $+16
-	JGE          one_555
+	JGE          one_560
 
-one_done_556:
+one_done_561:
 	TESTQ        BX, BX
-	JZ           tail_none_557
+	JZ           tail_none_562
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
@@ -14128,7 +14192,7 @@ one_done_556:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_557:
+tail_none_562:
 	VZEROUPPER
 	RET
 
@@ -14141,9 +14205,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+16
-	JLT          one_done_559
+	JLT          one_done_564
 
-one_558:
+one_563:
 	VMOVUPS      (CX), Z0
 	VSUBPS       Z30, Z0, Z0
 	VMOVUPS      constants<>+448(SB), Z1
@@ -14169,11 +14233,11 @@ one_558:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_558
+	JGE          one_563
 
-one_done_559:
+one_done_564:
 	TESTQ        DX, DX
-	JZ           tail_none_560
+	JZ           tail_none_565
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -14199,7 +14263,7 @@ one_done_559:
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_560:
+tail_none_565:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -14227,6 +14291,24 @@ DATA nibbleshift<>+52(SB)/4, $0x00040004
 DATA nibbleshift<>+56(SB)/4, $0x00040004
 DATA nibbleshift<>+60(SB)/4, $0x00040004
 GLOBL nibbleshift<>(SB), RODATA|NOPTR, $64
+
+DATA evenodd<>+0(SB)/4, $0x00020000
+DATA evenodd<>+4(SB)/4, $0x00060004
+DATA evenodd<>+8(SB)/4, $0x000a0008
+DATA evenodd<>+12(SB)/4, $0x000e000c
+DATA evenodd<>+16(SB)/4, $0x00120010
+DATA evenodd<>+20(SB)/4, $0x00160014
+DATA evenodd<>+24(SB)/4, $0x001a0018
+DATA evenodd<>+28(SB)/4, $0x001e001c
+DATA evenodd<>+32(SB)/4, $0x00030001
+DATA evenodd<>+36(SB)/4, $0x00070005
+DATA evenodd<>+40(SB)/4, $0x000b0009
+DATA evenodd<>+44(SB)/4, $0x000f000d
+DATA evenodd<>+48(SB)/4, $0x00130011
+DATA evenodd<>+52(SB)/4, $0x00170015
+DATA evenodd<>+56(SB)/4, $0x001b0019
+DATA evenodd<>+60(SB)/4, $0x001f001d
+GLOBL evenodd<>(SB), RODATA|NOPTR, $64
 
 DATA constants<>+0(SB)/4, $0x00000040
 DATA constants<>+4(SB)/4, $0x00000040

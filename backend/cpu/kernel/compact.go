@@ -13,7 +13,7 @@ const (
 	// says +0 there; the value stands in a side list.
 	Escape = 15
 	// EscapeBytes is the size of an entry of the side list: the column as 32 bits, the value
-	// as 16 bits of bf16, and 16 bits of zero.
+	// as 16 bits of bf16, and 16 bits that say where in a block the column is (see pairSlot).
 	EscapeBytes = 8
 )
 
@@ -36,6 +36,13 @@ type Compact struct {
 // bf16 within 128-bit lanes: byte 16l+8h+2i+o holds column 32h+16o+4l+i.
 func blockColumn(b int) int {
 	return b>>3&1<<5 | b&1<<4 | b>>4<<2 | b>>1&3
+}
+
+// pairSlot returns where a column of a block stands, in bytes, among the
+// halves that are interleaved: byte b of a block goes to 2b within 128-bit
+// lanes, those of the lower halves first.
+func pairSlot(column int) int {
+	return column>>5<<6 | column>>2&3<<4 | column&3<<2 | column>>4&1<<1
 }
 
 // rowBytes is the distance of two rows of blocks.
@@ -67,7 +74,8 @@ func EncodeRow(dst, row []byte, index *[256]byte, escapes []byte) []byte {
 		for column := from; column < min(from+BlockWeights, k); column++ {
 			if v := binary.LittleEndian.Uint16(row[2*column:]); index[v>>7&0xff] == Escape {
 				escapes = binary.LittleEndian.AppendUint32(escapes, uint32(column))
-				escapes = binary.LittleEndian.AppendUint32(escapes, uint32(v))
+				escapes = binary.LittleEndian.AppendUint16(escapes, v)
+				escapes = binary.LittleEndian.AppendUint16(escapes, uint16(pairSlot(column-from)))
 			}
 		}
 	}
@@ -83,22 +91,35 @@ func (w *Compact) tables() (t [32]byte) {
 	return t
 }
 
+// Check reports whether the side list is as its comments say: with a list
+// that is not, the loops would read or write outside of the matrix.
+func (w *Compact) Check() bool {
+	if w.N < 0 || w.K < 0 || len(w.Blocks) != w.N*w.rowBytes() || len(w.First) != 4*(w.N+1) || binary.LittleEndian.Uint32(w.First) != 0 {
+		return false
+	}
+	before := 0
+	for j := range w.N {
+		end := int(binary.LittleEndian.Uint32(w.First[4*j+4:]))
+		if end < before || end > len(w.Escapes)/EscapeBytes {
+			return false
+		}
+		last := -1
+		for e := w.Escapes[before*EscapeBytes : end*EscapeBytes]; len(e) > 0; e = e[EscapeBytes:] {
+			column := int(binary.LittleEndian.Uint32(e))
+			if column <= last || column >= w.K || int(binary.LittleEndian.Uint16(e[6:])) != pairSlot(column%BlockWeights) {
+				return false
+			}
+			last = column
+		}
+		before = end
+	}
+	return before*EscapeBytes == len(w.Escapes)
+}
+
 // escapes returns the side list of row j.
 func (w *Compact) escapes(j int) []byte {
 	first, end := binary.LittleEndian.Uint32(w.First[4*j:]), binary.LittleEndian.Uint32(w.First[4*j+4:])
 	return w.Escapes[int(first)*EscapeBytes : int(end)*EscapeBytes]
-}
-
-// plainRows returns how many of rows from j on, at most n, have no escapes.
-func (w *Compact) plainRows(j, n int) int {
-	first := w.First[4*j : 4*(j+n+1)]
-	start := binary.LittleEndian.Uint32(first)
-	for i := range n {
-		if binary.LittleEndian.Uint32(first[4*i+4:]) != start {
-			return i
-		}
-	}
-	return n
 }
 
 // expand converts blocks to bf16.
@@ -154,17 +175,12 @@ func (s *Set) GemvCompact(y []float32, ldy int, x []float32, ldx int, w *Compact
 	}
 	k := w.K
 	tables := w.tables()
-	fast := rows == 1 && s.gemvCompact != nil && k > 0 && k%BlockWeights == 0
+	if rows == 1 && s.gemvCompact != nil && k > 0 && k%BlockWeights == 0 {
+		s.gemvCompact(y[:n], x[:k], w.Blocks[j*w.rowBytes():][:n*w.rowBytes()], w.First[4*j:4*(j+n+1)], w.Escapes, &tables)
+		return
+	}
 	for i := 0; i < n; {
 		count := min(n-i, expandTogether(k))
-		if fast {
-			if count = w.plainRows(j+i, n-i); count > 0 {
-				s.gemvCompact(y[i:i+count], x[:k], w.Blocks[(j+i)*w.rowBytes():][:count*w.rowBytes()], &tables)
-				i += count
-				continue
-			}
-			count = 1
-		}
 		for r := range count {
 			s.expandRow(scratch[2*r*k:2*(r+1)*k], w, &tables, j+i+r, 0)
 		}

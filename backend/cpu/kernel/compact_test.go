@@ -34,6 +34,9 @@ func (a arena) compacted(plain []byte, n, k int) *Compact {
 		escapes = EncodeRow(w.Blocks[j*CompactRowBytes(k):][:CompactRowBytes(k)], plain[2*j*k:2*(j+1)*k], &index, escapes)
 		first = binary.LittleEndian.AppendUint32(first, uint32(len(escapes)/EscapeBytes))
 	}
+	if w.First, w.Escapes = first, escapes; !w.Check() {
+		a.t.Fatal("Check refuses what EncodeRow wrote")
+	}
 	w.First, w.Escapes = guarded(a.t, len(first), a.atEnd), guarded(a.t, len(escapes), a.atEnd)
 	copy(w.First, first)
 	copy(w.Escapes, escapes)

@@ -28,9 +28,9 @@ type Set struct {
 	// numbers; w is [len(y),len(x)].
 	GemvInt8 func(y, x []float32, w []byte)
 	// expand converts whole compact blocks to bf16. gemvCompact multiplies len(y) rows of whole
-	// blocks without escapes with one row of activations; where it is nil, expand and Gemv do.
+	// blocks with one row of activations; where it is nil, expand and Gemv do.
 	expand      func(dst, blocks []byte, tables *[32]byte)
-	gemvCompact func(y, x []float32, blocks []byte, tables *[32]byte)
+	gemvCompact func(y, x []float32, blocks, first, escapes []byte, tables *[32]byte)
 
 	// PackRows copies a[m,k] into panels of MR rows: panel i/MR holds, for each
 	// column, MR values; rows past m are zero. dst has ceil(m/MR)*MR*k elements.

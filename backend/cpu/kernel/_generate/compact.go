@@ -97,47 +97,118 @@ func (j joiner) join(w GPVirtual, p, r int) (first, second VecPhysical) {
 }
 
 // gemvCompact multiplies rows of whole blocks with one row of activations. It
-// adds up in the same order as gemv over bf16, so that the sums are the same bits.
+// adds up in the same order as gemv over bf16, so that the sums are the same
+// bits. Rows with escapes go block by block up to each block that has some,
+// which takes a detour through memory.
 func (v isa) gemvCompact() {
-	v.function("gemvCompact", "(y, x *float32, w, tables *byte, n, blocks int)", "sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks.")
-	n, w, y := param("n"), param("w"), param("y")
+	v.function("gemvCompact", "(y, x *float32, w, tables, first, escapes *byte, n, blocks int)",
+		"sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks; first leads to the escapes of each row.")
+	n, w, first := param("n"), param("w"), param("first")
 	_, sums := v.gemvShape(1)
 	j := v.newJoiner(param("tables"), sums+4)
-	ahead := GP64()
-	LEAQ(Mem{Base: w, Disp: fetchAhead}, ahead)
+	detour := AllocLocal(2 * blockWeights)
 	loop("row", n, 1, func() {
 		for i := range sums {
 			v.clear(i)
 		}
-		x, blocks := param("x"), param("blocks")
-		loop("block", blocks, 1, func() {
-			PREFETCHT0(Mem{Base: ahead})
-			PREFETCHT0(Mem{Base: ahead, Disp: 64})
-			for p := range j.parts() {
-				first, second := j.join(w, p, sums)
-				spare := v.reg(sums)
-				for i, pairs := range []VecPhysical{first, second} {
-					column := 32*i + p*v.lanes
-					VPSLLD(U8(16), pairs, spare)
-					VFMADD231PS(Mem{Base: x, Disp: 4 * column}, spare, v.reg(column/v.lanes))
-					column += 16
-					v.and(maskOdd, j.odd, pairs)
-					VFMADD231PS(Mem{Base: x, Disp: 4 * column}, pairs, v.reg(column/v.lanes))
-				}
-			}
+		x, left := param("x"), param("blocks")
+		e, end, base := GP64(), GP64(), param("escapes")
+		for i, r := range []GPVirtual{e, end} {
+			MOVL(Mem{Base: first, Disp: 4 * i}, r.As32())
+			LEAQ(Mem{Base: base, Index: r, Scale: 8}, r)
+		}
+		ADDQ(I32(4), first)
+
+		next := func() {
 			ADDQ(I32(blockBytes), w)
-			ADDQ(I32(blockBytes), ahead)
 			ADDQ(I32(4*blockWeights), x)
+		}
+		part, whole, done := label("part"), label("whole"), label("row_end")
+		Label(part)
+		run, at := GP64(), GP64()
+		MOVQ(left, run)
+		CMPQ(e, end)
+		JEQ(LabelRef(whole))
+		MOVL(Mem{Base: e}, at.As32()) // the block of the next escape, from the row's start
+		SHRQ(U8(6), at)
+		ADDQ(at, run)
+		blocks := param("blocks")
+		SUBQ(blocks, run)
+		Label(whole)
+		SUBQ(run, left)
+		loop("block", run, 1, func() {
+			PREFETCHT0(Mem{Base: w, Disp: fetchAhead})
+			PREFETCHT0(Mem{Base: w, Disp: fetchAhead + 64})
+			for p := range j.parts() {
+				a, b := j.join(w, p, sums)
+				v.multiplyPairs(j, x, p, sums, a, b)
+			}
+			next()
 		})
+		TESTQ(left, left)
+		JZ(LabelRef(done))
+		escape := GP64()
+		for p := range j.parts() {
+			a, b := j.join(w, p, sums)
+			VMOVUPS(a, detour.Offset(p*v.bytes()))
+			VMOVUPS(b, detour.Offset(64+p*v.bytes()))
+			v.patch(detour, e, end, escape, at)
+			VMOVUPS(detour.Offset(p*v.bytes()), a)
+			VMOVUPS(detour.Offset(64+p*v.bytes()), b)
+			v.multiplyPairs(j, x, p, sums, a, b)
+		}
+		MOVQ(escape, e)
+		next()
+		DECQ(left)
+		JMP(LabelRef(part))
+		Label(done)
+
 		for half := sums / 2; half > 0; half /= 2 {
 			for i := range half {
 				VADDPS(v.reg(i+half), v.reg(i), v.reg(i))
 			}
 		}
-		VMOVSS(v.reduce([]VecPhysical{v.reg(0)}, v.reg(sums)).(Register), Mem{Base: y})
+		y := param("y")
+		VMOVSS(v.reduce([]VecPhysical{v.reg(0)}, v.reg(sums)), Mem{Base: y})
 		ADDQ(I32(4), y)
+		Store(y, Param("y"))
 	})
 	finish()
+}
+
+// multiplyPairs adds the products of what join made of part p; it overwrites
+// the pairs and register sums.
+func (v isa) multiplyPairs(j joiner, x GPVirtual, p, sums int, first, second VecPhysical) {
+	spare := v.reg(sums)
+	for i, pairs := range []VecPhysical{first, second} {
+		column := 32*i + p*v.lanes
+		VPSLLD(U8(16), pairs, spare)
+		VFMADD231PS(Mem{Base: x, Disp: 4 * column}, spare, v.reg(column/v.lanes))
+		column += 16
+		v.and(maskOdd, j.odd, pairs)
+		VFMADD231PS(Mem{Base: x, Disp: 4 * column}, pairs, v.reg(column/v.lanes))
+	}
+}
+
+// patch writes the escapes of block at, the first of which is e, over the
+// pairs in memory; escape is left at the next block's.
+func (v isa) patch(pairs Mem, e, end, escape, at GPVirtual) {
+	top, done := label("escape"), label("escapes_done")
+	MOVQ(e, escape)
+	Label(top)
+	block, value, slot := GP64(), GP32(), GP64()
+	MOVL(Mem{Base: escape}, block.As32())
+	SHRQ(U8(6), block)
+	CMPQ(block, at)
+	JNE(LabelRef(done))
+	MOVWLZX(Mem{Base: escape, Disp: 4}, value)
+	MOVWQZX(Mem{Base: escape, Disp: 6}, slot)
+	pairs.Index, pairs.Scale = slot, 1
+	MOVW(value.As16(), pairs)
+	ADDQ(I32(8), escape)
+	CMPQ(escape, end)
+	JNE(LabelRef(top))
+	Label(done)
 }
 
 // and masks r by a constant, which AVX-512 keeps in register m.
@@ -153,14 +224,20 @@ func (v isa) and(mask uint32, m, r VecPhysical) {
 func (v isa) expand() {
 	v.function("expand", "(dst, w, tables *byte, blocks int)", "converts compact blocks to bf16.")
 	dst, w, blocks := param("dst"), param("w"), param("blocks")
+	prefetch := func() {
+		PREFETCHT0(Mem{Base: w, Disp: fetchAhead})
+		PREFETCHT0(Mem{Base: w, Disp: fetchAhead + 64})
+	}
 	if v.wide {
-		j := v.newJoiner(param("tables"), 3)
+		j := v.newJoiner(param("tables"), 4)
+		order := v.reg(3)
+		VMOVDQU32(NewDataAddr(Symbol{Name: "evenodd", Static: true}, 0), order)
 		loop("block", blocks, 1, func() {
+			prefetch()
 			first, second := j.join(w, 0, 0)
 			for i, pairs := range []VecPhysical{first, second} {
-				VPMOVDW(pairs, Mem{Base: dst, Disp: 64 * i})
-				VPSRLD(U8(16), pairs, pairs)
-				VPMOVDW(pairs, Mem{Base: dst, Disp: 64*i + 32})
+				VPERMW(pairs, order, pairs)
+				VMOVDQU32(pairs, Mem{Base: dst, Disp: 64 * i})
 			}
 			ADDQ(I32(blockBytes), w)
 			ADDQ(I32(2*blockWeights), dst)
@@ -170,6 +247,7 @@ func (v isa) expand() {
 	}
 	j := v.newJoiner(param("tables"), 14)
 	loop("block", blocks, 1, func() {
+		prefetch()
 		var pairs [2][2]VecPhysical // of each part
 		for p := range 2 {
 			pairs[p][0], pairs[p][1] = j.join(w, p, 4*p)
@@ -195,8 +273,9 @@ func (v isa) expand() {
 	finish()
 }
 
-// writeShifts stores what takes the second index out of the upper words.
-func (v isa) writeShifts() {
+// writeCompactTables stores what takes the second index out of the upper
+// words, and the order that sorts even words from odd ones.
+func (v isa) writeCompactTables() {
 	if !v.wide {
 		return
 	}
@@ -207,5 +286,11 @@ func (v isa) writeShifts() {
 			shift = 4<<16 | 4
 		}
 		DATA(4*i, U32(shift))
+	}
+	GLOBL("evenodd", RODATA|NOPTR)
+	for i := range uint32(v.lanes) { // two words each
+		first := 4 * i % 32
+		odd := i / 8
+		DATA(4*int(i), U32((first+2+odd)<<16|first+odd))
 	}
 }

@@ -34,7 +34,7 @@ func main() {
 	v.packs()
 	v.rows()
 	v.transcendental()
-	v.writeShifts()
+	v.writeCompactTables()
 	v.writeConstants()
 	Generate()
 }
