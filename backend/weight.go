@@ -13,6 +13,10 @@ type Weight struct {
 	// Data holds the elements, little endian, without padding. It need not be
 	// aligned to the element size.
 	Data []byte
+	// Source names the content of the file that the weight is from, so that what
+	// is derived from it can be kept on disk: other content has another Source.
+	// It is a word of letters and digits, or empty if the content is not known.
+	Source string
 }
 
 // Elements returns the number of elements.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package loader
+package mmap
 
 import (
 	"os"
@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mmap maps the first size bytes of a file, read-only and shared with every
+// Map maps the first size bytes of a file, read-only and shared with every
 // other process that maps it.
-func mmap(file *os.File, size int) (data []byte, unmap func() error, err error) {
+func Map(file *os.File, size int) (data []byte, unmap func() error, err error) {
 	data, err = unix.Mmap(int(file.Fd()), 0, size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, nil, err

@@ -1,11 +1,11 @@
 //go:build !unix && !windows
 
-package loader
+package mmap
 
 import "os"
 
-// mmap reads the first size bytes of a file where files cannot be mapped.
-func mmap(file *os.File, size int) (data []byte, unmap func() error, err error) {
+// Map reads the first size bytes of a file where files cannot be mapped.
+func Map(file *os.File, size int) (data []byte, unmap func() error, err error) {
 	data = make([]byte, size)
 	if _, err := file.ReadAt(data, 0); err != nil {
 		return nil, nil, err
