@@ -24,18 +24,25 @@ func embedder(t testing.TB, path string) *arch.Embedder {
 
 // TestRealEmbeddings compares all-MiniLM-L6-v2 with transformers.
 func TestRealEmbeddings(t *testing.T) {
-	e := embedder(t, golden.Real(t, "all-minilm-l6-v2"))
+	folder := golden.Real(t, "all-minilm-l6-v2")
 	var file struct{ Sentences []string }
 	golden.ReadJSON(t, golden.Path("real", "all-minilm-l6-v2.json"), &file)
 	want := golden.OpenTensors(t, golden.Path("real", "all-minilm-l6-v2.safetensors")).Get(t, "embeddings")
-	got, err := e.Embed(t.Context(), file.Sentences)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, v := range got {
-		for j, x := range v {
-			if d := math.Abs(float64(x - want[i*e.Size()+j])); !(d <= 1e-5) {
-				t.Fatalf("sentence %d: element %d is off by %g", i, j, d)
+	b := golden.Backend(t)
+	for _, lane := range golden.Lanes {
+		e, err := arch.NewEmbedder(golden.LoadFolder(t, b, folder, lane))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Embed(t.Context(), file.Sentences)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range got {
+			for j, x := range v {
+				if d := math.Abs(float64(x - want[i*e.Size()+j])); !(d <= 1e-5) {
+					t.Fatalf("%s: sentence %d: element %d is off by %g", lane, i, j, d)
+				}
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func (c LabelConfig) Labels() (Labels, error) {
 	if n == 0 {
 		n = 2
 	}
-	if n < 0 || n > 1<<24 {
+	if n < 0 || n > 1<<20 {
 		return Labels{}, fmt.Errorf("num_labels is %d", n)
 	}
 	l := Labels{Names: make([]string, n), Independent: n == 1 || c.ProblemType == "multi_label_classification"}
@@ -77,6 +77,7 @@ func (l Labels) Top(logits []float32, k int) []Label {
 			list[i].Score /= sum
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Label) int { return cmp.Compare(b.Score, a.Score) })
+	// By logits, since small scores may round to the same.
+	slices.SortStableFunc(list, func(a, b Label) int { return cmp.Compare(logits[b.Index], logits[a.Index]) })
 	return list[:max(0, min(k, len(list)))]
 }

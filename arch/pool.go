@@ -16,9 +16,7 @@ const maxIdle = 8
 // goroutines: each call takes an idle session or makes one. The zero value is ready.
 type Pool[K comparable] struct {
 	programs Programs[K]
-
-	running sync.RWMutex // held while a call runs, so that Close waits
-	closed  bool
+	gate     Gate
 
 	mu   sync.Mutex
 	idle []idleSession[K] // the most recently used last
@@ -31,14 +29,13 @@ type idleSession[K comparable] struct {
 
 // Run runs the program of a key on the caller's buffers, compiling it the first time.
 func (p *Pool[K]) Run(ctx context.Context, key K, compile func() (backend.Program, error), in, out []backend.Buffer) error {
-	p.running.RLock()
-	defer p.running.RUnlock()
-	if p.closed {
-		return errors.New("the model is closed")
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	return p.gate.Do(func() error { return p.run(ctx, key, compile, in, out) })
+}
+
+func (p *Pool[K]) run(ctx context.Context, key K, compile func() (backend.Program, error), in, out []backend.Buffer) error {
 	session, err := p.take(key, compile)
 	if err != nil {
 		return err
@@ -80,9 +77,9 @@ func (p *Pool[K]) give(key K, session backend.Session) error {
 
 // Close waits for running calls and closes sessions and programs.
 func (p *Pool[K]) Close() error {
-	p.running.Lock()
-	defer p.running.Unlock()
-	p.closed = true
+	if !p.gate.Close() {
+		return nil
+	}
 	var errs []error
 	for _, s := range p.idle {
 		errs = append(errs, s.session.Close())
@@ -104,11 +101,11 @@ func Buckets(n, limit int) []int {
 }
 
 // PadLength rounds a number of rows up so that few programs serve all lengths
-// and at most about an eighth of a long one is padding: multiples of 8 up to
-// 64, of 16 up to 128, and so on.
+// and at most an eighth of a long one is added: multiples of 8 up to 128, of 16
+// up to 256, and so on.
 func PadLength(n int) int {
 	step := 8
-	for n > 8*step {
+	for n > 16*step {
 		step *= 2
 	}
 	return (n + step - 1) / step * step

@@ -45,7 +45,7 @@ func merged(n *backend.Tensor) bool {
 // TestRefusals: what a backend refuses to merge is computed as if nobody had asked.
 func TestRefusals(t *testing.T) {
 	be := open(t)
-	t.Run("all", func(t *testing.T) { backendtest.Run(t, refusing{be, merged}) })
+	t.Run("suite", func(t *testing.T) { backendtest.Run(t, refusing{be, merged}) })
 	g := backend.NewGraph()
 	layer(g)
 	native := runLayer(t, be, g, backend.Options{Lane: backend.Native})

@@ -183,7 +183,7 @@ func TestParseNames(t *testing.T) {
 func TestWeightOnce(t *testing.T) {
 	g := backend.NewGraph()
 	w := weight(backend.F32, 3, 3)
-	if g.Weight(w) != g.Weight(w) {
+	if first, again := g.Weight(w), g.Weight(w); first != again {
 		t.Error("two nodes for one weight")
 	}
 	if g.Weight(w) == g.Weight(weight(backend.F32, 3, 3)) {

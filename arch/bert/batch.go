@@ -88,7 +88,9 @@ func (m *Model) exec(ctx context.Context, s shape, batch []arch.Tokens, texts []
 	for i, text := range texts {
 		t := batch[text]
 		copy(ids[i*s.length:], t.IDs)
-		copy(types[i*s.length:], t.TypeIDs)
+		if m.config.TypeVocabSize > 1 {
+			copy(types[i*s.length:], t.TypeIDs)
+		}
 		copy(segments[3*i:], []int32{0, int32(m.config.firstPosition()), int32(len(t.IDs))})
 	}
 	in := append([]backend.Buffer{backend.BufferOf(ids), backend.BufferOf(types), backend.BufferOf(segments)}, more...)
@@ -116,7 +118,7 @@ func (m *Model) check(t arch.Tokens) error {
 	if i := slices.IndexFunc(t.IDs, outside(m.config.VocabSize)); i >= 0 {
 		return fmt.Errorf("token id %d is outside the model's vocabulary of %d", t.IDs[i], m.config.VocabSize)
 	}
-	if i := slices.IndexFunc(t.TypeIDs, outside(max(1, m.config.TypeVocabSize))); i >= 0 && m.embeddings.Types != nil {
+	if i := slices.IndexFunc(t.TypeIDs, outside(m.config.TypeVocabSize)); i >= 0 && m.config.TypeVocabSize > 1 {
 		return fmt.Errorf("token type %d is outside the model's %d types", t.TypeIDs[i], m.config.TypeVocabSize)
 	}
 	return nil

@@ -74,7 +74,7 @@ func readConfig(c *loader.Config, f family) (*Config, error) {
 func (c *Config) check() (err error) {
 	if err := arch.CheckDims(map[string]int{
 		"vocab_size": c.VocabSize, "hidden_size": c.HiddenSize, "intermediate_size": c.IntermediateSize,
-		"num_hidden_layers": c.NumHiddenLayers, "num_attention_heads": c.NumAttentionHeads,
+		"num_attention_heads":     c.NumAttentionHeads,
 		"max_position_embeddings": c.MaxPositionEmbeddings,
 	}); err != nil {
 		return err
@@ -90,6 +90,9 @@ func (c *Config) check() (err error) {
 		return fmt.Errorf("position_embedding_type %q is not supported, only absolute is", c.PositionEmbeddingType)
 	case c.IsDecoder:
 		return errors.New("is_decoder is set: a causal BERT is not supported")
+	}
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
+		return err
 	}
 	if err := arch.CheckHeads(c.HiddenSize, c.NumAttentionHeads); err != nil {
 		return err

@@ -70,9 +70,12 @@ func readConfig(c *loader.Config, f family) (*Config, error) {
 func (c *Config) check() error {
 	if err := arch.CheckDims(map[string]int{
 		"vocab_size": c.VocabSize, "hidden_size": c.HiddenSize, "intermediate_size": c.IntermediateSize,
-		"num_hidden_layers": c.NumHiddenLayers, "num_attention_heads": c.NumAttentionHeads,
+		"num_attention_heads": c.NumAttentionHeads,
 		"num_key_value_heads": c.NumKeyValueHeads, "head_dim": c.HeadDim, "max_position_embeddings": c.MaxPositionEmbeddings,
 	}); err != nil {
+		return err
+	}
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
 		return err
 	}
 	switch {

@@ -69,9 +69,12 @@ func (c *Config) check() (err error) {
 	case max(c.ImageSize.height, c.ImageSize.width) > 1<<14:
 		return fmt.Errorf("image_size is %d by %d", c.ImageSize.height, c.ImageSize.width)
 	case c.ImageSize.height%c.PatchSize.height != 0 || c.ImageSize.width%c.PatchSize.width != 0:
-		return fmt.Errorf("image_size %v does not divide into patches of %v", c.ImageSize, c.PatchSize)
+		return fmt.Errorf("an image of %d x %d pixels does not divide into patches of %d x %d", c.ImageSize.width, c.ImageSize.height, c.PatchSize.width, c.PatchSize.height)
 	case !(c.LayerNormEps >= 0):
 		return fmt.Errorf("layer_norm_eps is %v", c.LayerNormEps)
+	}
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
+		return err
 	}
 	if err := arch.CheckHeads(c.HiddenSize, c.NumAttentionHeads); err != nil {
 		return err

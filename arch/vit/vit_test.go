@@ -94,3 +94,34 @@ func TestBadInput(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBF16 compares logits computed in bf16.
+func TestBF16(t *testing.T) {
+	want := golden.OpenTensors(t, golden.Path("tiny", "tiny-vit.safetensors"))
+	b := golden.Backend(t)
+	for _, lane := range golden.Lanes {
+		m := golden.LoadOptions(t, golden.Path("models", "tiny-vit"), arch.Options{Backend: b, Lane: lane, DType: backend.BF16})
+		got, err := m.Model.(*Classifier).Classify(t.Context(), [][]float32{want.Get(t, "0.pixel_values")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden.CompareWithin(t, lane.String(), got[0], want.Get(t, "0.logits"), golden.BF16Tolerance)
+	}
+}
+
+// TestConfig checks that a config.json that cannot be is refused with the reason.
+func TestConfig(t *testing.T) {
+	b := golden.Backend(t)
+	for _, c := range []struct{ fields, want string }{
+		{`{"image_size": 50}`, "an image of 50 x 50 pixels does not divide into patches of 8 x 8"},
+		{`{"image_size": 100000000}`, "image_size is 100000000 by 100000000"},
+		{`{"patch_size": 0}`, "patch_size is 0"},
+		{`{"patch_size": [8, 6]}`, "the configuration asks for"},
+		{`{"patch_size": "8"}`, "patch_size"},
+		{`{"num_channels": 4}`, "has shape [48 3 8 8], the configuration asks for [48 4 8 8]"},
+		{`{"num_hidden_layers": 1000000}`, "num_hidden_layers is 1000000, which is not between 1 and 4096"},
+		{`{"num_attention_heads": 7}`, "a hidden size of 48 does not divide into 7 heads"},
+	} {
+		golden.CheckConfig(t, b, "tiny-vit", c.fields, c.want)
+	}
+}

@@ -41,10 +41,16 @@ func readConfig(c *loader.Config) (*Config, error) {
 func (c *Config) check() error {
 	if err := arch.CheckDims(map[string]int{
 		"vocab_size": c.VocabSize, "num_mel_bins": c.NumMelBins, "d_model": c.DModel,
-		"encoder_layers": c.EncoderLayers, "encoder_attention_heads": c.EncoderAttentionHeads, "encoder_ffn_dim": c.EncoderFFNDim,
-		"decoder_layers": c.DecoderLayers, "decoder_attention_heads": c.DecoderAttentionHeads, "decoder_ffn_dim": c.DecoderFFNDim,
+		"encoder_attention_heads": c.EncoderAttentionHeads, "encoder_ffn_dim": c.EncoderFFNDim,
+		"decoder_attention_heads": c.DecoderAttentionHeads, "decoder_ffn_dim": c.DecoderFFNDim,
 		"max_source_positions": c.MaxSourcePositions, "max_target_positions": c.MaxTargetPositions,
 	}); err != nil {
+		return err
+	}
+	if err := arch.CheckLayers("encoder_layers", c.EncoderLayers); err != nil {
+		return err
+	}
+	if err := arch.CheckLayers("decoder_layers", c.DecoderLayers); err != nil {
 		return err
 	}
 	for _, heads := range []int{c.EncoderAttentionHeads, c.DecoderAttentionHeads} {

@@ -27,9 +27,8 @@ type Model struct {
 	folder     *loader.Folder
 	specs      specs
 	programs   arch.Programs[shape]
-
-	running sync.RWMutex // held by transcriptions, so that Close waits
-	speech  func() (*speech, error)
+	gate       arch.Gate
+	speech     func() (*speech, error) // reads the tokenizer once
 }
 
 // specs are the states that the encoder fills and the decoder reads.
@@ -85,11 +84,12 @@ func (m *Model) FeatureShape() (mels, frames int) { return m.config.NumMelBins, 
 // Weights returns the bound weights.
 func (m *Model) Weights() []any { return []any{&m.weights} }
 
-// Close waits for running transcriptions and frees the compiled programs.
-// Windows are closed before.
+// Close waits for running calls and frees the compiled programs. Windows and
+// transcriptions that are not at their end get arch.ErrClosed.
 func (m *Model) Close() error {
-	m.running.Lock()
-	defer m.running.Unlock()
+	if !m.gate.Close() {
+		return nil
+	}
 	return m.programs.Close()
 }
 

@@ -42,6 +42,21 @@ func peak(t testing.TB, m *Model, name string) *float32 {
 	return &p
 }
 
+// TestRealLanes compares a short sound's text in every lane.
+func TestRealLanes(t *testing.T) {
+	b := golden.Backend(t)
+	for _, lane := range golden.Lanes {
+		m := golden.LoadFolder(t, b, golden.Real(t, "whisper-tiny.en"), lane).Model.(*Model)
+		got, err := m.Transcribe(t.Context(), openAudio(t, "audio/goforward.flac"), arch.TranscribeOptions{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "Go forward 10 meters."; got.Text != want {
+			t.Errorf("%s: %q, want %q", lane, got.Text, want)
+		}
+	}
+}
+
 // TestReal compares texts, tokens and timestamps with what transformers makes
 // of the same sounds: greedy, without fallback, no text carried on.
 func TestReal(t *testing.T) {

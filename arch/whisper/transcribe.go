@@ -31,8 +31,6 @@ type transcription struct {
 // starting where the last complete segment before it ends (sequential
 // decoding; Radford et al. 2022, section 3.8).
 func (m *Model) Transcribe(ctx context.Context, r audio.SampleReader, opt arch.TranscribeOptions, yield func(arch.Segment) bool) (arch.Transcript, error) {
-	m.running.RLock()
-	defer m.running.RUnlock()
 	t, err := m.newTranscription(opt)
 	if err != nil {
 		return arch.Transcript{}, err

@@ -140,4 +140,45 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-var _ arch.Transcriber = (*Model)(nil)
+// TestBF16 compares logits computed and cached in bf16. The weights of the tiny
+// model are so wide that transformers' own bf16 is off by 0.0586 of the range here.
+func TestBF16(t *testing.T) {
+	const computed = 0.0586
+	want, b := readReference(t), golden.Backend(t)
+	for _, opt := range []arch.Options{
+		{Lane: backend.Eager, DType: backend.BF16}, {Lane: backend.Native, DType: backend.BF16}, {Lane: backend.Fuse, DType: backend.BF16},
+		{Lane: backend.Eager, KV: backend.BF16}, {Lane: backend.Native, KV: backend.BF16}, {Lane: backend.Fuse, KV: backend.BF16},
+	} {
+		opt.Backend = b
+		m := golden.LoadOptions(t, golden.Path("models", "tiny-whisper"), opt).Model.(*Model)
+		w := newWindow(t, m)
+		if err := w.Encode(t.Context(), want.Get(t, "0.features")); err != nil {
+			t.Fatal(err)
+		}
+		_, logits, err := w.Tap(t.Context(), want.Cases[0].Prefix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tolerance := golden.BF16Tolerance
+		if opt.DType == backend.BF16 {
+			tolerance = computed
+		}
+		golden.CompareWithin(t, fmt.Sprint(opt.Lane, " ", opt.DType, " ", opt.KV), logits, want.Get(t, "0.prefix_logits"), tolerance)
+	}
+}
+
+// TestConfig checks that a config.json that cannot be is refused with the reason.
+func TestConfig(t *testing.T) {
+	b := golden.Backend(t)
+	for _, c := range []struct{ fields, want string }{
+		{`{"encoder_layers": 1000000}`, "encoder_layers is 1000000, which is not between 1 and 4096"},
+		{`{"decoder_attention_heads": 5}`, "a hidden size of 64 does not divide into 5 heads"},
+		{`{"max_target_positions": 1000000}`, "has shape [96 64], the configuration asks for [1000000 64]"},
+		{`{"vocab_size": 400}`, "is to be suppressed but outside the vocabulary of 400"},
+		{`{"scale_embedding": true}`, "scale_embedding is set"},
+		{`{"alignment_heads": [[2, 0]]}`, "alignment head [2 0] does not exist"},
+		{`{"median_filter_width": 4}`, "median_filter_width 4 is not a small odd number"},
+	} {
+		golden.CheckConfig(t, b, "tiny-whisper", c.fields, c.want)
+	}
+}

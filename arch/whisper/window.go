@@ -65,7 +65,7 @@ func (w *Window) Truncate(n int) { w.length = max(0, min(n, w.length)) }
 // Encode runs the encoder on features, [mels, frames], and forgets the text.
 func (w *Window) Encode(ctx context.Context, features []float32) error {
 	w.length = 0
-	return w.run(ctx, shape{kind: encodeSound}, [][]float32{features}, nil, nil)
+	return w.encode(ctx, encodeSound, features, nil)
 }
 
 // Extend runs more tokens through the decoder and returns the logits after the
@@ -99,7 +99,7 @@ func (w *Window) Tap(ctx context.Context, ids []int32) (states [][]float32, logi
 func (w *Window) TapEncoder(ctx context.Context, features []float32) ([][]float32, error) {
 	c := w.model.config
 	states, out := buffers(c.EncoderLayers+2, c.MaxSourcePositions*c.DModel)
-	return states, w.run(ctx, shape{kind: encoderTap}, [][]float32{features}, nil, out)
+	return states, w.encode(ctx, encoderTap, features, out)
 }
 
 func buffers(n, size int) (data [][]float32, out []backend.Buffer) {
@@ -133,33 +133,34 @@ func (w *Window) decode(ctx context.Context, kind kind, ids []int32, out []backe
 	s := shape{kind, decoderRows(len(ids))}
 	padded := make([]int32, s.rows)
 	copy(padded, ids)
-	in := [][]int32{padded, {0, int32(w.length), int32(len(ids))}}
+	segment, last := [3]int32{0, int32(w.length), int32(len(ids))}, [1]int32{int32(len(ids) - 1)}
+	in := []backend.Buffer{backend.BufferOf(padded), backend.BufferOf(segment[:])}
 	if kind == decodeText {
-		in = append(in, []int32{int32(len(ids) - 1)})
+		in = append(in, backend.BufferOf(last[:]))
 	}
-	return w.run(ctx, s, nil, in, out)
+	return w.run(ctx, s, in, out)
 }
 
-// run executes a program with inputs of one dtype or the other.
-func (w *Window) run(ctx context.Context, s shape, floats [][]float32, ints [][]int32, out []backend.Buffer) error {
+// encode runs a program over features.
+func (w *Window) encode(ctx context.Context, kind kind, features []float32, out []backend.Buffer) error {
+	if mels, frames := w.model.FeatureShape(); len(features) != mels*frames {
+		return fmt.Errorf("%d feature values, want %d x %d", len(features), mels, frames)
+	}
+	return w.run(ctx, shape{kind: kind}, []backend.Buffer{backend.BufferOf(features)}, out)
+}
+
+// run executes the program of a shape.
+func (w *Window) run(ctx context.Context, s shape, in, out []backend.Buffer) error {
 	if w.states == nil {
 		return errors.New("the window is closed")
 	}
-	var in []backend.Buffer
-	for _, x := range floats {
-		if want := w.model.config.NumMelBins * w.model.config.frames(); len(x) != want {
-			return fmt.Errorf("%d feature values, want %d x %d", len(x), w.model.config.NumMelBins, w.model.config.frames())
+	return w.model.gate.Do(func() error {
+		session, err := w.session(s)
+		if err != nil {
+			return err
 		}
-		in = append(in, backend.BufferOf(x))
-	}
-	for _, x := range ints {
-		in = append(in, backend.BufferOf(x))
-	}
-	session, err := w.session(s)
-	if err != nil {
-		return err
-	}
-	return session.Run(ctx, in, out)
+		return session.Run(ctx, in, out)
+	})
 }
 
 // session returns the session of a shape. The encoder's is kept, and one of the decoder for many rows.

@@ -160,7 +160,7 @@ func linearTopKCases() []testCase {
 					name: title("topk", rows, k, bias), unaligned: bias && k == 5,
 					record: func(r *recorder) {
 						dtype := storedTypes[(rows+k+i)%3]
-						ids, values := r.floats(rows, 65).Linear(r.scaled(dtype, 901, 65), r.bias(bias, dtype, 901)).TopK(k)
+						ids, values := r.floats(rows, 65).Linear(r.scaled(dtype, 451, 65), r.bias(bias, dtype, 451)).TopK(k)
 						r.out(ids, values)
 					},
 					fused: has(backend.OpLinearTopK, func(a backend.Attrs) bool { return a.K == k && a.Bias == bias }),

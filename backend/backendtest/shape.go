@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"emily/backend"
+	"math"
 )
 
 var storedTypes = []backend.DType{backend.F32, backend.BF16, backend.F16}
@@ -168,7 +169,7 @@ func castCases() []testCase {
 			r.out(r.ints(-1<<24, 1<<24, 301).Cast(backend.F32), r.ints(-9, 9).Cast(backend.F32), r.ints(0, 1, 0).Cast(backend.F32))
 		}},
 		testCase{name: "cast/f32/i32", record: func(r *recorder) {
-			r.out(r.given(backend.F32, []float64{0.9, -0.9, 1.5, -1.5, 2.999, -0.0, 1e6, -3e6}, 8).Cast(backend.I32), r.floats(33, 3).Cast(backend.I32))
+			r.out(r.given(backend.F32, []float64{0.9, -0.9, 1.5, -1.5, 2.999, math.Copysign(0, -1), 1e6, -3e6}, 8).Cast(backend.I32), r.floats(33, 3).Cast(backend.I32))
 		}},
 		testCase{name: "cast/f32/i32/unaligned", unaligned: true, record: func(r *recorder) {
 			r.out(r.Weight(r.weight(backend.F32, 21)).Cast(backend.I32))

@@ -5,15 +5,19 @@ package golden
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"emily/arch"
 	"emily/backend"
 	"emily/backend/cpu"
+	"emily/backend/gpu/cuda"
+	"emily/backend/gpu/emu"
 	"emily/loader"
 	"emily/tools/randommodel/random"
 )
@@ -24,21 +28,37 @@ var Lanes = []backend.Lane{backend.Eager, backend.Native, backend.Fuse}
 // Tolerance is the largest error of a float32 result, as a share of its range.
 const Tolerance = 5e-5
 
+// BF16Tolerance is that of a result computed or cached in bf16.
+const BF16Tolerance = 2e-2
+
 // Path returns a path below the repository's testdata.
 func Path(elem ...string) string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(append([]string{filepath.Dir(file), "..", "..", "testdata"}, elem...)...)
 }
 
-// Backend starts the CPU backend for a test.
+// Backend starts the backend for a test: the CPU, or the one that the
+// environment variable EMILY_TEST_BACKEND names, emu or cuda.
 func Backend(t testing.TB) backend.Backend {
 	t.Helper()
-	b, err := cpu.New(cpu.Options{})
+	b, err := open(os.Getenv("EMILY_TEST_BACKEND"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
 	return b
+}
+
+func open(name string) (backend.Backend, error) {
+	switch name {
+	case "", "cpu":
+		return cpu.New(cpu.Options{})
+	case "emu":
+		return emu.New()
+	case "cuda":
+		return cuda.New(0)
+	}
+	return nil, fmt.Errorf("EMILY_TEST_BACKEND=%s: choose cpu, emu or cuda", name)
 }
 
 // Load loads one of the tiny models. An op without a kernel is an error.
@@ -47,14 +67,20 @@ func Load(t testing.TB, b backend.Backend, name string, lane backend.Lane) *arch
 	return LoadFolder(t, b, Path("models", name), lane)
 }
 
-// LoadFolder loads a model from a folder.
+// LoadFolder loads a model from a folder. An op without a kernel is an error.
 func LoadFolder(t testing.TB, b backend.Backend, path string, lane backend.Lane) *arch.Loaded {
+	t.Helper()
+	return LoadOptions(t, path, arch.Options{Backend: b, Lane: lane, Strict: true})
+}
+
+// LoadOptions loads a model from a folder.
+func LoadOptions(t testing.TB, path string, opt arch.Options) *arch.Loaded {
 	t.Helper()
 	folder, err := loader.Find(context.Background(), path, loader.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := arch.Load(context.Background(), folder, arch.Options{Backend: b, Lane: lane, Strict: true})
+	m, err := arch.Load(context.Background(), folder, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +116,39 @@ func Random(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return folder
+}
+
+// CheckConfig changes fields of the config.json of a tiny model, given as JSON,
+// and checks that loading the model fails with a message that holds want.
+func CheckConfig(t *testing.T, b backend.Backend, name, fields, want string) {
+	t.Helper()
+	path := t.TempDir()
+	if err := os.CopyFS(path, os.DirFS(Path("models", name))); err != nil {
+		t.Fatal(err)
+	}
+	config := map[string]any{}
+	ReadJSON(t, filepath.Join(path, "config.json"), &config)
+	if err := json.Unmarshal([]byte(fields), &config); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(config)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(path, "config.json"), text, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := loader.Find(context.Background(), path, loader.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := arch.Load(context.Background(), folder, arch.Options{Backend: b})
+	if err == nil {
+		m.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%s: %v, want %s", fields, err, want)
+	}
 }
 
 // ReadJSON decodes a file.
@@ -144,6 +203,12 @@ func (r Tensors) Check(t testing.TB, name string, got []float32) {
 // Compare compares a result with what is wanted, as Check does.
 func Compare(t testing.TB, name string, got, want []float32) {
 	t.Helper()
+	CompareWithin(t, name, got, want, Tolerance)
+}
+
+// CompareWithin is Compare with another tolerance, as for bf16.
+func CompareWithin(t testing.TB, name string, got, want []float32, tolerance float64) {
+	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%s: %d elements, want %d", name, len(got), len(want))
 	}
@@ -155,7 +220,7 @@ func Compare(t testing.TB, name string, got, want []float32) {
 		low, high = min(low, float64(w)), max(high, float64(w))
 		worst = max(worst, math.Abs(float64(got[i]-w)))
 	}
-	if share := worst / (high - low); share > Tolerance {
+	if share := worst / (high - low); share > tolerance {
 		t.Errorf("%s: error %.3g of the range", name, share)
 	}
 }

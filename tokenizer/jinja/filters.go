@@ -285,7 +285,7 @@ func (c *Call) sorted(items []any, key func(item any) (any, error), reverse bool
 		if reverse {
 			a, b = b, a
 		}
-		n, err := compare(a.key, b.key, 0)
+		n, err := compare(a.key, b.key)
 		if err != nil && failed == nil {
 			failed = err
 		}
@@ -342,7 +342,7 @@ func groupbyFilter(c *Call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 || !equal(k, last, 0) {
+		if i == 0 || !equal(k, last) {
 			shown, err := c.run.path(item, attr)
 			if err != nil {
 				return nil, err
@@ -394,7 +394,7 @@ func extreme(c *Call, sign int) (any, error) {
 		}
 		n := sign
 		if i > 0 {
-			if n, err = compare(k, bestKey, 0); err != nil {
+			if n, err = compare(k, bestKey); err != nil {
 				return nil, err
 			}
 		}

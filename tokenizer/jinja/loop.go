@@ -180,7 +180,7 @@ func (l *loop) attribute(name string) any {
 	case "changed":
 		return Func(func(c *Call) (any, error) {
 			v := &List{Items: c.Args}
-			same := l.hasLast && equal(l.last, v, 0)
+			same := l.hasLast && equal(l.last, v)
 			l.last, l.hasLast = v, true
 			return !same, nil
 		})

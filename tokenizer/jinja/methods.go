@@ -58,7 +58,7 @@ func (d *Dict) list(r *run, f func(k, v any) any) (any, error) {
 var listMethods = map[string]func(l *List, c *Call) (any, error){
 	"index": func(l *List, c *Call) (any, error) {
 		for i, v := range l.Items {
-			if equal(v, c.Arg(0, "value", nil), 0) {
+			if equal(v, c.Arg(0, "value", nil)) {
 				return int64(i), nil
 			}
 		}
@@ -67,7 +67,7 @@ var listMethods = map[string]func(l *List, c *Call) (any, error){
 	"count": func(l *List, c *Call) (any, error) {
 		n := int64(0)
 		for _, v := range l.Items {
-			n += toInt(equal(v, c.Arg(0, "value", nil), 0))
+			n += toInt(equal(v, c.Arg(0, "value", nil)))
 		}
 		return n, nil
 	},

@@ -21,9 +21,17 @@ func number(v any) (f float64, i int64, whole, ok bool) {
 	return 0, 0, false, false
 }
 
+// maxVisits bounds the values that one comparison looks at: a value can hold another many times over.
+const maxVisits = 1 << 20
+
 // equal is Python's ==.
-func equal(a, b any, depth int) bool {
-	if depth > maxNesting {
+func equal(a, b any) bool {
+	visits := maxVisits
+	return equalWithin(a, b, 0, &visits)
+}
+
+func equalWithin(a, b any, depth int, visits *int) bool {
+	if *visits--; *visits < 0 || depth > maxNesting {
 		return false
 	}
 	fa, ia, wa, oka := number(a)
@@ -52,7 +60,7 @@ func equal(a, b any, depth int) bool {
 			return false
 		}
 		for i := range a.Items {
-			if !equal(a.Items[i], l.Items[i], depth+1) {
+			if !equalWithin(a.Items[i], l.Items[i], depth+1, visits) {
 				return false
 			}
 		}
@@ -64,7 +72,7 @@ func equal(a, b any, depth int) bool {
 		}
 		for _, k := range a.keys {
 			v, ok := d.values[k]
-			if !ok || !equal(a.values[k], v, depth+1) {
+			if !ok || !equalWithin(a.values[k], v, depth+1, visits) {
 				return false
 			}
 		}
@@ -77,8 +85,13 @@ func equal(a, b any, depth int) bool {
 }
 
 // compare orders two values: -1, 0, 1.
-func compare(a, b any, depth int) (int, error) {
-	if depth > maxNesting {
+func compare(a, b any) (int, error) {
+	visits := maxVisits
+	return compareWithin(a, b, 0, &visits)
+}
+
+func compareWithin(a, b any, depth int, visits *int) (int, error) {
+	if *visits--; *visits < 0 || depth > maxNesting {
 		return 0, errors.New("values are nested too deep to compare")
 	}
 	fa, _, _, oka := number(a)
@@ -100,7 +113,7 @@ func compare(a, b any, depth int) (int, error) {
 	if l, ok := a.(*List); ok {
 		if m, ok := b.(*List); ok {
 			for i := range min(len(l.Items), len(m.Items)) {
-				if c, err := compare(l.Items[i], m.Items[i], depth+1); c != 0 || err != nil {
+				if c, err := compareWithin(l.Items[i], m.Items[i], depth+1, visits); c != 0 || err != nil {
 					return c, err
 				}
 			}
@@ -130,7 +143,7 @@ func contains(b, a any) (bool, error) {
 		return strings.Contains(b, s), nil
 	case *List:
 		for _, item := range b.Items {
-			if equal(item, a, 0) {
+			if equal(item, a) {
 				return true, nil
 			}
 		}

@@ -310,16 +310,16 @@ func chain(first expr, ops []string, rest []expr) expr {
 func related(op string, a, b any) (bool, error) {
 	switch op {
 	case "==":
-		return equal(a, b, 0), nil
+		return equal(a, b), nil
 	case "!=":
-		return !equal(a, b, 0), nil
+		return !equal(a, b), nil
 	case "in":
 		return contains(b, a)
 	case "not in":
 		ok, err := contains(b, a)
 		return !ok, err
 	}
-	c, err := compare(a, b, 0)
+	c, err := compare(a, b)
 	switch op {
 	case "<":
 		return c < 0, err

@@ -10,7 +10,7 @@ import (
 // Limits bound what rendering may use. Zero fields stand for the defaults.
 type Limits struct {
 	Output int // bytes of the result; default 16 MiB
-	Work   int // steps, and bytes made on the way; default 1<<28
+	Work   int // steps, and bytes made on the way; default 1<<26
 	Calls  int // depth of macro calls; default 100
 }
 
@@ -59,7 +59,7 @@ func (t *Template) Render(ctx context.Context, vars map[string]any, limits Limit
 		limits.Output = 16 << 20
 	}
 	if limits.Work == 0 {
-		limits.Work = 1 << 28
+		limits.Work = 1 << 26
 	}
 	if limits.Calls == 0 {
 		limits.Calls = 100

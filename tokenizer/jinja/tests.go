@@ -101,7 +101,7 @@ func same(a, b any) bool {
 	case Func, *loop, *cycler:
 		return false
 	}
-	return typeName(a) == typeName(b) && equal(a, b, 0)
+	return typeName(a) == typeName(b) && equal(a, b)
 }
 
 func wholeMod(a, b any) (int64, error) {

@@ -196,8 +196,11 @@ func repr(v any) string {
 
 const maxNesting = 200 // of values that are printed or compared, and of expressions and blocks
 
+// maxRepr bounds the text of one list or dictionary: it can hold another many times over.
+const maxRepr = 4 << 20
+
 func writeRepr(b *strings.Builder, v any, depth int) {
-	if depth > maxNesting {
+	if depth > maxNesting || b.Len() > maxRepr {
 		b.WriteString("...")
 		return
 	}
@@ -227,6 +230,9 @@ func writeRepr(b *strings.Builder, v any, depth int) {
 		}
 		b.WriteString(open)
 		for i, item := range v.Items {
+			if b.Len() > maxRepr {
+				break
+			}
 			if i > 0 {
 				b.WriteString(", ")
 			}
@@ -239,6 +245,9 @@ func writeRepr(b *strings.Builder, v any, depth int) {
 	case *Dict:
 		b.WriteString("{")
 		for i, k := range v.keys {
+			if b.Len() > maxRepr {
+				break
+			}
 			if i > 0 {
 				b.WriteString(", ")
 			}
