@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -283,5 +284,19 @@ func TestProcesses(t *testing.T) {
 		if !strings.HasSuffix(f.Name(), ".exact") {
 			t.Errorf("%s is left", f.Name())
 		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	m := normal(1, 4096, 1024)
+	for name, encode := range map[string]func(context.Context, io.Writer, []byte, int, int) (header, error){"exact": encodeExact, "screen": encodeScreen} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(m.Data)))
+			for b.Loop() {
+				if _, err := encode(context.Background(), io.Discard, m.Data, m.N, m.K); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -100,9 +100,16 @@ func encodeExact(ctx context.Context, w io.Writer, data []byte, n, k int) (heade
 // chooseExponents returns the places of the 15 most frequent exponents of bf16
 // numbers in a table, kernel.Escape for the others, and how many numbers have one of those.
 func chooseExponents(data []byte) (index [256]byte, escapes int) {
-	var counts [256]int
-	for i := 0; i < len(data); i += 2 {
-		counts[(data[i+1]&0x7f)<<1|data[i]>>7]++
+	var counts, odd [256]int // of every other number: one need not wait for the last
+	for ; len(data) >= 4; data = data[4:] {
+		counts[data[1]<<1|data[0]>>7]++
+		odd[data[3]<<1|data[2]>>7]++
+	}
+	if len(data) > 0 {
+		odd[data[1]<<1|data[0]>>7]++
+	}
+	for e, n := range odd {
+		counts[e] += n
 	}
 	order := make([]int, 256)
 	for i := range order {
@@ -146,18 +153,18 @@ func encodeScreen(ctx context.Context, w io.Writer, data []byte, n, k int) (head
 //
 //	|y - fl(w·x)| <= |(scale·q - w)·x| + γ‖scale·q‖‖x‖ + γ‖w‖‖x‖ <= (‖scale·q - w‖ + γ(‖scale·q‖ + ‖w‖))·‖x‖.
 func screenRow(q, row []byte) (scale, bound float32) {
+	row = row[:2*len(q)]
 	at := func(p int) float64 {
-		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(row[2*p:])) << 16))
+		return float64(math.Float32frombits(uint32(row[2*p])<<16 | uint32(row[2*p+1])<<24))
 	}
-	largest := 0.
+	var largest uint16 // the bits of absolute values are in the order of the values
 	for p := range q {
-		v := math.Abs(at(p))
-		if !(v <= math.MaxFloat32) { // NaN or Inf: no bound
-			return 0, float32(math.Inf(1))
-		}
-		largest = max(largest, v)
+		largest = max(largest, uint16(row[2*p])|uint16(row[2*p+1]&0x7f)<<8)
 	}
-	scale = float32(largest / 127)
+	if largest >= 0x7f80 { // NaN or Inf: no bound
+		return 0, float32(math.Inf(1))
+	}
+	scale = math.Float32frombits(uint32(largest)<<16) / 127
 	inverse := 0.
 	if scale > 0 {
 		inverse = 1 / float64(scale)
@@ -165,10 +172,9 @@ func screenRow(q, row []byte) (scale, bound float32) {
 	var difference, rounded, exact float64 // squares of norms
 	for p := range q {
 		v := at(p)
-		r := math.Round(v * inverse)
-		r = min(max(r, -127), 127)
-		q[p] = byte(int8(r))
-		s := r * float64(scale)
+		r := int(math.RoundToEven(v * inverse)) // at most 127: subnormal scales have 9 bits and more
+		q[p] = byte(r)
+		s := float64(r) * float64(scale)
 		difference += (s - v) * (s - v)
 		rounded += s * s
 		exact += v * v

@@ -38,6 +38,14 @@ func blockColumn(b int) int {
 	return b>>3&1<<5 | b&1<<4 | b>>4<<2 | b>>1&3
 }
 
+// blockColumns holds blockColumn of each byte.
+var blockColumns = func() (columns [BlockWeights]uint8) {
+	for b := range columns {
+		columns[b] = uint8(blockColumn(b)) & (BlockWeights - 1)
+	}
+	return columns
+}()
+
 // pairSlot returns where a column of a block stands, in bytes, among the
 // halves that are interleaved: byte b of a block goes to 2b within 128-bit
 // lanes, those of the lower halves first.
@@ -55,28 +63,42 @@ func CompactRowBytes(k int) int { return (&Compact{K: k}).rowBytes() }
 // the weights that have no place there to escapes. index gives the place of
 // each exponent in the table, Escape for the others.
 func EncodeRow(dst, row []byte, index *[256]byte, escapes []byte) []byte {
-	k := len(row) / 2
-	clear(dst)
-	for from := 0; from < k; from += BlockWeights {
-		block := dst[:BlockBytes]
-		dst = dst[BlockBytes:]
-		for b := range BlockWeights {
-			i, at, column := byte(Escape), BlockWeights+b%32, from+blockColumn(b)
-			if column < k {
-				v := binary.LittleEndian.Uint16(row[2*column:])
-				if i = index[v>>7&0xff]; i != Escape {
-					block[b] = byte(v>>8&0x80 | v&0x7f)
-				}
-			}
-			block[at] |= i << (b / 32 * 4)
+	for from := 0; len(row) > 0; from += BlockWeights {
+		var plain [2 * BlockWeights]byte
+		n := copy(plain[:], row) / 2
+		block := (*[BlockBytes]byte)(dst)
+		var places [BlockWeights]byte // of each column's exponent
+		escaped := n < BlockWeights
+		for c := range places {
+			places[c] = index[plain[2*c+1]<<1|plain[2*c]>>7]
+			escaped = escaped || places[c] == Escape
 		}
-		// The side list is sorted by columns, not by bytes.
-		for column := from; column < min(from+BlockWeights, k); column++ {
-			if v := binary.LittleEndian.Uint16(row[2*column:]); index[v>>7&0xff] == Escape {
-				escapes = binary.LittleEndian.AppendUint32(escapes, uint32(column))
-				escapes = binary.LittleEndian.AppendUint16(escapes, v)
-				escapes = binary.LittleEndian.AppendUint16(escapes, uint16(pairSlot(column-from)))
-			}
+		if escaped {
+			escapes = takeEscapes(&plain, &places, from, n, escapes)
+		}
+		for b := range 32 {
+			c, d := int(blockColumns[b]&63), int(blockColumns[32+b]&63)
+			block[b] = plain[2*c+1]&0x80 | plain[2*c]&0x7f
+			block[32+b] = plain[2*d+1]&0x80 | plain[2*d]&0x7f
+			block[BlockWeights+b] = places[c] | places[d]<<4
+		}
+		row, dst = row[2*n:], dst[BlockBytes:]
+	}
+	return escapes
+}
+
+// takeEscapes moves the escapes among the first n columns of a block to the
+// side list, and fills what is behind them.
+func takeEscapes(plain *[2 * BlockWeights]byte, places *[BlockWeights]byte, from, n int, escapes []byte) []byte {
+	for c := range places {
+		switch {
+		case c >= n:
+			places[c] = Escape
+		case places[c] == Escape:
+			escapes = binary.LittleEndian.AppendUint32(escapes, uint32(from+c))
+			escapes = append(escapes, plain[2*c], plain[2*c+1])
+			escapes = binary.LittleEndian.AppendUint16(escapes, uint16(pairSlot(c)))
+			plain[2*c], plain[2*c+1] = 0, 0
 		}
 	}
 	return escapes
