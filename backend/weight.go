@@ -17,6 +17,9 @@ type Weight struct {
 	// is derived from it can be kept on disk: other content has another Source.
 	// It is a word of letters and digits, or empty if the content is not known.
 	Source string
+	// Forget, if not nil, lets go of the memory that Data takes. Reading Data brings
+	// it back from its file.
+	Forget func()
 }
 
 // Elements returns the number of elements.

@@ -103,10 +103,15 @@ func (c *Checkpoint) add(name string, get content) error {
 	}
 	c.close = append(c.close, close)
 	source := identity(file, c.folder.filePath(name))
+	_, mapped := file.(*os.File)
 	for _, t := range tensors {
 		if kind := storedTypes[t.DType].bind; kind != backend.Invalid {
 			end := t.begin + t.Bytes
-			c.weights[t.Name] = &backend.Weight{Name: t.Name, DType: kind, Shape: t.Shape, Data: data[t.begin:end:end], Source: source}
+			w := &backend.Weight{Name: t.Name, DType: kind, Shape: t.Shape, Data: data[t.begin:end:end], Source: source}
+			if mapped {
+				w.Forget = func() { mmap.Forget(w.Data) }
+			}
+			c.weights[t.Name] = w
 		}
 	}
 	return nil

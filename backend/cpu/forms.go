@@ -46,6 +46,7 @@ type forms struct {
 // results, so that it may come while products run.
 type form struct {
 	matrix compact.Matrix
+	forget func() // or nil
 	exact  atomic.Pointer[kernel.Compact]
 	screen atomic.Pointer[compact.Screened]
 	tried  [2]atomic.Bool // whether exact and screen were looked for
@@ -126,7 +127,10 @@ func (f *forms) prepare(p *backend.Plan) []demand {
 	f.mu.Lock()
 	for w, kind := range wanted {
 		if f.known[w] == nil {
-			f.known[w] = &form{matrix: compact.Matrix{Source: w.Source, Name: w.Name, N: w.Shape[0], K: w.Shape[1], Data: w.Data}}
+			f.known[w] = &form{
+				matrix: compact.Matrix{Source: w.Source, Name: w.Name, N: w.Shape[0], K: w.Shape[1], Data: w.Data},
+				forget: w.Forget,
+			}
 		}
 		list = append(list, demand{f.known[w], kind})
 	}

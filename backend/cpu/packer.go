@@ -93,6 +93,9 @@ func (p *packer) pack(ctx context.Context, d demand) {
 		if d.open(p.store) == nil {
 			p.sum.plain.Add(int64(len(d.matrix.Data)))
 			p.sum.packed.Add(size)
+			if d.forget != nil { // what is read from now on is the form
+				d.forget()
+			}
 		}
 	}
 }

@@ -23,3 +23,6 @@ func Map(file *os.File, size int) (data []byte, unmap func() error, err error) {
 	start := *(*unsafe.Pointer)(unsafe.Pointer(&address))
 	return unsafe.Slice((*byte)(start), size), func() error { return windows.UnmapViewOfFile(address) }, nil
 }
+
+// Forget does nothing here: the system takes pages back when it needs them.
+func Forget([]byte) {}
