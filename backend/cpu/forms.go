@@ -49,7 +49,8 @@ type form struct {
 	forget func() // or nil
 	exact  atomic.Pointer[kernel.Compact]
 	screen atomic.Pointer[compact.Screened]
-	tried  [2]atomic.Bool // whether exact and screen were looked for
+	// Whether exact and screen were looked for, and whether they cannot be made.
+	tried, refused [2]atomic.Bool
 }
 
 // demand is a form that a program can use.
@@ -195,8 +196,11 @@ func (d demand) open(s *compact.Store) (err error) {
 	return err
 }
 
-// missing reports whether the form is not there.
+// missing reports whether the form is not there but can be made.
 func (d demand) missing() bool {
+	if d.refused[d.kind-1].Load() {
+		return false
+	}
 	if d.kind == compact.Screen {
 		return d.screen.Load() == nil
 	}

@@ -300,6 +300,29 @@ func TestPackingDamaged(t *testing.T) {
 	}
 }
 
+// TestPackingTellsOnce has a matrix that does not compress among the others.
+func TestPackingTellsOnce(t *testing.T) {
+	d, dir := newPackable(), t.TempDir()
+	for i := range d.k.Data {
+		d.k.Data[i] = byte(i * i >> 3)
+	}
+	notice, lines := notices()
+	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Dir: dir, Notice: notice}})
+	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
+	for i := range 3 {
+		r := d.open(t, be, backend.Fuse, 1, 1, 1)
+		r.run(x)
+		if i == 0 {
+			<-lines
+		}
+		r.run(x)
+		r.close()
+	}
+	if files := packedFiles(t, dir); len(files) != 5 || len(lines) > 0 {
+		t.Errorf("the store holds %v; %d more notices", files, len(lines))
+	}
+}
+
 // TestPackingRefused lists what is not packed.
 func TestPackingRefused(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -63,10 +63,11 @@ func (p *packer) start(ctx context.Context, missing []demand) {
 			}
 		})
 	}
+	before := p.sum.packed.Load()
 	p.ended.Go(func() {
 		workers.Wait()
 		p.sum.time.Add(int64(time.Since(begin)))
-		if ctx.Err() == nil && !p.failed.Load() && p.sum.packed.Load() > 0 {
+		if ctx.Err() == nil && !p.failed.Load() && p.sum.packed.Load() > before {
 			p.tell("packed %d MB of weights into %d MB in %s, in %.1f s: they now decode with fewer bytes read, bit for bit the same",
 				p.sum.plain.Load()>>20, p.sum.packed.Load()>>20, p.store.Dir(), time.Duration(p.sum.time.Load()).Seconds())
 		}
@@ -89,13 +90,13 @@ func (p *packer) pack(ctx context.Context, d demand) {
 		if !p.failed.Swap(true) {
 			p.tell("weights stay unpacked: %v", err)
 		}
-	case size > 0:
-		if d.open(p.store) == nil {
-			p.sum.plain.Add(int64(len(d.matrix.Data)))
-			p.sum.packed.Add(size)
-			if d.forget != nil { // what is read from now on is the form
-				d.forget()
-			}
+	case size == 0 || d.open(p.store) != nil:
+		d.refused[d.kind-1].Store(true)
+	default:
+		p.sum.plain.Add(int64(len(d.matrix.Data)))
+		p.sum.packed.Add(size)
+		if d.forget != nil { // what is read from now on is the form
+			d.forget()
 		}
 	}
 }
