@@ -180,7 +180,7 @@ func TestPacking(t *testing.T) {
 			for _, lane := range []backend.Lane{backend.Fuse, backend.Native} {
 				for _, c := range []struct{ rows, want, top int }{{1, 1, 1}, {1, 1, 50}, {2, 1, 5}, {16, 2, 3}, {17, 1, 1}, {40, 17, 2}} {
 					a, b := d.open(t, plain, lane, c.rows, c.want, c.top), d.open(t, packed, lane, c.rows, c.want, c.top)
-					for i := range 5 {
+					for i := range 7 {
 						x := normalRows(rng, c.rows)
 						switch i {
 						case 1:
@@ -189,9 +189,9 @@ func TestPacking(t *testing.T) {
 							x[7] = float32(math.NaN())
 						case 3:
 							x[7] = float32(math.Inf(-1))
-						case 4:
+						case 4, 5, 6: // squares, then products underflow
 							for p := range x {
-								x[p] *= 1e-38
+								x[p] *= []float32{1e-20, 1e-24, 1e-38}[i-4]
 							}
 						}
 						sameBits(t, fmt.Sprintf("%s, %d threads, %s lane, %+v, case %d", set.Name, threads, lane, c, i), b.run(x), a.run(x))

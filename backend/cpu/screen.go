@@ -44,10 +44,12 @@ func (b *binder) screen(s *screening, first int) {
 	b.phase(s.chunks, s.compute)
 }
 
-// norm returns a bound of ‖x‖, whose square is summed in f32.
+// norm returns a bound of ‖x‖, whose square is summed in f32; each term may
+// underflow.
 func (s *screening) norm(x []float32) float64 {
-	square := float64(s.set.Dot(x, x))
-	return math.Sqrt(square) * (1 + float64(len(x)+4)*0x1p-24)
+	k := float64(len(x))
+	square := float64(s.set.Dot(x, x)) + k*0x1p-149
+	return math.Sqrt(square) * (1 + (k+4)*0x1p-24)
 }
 
 // errorOf returns a bound of what near, the product with the screen's row j,
