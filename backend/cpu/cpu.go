@@ -33,10 +33,13 @@ type Backend struct {
 	small map[*backend.Weight][]float32 // norm weights and biases, widened once
 }
 
+// MaxThreads is more than any machine has processors that Go uses.
+const MaxThreads = 1024
+
 // New starts the workers. Close ends them.
 func New(opt Options) (*Backend, error) {
-	if opt.Threads < 0 {
-		return nil, fmt.Errorf("threads must be 0 or more, got %d", opt.Threads)
+	if opt.Threads < 0 || opt.Threads > MaxThreads {
+		return nil, fmt.Errorf("threads must be between 0 and %d, got %d", MaxThreads, opt.Threads)
 	}
 	if opt.Threads == 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
