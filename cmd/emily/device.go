@@ -21,8 +21,8 @@ func deviceFlags() []cli.Flag {
 	}
 }
 
-// openBackend starts the device that the flags name.
-func openBackend(c *cli.Context) (backend.Backend, error) {
+// openBackend starts the device that the flags name; packing is for the CPU.
+func openBackend(c *cli.Context, packing *cpu.Packing) (backend.Backend, error) {
 	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
 		return nil, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
 	}
@@ -32,7 +32,7 @@ func openBackend(c *cli.Context) (backend.Backend, error) {
 	}
 	switch name {
 	case "cpu":
-		return cpu.New(cpu.Options{Threads: c.Int("threads")})
+		return cpu.New(cpu.Options{Threads: c.Int("threads"), Packing: packing})
 	case "cuda":
 		return cuda.New(index)
 	case "emu":

@@ -69,6 +69,7 @@ func TestUsage(t *testing.T) {
 		{"no model", []string{"generate", "x"}, []string{"--model"}},
 		{"not a number", []string{"generate", "x", "--top-k", "many"}, []string{"many"}},
 		{"unknown lane", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--lane", "fast"}, []string{"eager, native or fuse"}},
+		{"unknown packing", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--pack", "zip"}, []string{"auto or off"}},
 		{"unknown dtype", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--dtype", "f64"}, []string{"f32 or bf16"}},
 		{"unknown backend", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "tpu"}, []string{"tpu"}},
 		{"too many threads", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--threads", "100000"}, []string{"between 0 and 1024"}},
