@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"unicode/utf8"
+
+	"emily/tokenizer"
 )
 
 // Message is one turn of a conversation.
@@ -16,16 +18,18 @@ type Message struct {
 // ChatIDs renders messages with the model's chat template, ready for the
 // model's answer, and tokenizes the result. args are further variables of the
 // template, such as enable_thinking.
-func (t *Text) ChatIDs(messages []Message, args map[string]any) ([]int32, error) {
+func (t *Text) ChatIDs(ctx context.Context, messages []Message, args map[string]any) ([]int32, error) {
 	if t.Template == nil {
 		return nil, errors.New("the model has no chat template")
 	}
+	chat := tokenizer.Chat{AddGenerationPrompt: true, Options: args}
 	for _, m := range messages {
 		if !utf8.ValidString(m.Content) {
 			return nil, fmt.Errorf("the %s message is not valid UTF-8 text", m.Role)
 		}
+		chat.Messages = append(chat.Messages, tokenizer.NewMessage(m.Role, m.Content))
 	}
-	prompt, err := renderChat(t.Template, messages, args)
+	prompt, err := t.Template.Render(ctx, chat)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +75,7 @@ func (c *Chat) Reset(system string) {
 // answer that was cancelled stays as far as it came. After another error the conversation is as before.
 func (c *Chat) Say(ctx context.Context, content string, opt GenerateOptions, yield func(string) bool) (Generated, error) {
 	turns := append(c.Messages[:len(c.Messages):len(c.Messages)], Message{Role: "user", Content: content})
-	ids, err := c.text.ChatIDs(turns, c.Args)
+	ids, err := c.text.ChatIDs(ctx, turns, c.Args)
 	if err != nil {
 		return Generated{}, err
 	}

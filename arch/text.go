@@ -22,7 +22,7 @@ type Text struct {
 	Decoder
 	Tokenizer *tokenizer.Tokenizer
 	// Template renders messages as a prompt; nil if the model has none.
-	Template *tokenizer.Template
+	Template *tokenizer.ChatTemplate
 	// Defaults are the sampling settings of generation_config.json.
 	Defaults sample.Params
 	// EOS are the ids that end a text.

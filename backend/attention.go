@@ -99,7 +99,7 @@ func lowerAttention(n *Tensor, args []*Tensor) []*Tensor {
 		}
 		if a.State != nil {
 			slot := segment.Slice(1, 0, 1).Reshape(1)
-			k, v = r.Q.graph.readCache(a.State, a.Layer, slot), r.Q.graph.readCache(a.Values, a.Layer, slot)
+			k, v = r.Q.graph.ReadCache(a.State, a.Layer, slot), r.Q.graph.ReadCache(a.Values, a.Layer, slot)
 		} else {
 			k, v = splitHeads(r.K.Slice(0, row, row+l), a.KVHeads), splitHeads(r.V.Slice(0, row, row+l), a.KVHeads)
 		}
@@ -111,7 +111,7 @@ func lowerAttention(n *Tensor, args []*Tensor) []*Tensor {
 
 // splitHeads turns [rows, heads·d] into [heads, rows, d].
 func splitHeads(t *Tensor, heads int) *Tensor {
-	return t.Reshape(t.shape[0], heads, -1).Transpose(1, 0, 2)
+	return t.Reshape(t.shape[0], heads, t.shape[1]/heads).Transpose(1, 0, 2)
 }
 
 // attend computes one segment: q [l, heads·d], k and v [kv_heads, keys, d].

@@ -20,7 +20,13 @@ const (
 )
 
 // String returns "fuse", "native" or "eager".
-func (l Lane) String() string { return [...]string{"fuse", "native", "eager"}[l] }
+func (l Lane) String() string {
+	names := [...]string{"fuse", "native", "eager"}
+	if int(l) < len(names) {
+		return names[l]
+	}
+	return fmt.Sprintf("lane(%d)", uint8(l))
+}
 
 // ParseLane returns the lane with the given name.
 func ParseLane(name string) (Lane, error) {
@@ -121,6 +127,9 @@ func NewPlan(b Backend, g *Graph, opt Options) (*Plan, error) {
 	if opt.DType != F32 && opt.DType != BF16 {
 		return nil, fmt.Errorf("activations cannot be computed in %s: choose f32 or bf16", opt.DType)
 	}
+	if opt.Lane > Eager {
+		return nil, fmt.Errorf("unknown lane %s: choose eager, native or fuse", opt.Lane)
+	}
 	recorded := g
 	g = prune(g)
 	var fallbacks []string
@@ -178,7 +187,8 @@ func roundActivations(g *Graph) *Graph {
 		if n.op == OpPart && n.args[0].op != OpLinearGroup {
 			return nil
 		}
-		if !n.op.Composite() && n.op != OpAdd && n.op != OpMul && n.op != OpPart {
+		gathered := n.op == OpGather && n.args[0].dtype != BF16
+		if !n.op.Composite() && n.op != OpAdd && n.op != OpMul && n.op != OpPart && !gathered {
 			return nil
 		}
 		return []*Tensor{args[0].graph.copy(n, args).Cast(BF16).Cast(F32)}

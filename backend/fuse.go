@@ -1,11 +1,13 @@
 package backend
 
+import "slices"
+
 // fuse applies the fuse passes to a graph of composites. Each pass asks
 // supports about the node it would make and merges only what the backend has a
 // kernel for. Passes keep the order of effects on states.
 func fuse(g *Graph, supports func(*Tensor) bool) *Graph {
 	f := fuser{supports}
-	for _, pass := range []func(*Graph) *Graph{f.gatedLinears, f.activations, f.residuals, f.linearTopK, f.linearGroups, f.norms, f.cacheUpdates} {
+	for _, pass := range []func(*Graph) *Graph{f.gatedLinears, f.activations, f.residuals, f.linearTopK, f.linearGroups, f.norms, f.cacheUpdates, f.mapSums} {
 		g = prune(pass(g))
 	}
 	return g
@@ -133,13 +135,19 @@ func (f fuser) linearTopK(g *Graph) *Graph {
 	}))
 }
 
-// linearGroups merges products of one input into one, at the place of the first.
+// linearGroups merges products of one input, all with or all without a bias,
+// into one at the place of the first.
 func (f fuser) linearGroups(g *Graph) *Graph {
-	group := map[*Tensor][]*Tensor{} // by input
+	type key struct {
+		input *Tensor
+		bias  bool
+	}
+	group := map[key][]*Tensor{}
 	for _, t := range g.nodes {
 		a := t.attrs
 		if t.op == OpLinear && !a.Residual && a.Activation == NoActivation {
-			group[t.args[0]] = append(group[t.args[0]], t)
+			k := key{t.args[0], a.Bias}
+			group[k] = append(group[k], t)
 		}
 	}
 	parts := map[*Tensor]*Tensor{}
@@ -151,7 +159,7 @@ func (f fuser) linearGroups(g *Graph) *Graph {
 		if t.op != OpLinear {
 			return nil
 		}
-		members := group[t.args[0]]
+		members := group[key{t.args[0], t.attrs.Bias}]
 		if len(members) < 2 || members[0] != t {
 			return nil
 		}
@@ -164,9 +172,6 @@ func (f fuser) group(members []*Tensor, x *Tensor, parts map[*Tensor]*Tensor) []
 	g := x.graph
 	l := LinearArgs{X: x}
 	for _, m := range members {
-		if m.attrs.Bias != members[0].attrs.Bias {
-			return nil
-		}
 		l.Weights = append(l.Weights, g.Weight(m.args[1].attrs.Weight))
 	}
 	if members[0].attrs.Bias {
@@ -203,11 +208,10 @@ func (f fuser) norms(g *Graph) *Graph {
 		if norm.op == OpLayerNorm {
 			a.Norm = LayerNorm
 		}
-		args[0] = mapped.one(norm.args[0])
-		args = append(args, mapped.all(norm.args[1:])...)
-		merged := args[0].graph.add(t.op, t.dtype, t.shape, a, args...)
+		x := mapped[norm.args[0]]
+		operands := slices.Concat([]*Tensor{x}, args[1:], mapped.all(norm.args[1:]))
+		merged := x.graph.add(t.op, t.dtype, t.shape, a, operands...)
 		if !f.try(merged) {
-			args[0] = mapped.one(norm)
 			return nil
 		}
 		return []*Tensor{merged}
@@ -236,8 +240,6 @@ func (f fuser) cacheUpdates(g *Graph) *Graph {
 
 // mapping remembers what each old node became, for passes that look past their operands.
 type mapping map[*Tensor]*Tensor
-
-func (m mapping) one(t *Tensor) *Tensor { return m[t] }
 
 func (m mapping) all(ts []*Tensor) []*Tensor {
 	out := make([]*Tensor, len(ts))

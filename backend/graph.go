@@ -44,6 +44,9 @@ func (g *Graph) Outputs() []Output { return g.outputs }
 
 // Input records an input buffer that every run is given.
 func (g *Graph) Input(name string, dtype DType, shape ...int) *Tensor {
+	if dtype == Invalid || int(dtype) >= len(dtypes) {
+		return g.fail(OpInput, "%s has the dtype %s", name, dtype)
+	}
 	t := g.add(OpInput, dtype, shape, Attrs{Name: name})
 	g.inputs = append(g.inputs, t)
 	return t
@@ -142,9 +145,12 @@ func (g *Graph) add(op Op, dtype DType, shape []int, attrs Attrs, args ...*Tenso
 	if len(shape) > MaxRank {
 		return g.fail(op, "shape %v has more than %d axes", shape, MaxRank)
 	}
-	for _, d := range shape {
+	for i, d := range shape {
 		if d < 0 {
 			return g.fail(op, "shape %v has a negative dimension", shape)
+		}
+		if d > 0 && elements(shape[:i]) > maxElements/d {
+			return g.fail(op, "shape %v has more than 2^40 elements", shape)
 		}
 	}
 	t := &Tensor{graph: g, id: len(g.nodes), op: op, dtype: dtype, shape: append([]int(nil), shape...), args: args, attrs: attrs}
@@ -192,14 +198,14 @@ func (g *Graph) position() *callers {
 	return c
 }
 
-// String returns file:line of the innermost frame outside the recording
-// methods of this package.
+// String returns file:line of the innermost frame outside this package.
 func (c *callers) String() string {
 	frames := runtime.CallersFrames(c[:])
 	for {
 		f, more := frames.Next()
 		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
-		if f.File != "" && !strings.HasPrefix(name, "backend.(*") {
+		own := strings.HasPrefix(name, "backend.") && !strings.HasSuffix(f.File, "_test.go")
+		if f.File != "" && !own {
 			short := f.File[:max(strings.LastIndexByte(f.File, '/'), 0)]
 			return fmt.Sprintf("%s:%d", f.File[strings.LastIndexByte(short, '/')+1:], f.Line)
 		}

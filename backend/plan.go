@@ -217,8 +217,14 @@ func (p *planner) liveness() {
 func (p *planner) layout() {
 	type span struct{ from, to, last int }
 	var live []span // by offset
-	for i := range p.Storages {
-		s := &p.Storages[i]
+	order := make([]*Storage, len(p.Storages))
+	for i := range order {
+		order[i] = &p.Storages[i]
+	}
+	// A part gets its storage after the nodes that were recorded before it, but
+	// lives from its product's step on.
+	slices.SortStableFunc(order, func(a, b *Storage) int { return a.First - b.First })
+	for _, s := range order {
 		live = slices.DeleteFunc(live, func(o span) bool { return o.last < s.First })
 		size := (s.Bytes + alignment - 1) / alignment * alignment
 		at := 0

@@ -20,9 +20,9 @@ func (t *Tensor) RoPE(table *Tensor, heads int) *Tensor {
 }
 
 func (t *Tensor) rope(table *Tensor, a Attrs, norm ...*Tensor) *Tensor {
-	if t.dtype != F32 || t.Rank() != 2 || table.Rank() != 2 || table.shape[0] != t.shape[0] ||
+	if t.dtype != F32 || t.Rank() != 2 || table.dtype != F32 || table.Rank() != 2 || table.shape[0] != t.shape[0] || table.shape[1]%2 != 0 ||
 		a.Heads < 1 || t.shape[1]%a.Heads != 0 || table.shape[1] > t.shape[1]/a.Heads {
-		return t.graph.fail(OpRoPE, "%s%v of %d heads with table %v", t.dtype, t.shape, a.Heads, table.shape)
+		return t.graph.fail(OpRoPE, "%s%v of %d heads with table %s%v", t.dtype, t.shape, a.Heads, table.dtype, table.shape)
 	}
 	return t.graph.add(OpRoPE, F32, t.shape, a, append([]*Tensor{t, table}, norm...)...)
 }
@@ -50,7 +50,7 @@ func lowerRotaryTable(n *Tensor, args []*Tensor) []*Tensor {
 func lowerRoPE(n *Tensor, args []*Tensor) []*Tensor {
 	table := args[1]
 	rows, heads, half := args[0].shape[0], n.attrs.Heads, table.shape[1]/2
-	x := n.attrs.normalised(args[0], args[2:]).Reshape(rows, heads, -1)
+	x := n.attrs.normalised(args[0], args[2:]).Reshape(rows, heads, args[0].shape[1]/heads)
 	cos := table.Slice(1, 0, half).Reshape(rows, 1, half)
 	sin := table.Slice(1, half, 2*half).Reshape(rows, 1, half)
 	a, b := x.Slice(2, 0, half), x.Slice(2, half, 2*half)

@@ -1,6 +1,9 @@
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // StateSpec describes a named buffer that outlives runs, such as a cache of
 // keys. Its layout belongs to the spec, so several programs share one state.
@@ -44,7 +47,7 @@ type Segments struct {
 
 // SegmentsInput records the input "segments" for segments of these lengths.
 func (g *Graph) SegmentsInput(lens ...int) *Segments {
-	return &Segments{Lens: lens, Table: g.Input("segments", I32, len(lens), 3)}
+	return SegmentsOf(g.Input("segments", I32, len(lens), 3), lens...)
 }
 
 // SegmentsOf takes a table from a tensor, I32 [len(lens), 3], such as a state.
@@ -52,7 +55,10 @@ func SegmentsOf(table *Tensor, lens ...int) *Segments {
 	if table.dtype != I32 || table.Rank() != 2 || table.shape[0] != len(lens) || table.shape[1] != 3 {
 		table.graph.fail(OpPositions, "a table of %d segments is %s%v, want i32[%d 3]", len(lens), table.dtype, table.shape, len(lens))
 	}
-	return &Segments{Lens: lens, Table: table}
+	if len(lens) == 0 || slices.Min(lens) < 1 {
+		table.graph.fail(OpPositions, "segments of %v rows: each needs at least one", lens)
+	}
+	return &Segments{Lens: slices.Clone(lens), Table: table}
 }
 
 // Rows returns the sum of the lengths.
@@ -72,17 +78,24 @@ func (s *Segments) Positions() *Tensor {
 // ReadState returns the state's contents, the whole for a state that is not a
 // cache: [shape...].
 func (g *Graph) ReadState(spec *StateSpec) *Tensor {
+	if spec == nil {
+		return g.fail(OpStateRead, "the state is nil")
+	}
 	return g.add(OpStateRead, spec.DType, spec.Shape, Attrs{State: spec, Layer: -1})
 }
 
-// readCache returns one layer and slot of a cache, [heads, capacity, head_dim];
-// slot is I32 [] or [1], and -1 reads slot 0.
-func (g *Graph) readCache(spec *StateSpec, layer int, slot *Tensor) *Tensor {
+// ReadCache returns one layer and slot of a cache, [heads, capacity, head_dim]
+// in the cache's dtype; slot is I32 [] or [1], and -1 reads slot 0.
+func (g *Graph) ReadCache(spec *StateSpec, layer int, slot *Tensor) *Tensor {
 	return g.add(OpStateRead, spec.DType, spec.Shape[2:], Attrs{State: spec, Layer: layer}, slot)
 }
 
 // WriteState replaces the state's contents. Later nodes read the new ones.
 func (g *Graph) WriteState(spec *StateSpec, t *Tensor) {
+	if spec == nil {
+		g.fail(OpStateWrite, "the state is nil")
+		return
+	}
 	if t.dtype != spec.DType || t.Elements() != elements(spec.Shape) {
 		g.fail(OpStateWrite, "%s%v does not fit state %s", t.dtype, t.shape, spec)
 		return
@@ -101,6 +114,10 @@ func (g *Graph) writeCache(spec *StateSpec, layer int, rows, segment *Tensor) {
 // are not written; neither are positions past the capacity.
 func (t *Tensor) CacheUpdate(spec *StateSpec, layer int, segments *Segments) {
 	g := t.graph
+	if spec == nil || segments == nil {
+		g.fail(OpCacheUpdate, "the cache or the segments are nil")
+		return
+	}
 	if len(spec.Shape) != 5 || layer < 0 || layer >= spec.Shape[0] {
 		g.fail(OpCacheUpdate, "layer %d of state %s", layer, spec)
 		return

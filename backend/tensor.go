@@ -8,6 +8,9 @@ import (
 // MaxRank is the largest number of axes of a tensor.
 const MaxRank = 6
 
+// maxElements bounds a tensor, so that no product of sizes overflows.
+const maxElements = 1 << 40
+
 // Tensor is a handle on one node of a graph: an operation, its operands, and
 // the dtype and static shape of its result. Recording never computes. A Tensor
 // belongs to its graph and is not safe for concurrent use.
@@ -43,6 +46,7 @@ type Attrs struct {
 	Segments   []int      // lengths of the row segments
 	K          int        // top-k
 	Part       int        // index of one output
+	Map        Op         // map sum: the op whose result is summed
 	Weights    int        // linear group: number of weights
 	Bias       bool       // linear: an operand holds the bias
 	Activation Activation // linear: applied to product and bias

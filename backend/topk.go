@@ -26,13 +26,14 @@ func lowerTopK(n *Tensor, args []*Tensor) []*Tensor {
 	x := args[0]
 	g := x.graph
 	column := g.Iota(1, 1, x.shape[1])
+	none := g.Scalar(float32(math.Inf(-1)))
+	left := x.Max(g.Scalar(-math.MaxFloat32)) // -Inf is left to those that are taken
 	var ids, values []*Tensor
-	for i := range n.attrs.K {
-		id := x.ArgMax()
-		ids, values = append(ids, id), append(values, x.ReduceMax(-1))
-		if i < n.attrs.K-1 {
-			x = column.Equal(id).Select(g.Scalar(float32(math.Inf(-1))), x)
-		}
+	for range n.attrs.K {
+		id := left.ArgMax()
+		taken := column.Equal(id)
+		ids, values = append(ids, id), append(values, taken.Select(x, none).ReduceMax(-1))
+		left = taken.Select(none, left)
 	}
 	return []*Tensor{Concat(1, ids...), Concat(1, values...)}
 }

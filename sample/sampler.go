@@ -38,7 +38,9 @@ func (s *Sampler) Prompt(ids ...int32) {
 		return
 	}
 	for _, id := range ids {
-		s.seen[id] = s.seen[id]
+		if _, seen := s.seen[id]; !seen {
+			s.seen[id] = uses{}
+		}
 	}
 }
 

@@ -32,6 +32,27 @@ func loadReal(t testing.TB, model string) *Tokenizer {
 	return tok
 }
 
+// tinyModels are small tokenizers of the kinds that the supported models use, in testdata.
+var tinyModels = []string{"tiny-bert", "tiny-distilbert-qa", "tiny-llama", "tiny-llama3", "tiny-qwen3", "tiny-qwen3-untied", "tiny-whisper"}
+
+func tinyFile(t testing.TB, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func loadTiny(t testing.TB, name string) *Tokenizer {
+	t.Helper()
+	tok, err := Load(tinyFile(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
 // goldenCase is one line of a golden file, made with the reference library.
 type goldenCase struct {
 	Text               string

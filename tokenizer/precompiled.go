@@ -88,44 +88,52 @@ func unitOffset(unit uint32) uint32 { return unit >> 10 << (unit & (1 << 9) >> 6
 
 // normalize looks up short grapheme clusters as a whole, and otherwise code point by code point.
 func (n *precompiled) normalize(w *work) {
+	var out []mark
 	w.rewrite(func(p piece) {
-		state := -1
-		for w.pos < p.end {
-			var cluster []byte
-			cluster, _, _, state = uniseg.FirstGraphemeCluster(w.text[w.pos:p.end], state)
-			if len(cluster) < 6 {
-				if text, ok := n.lookup(cluster); ok {
-					w.substitute(len(cluster), text)
-					continue
-				}
-			}
-			for len(cluster) > 0 {
-				_, size := utf8.DecodeRune(cluster)
-				if text, ok := n.lookup(cluster[:size]); ok {
-					w.substitute(size, text)
-				} else {
-					w.keep(size)
-				}
-				cluster = cluster[size:]
-			}
+		out = n.replace(out[:0], w.text[p.start:p.end])
+		for _, m := range out {
+			w.put(m.r, m.change)
 		}
+		w.drop(p.end - w.pos)
 	})
 }
 
-// substitute writes text for the next n bytes, code point for code point; what is too much belongs to the last
-// one, what is missing is dropped.
-func (w *work) substitute(n int, text []byte) {
-	end := w.pos + n
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRune(text[i:])
-		if w.pos < end {
-			w.put(r, 0)
-		} else {
-			w.put(r, 1)
+// replace appends the code points that text becomes.
+func (n *precompiled) replace(out []mark, text []byte) []mark {
+	for state := -1; len(text) > 0; {
+		var cluster []byte
+		cluster, text, _, state = uniseg.FirstGraphemeCluster(text, state)
+		if len(cluster) < 6 {
+			if to, ok := n.lookup(cluster); ok {
+				out = substitute(out, cluster, to)
+				continue
+			}
 		}
-		i += size
+		for len(cluster) > 0 {
+			r, size := utf8.DecodeRune(cluster)
+			if to, ok := n.lookup(cluster[:size]); ok {
+				out = substitute(out, cluster[:size], to)
+			} else {
+				out = append(out, mark{r: r})
+			}
+			cluster = cluster[size:]
+		}
 	}
-	if w.pos < end {
-		w.drop(end - w.pos)
+	return out
+}
+
+// substitute appends to in place of from. What is too much is new text; what is missing goes with the code point before.
+// (Where there is none before, the places of all that follows are off by it; so they are in the reference.)
+func substitute(out []mark, from, to []byte) []mark {
+	longer := utf8.RuneCount(to) - utf8.RuneCount(from)
+	for _, r := range string(to) {
+		out = append(out, mark{r: r})
 	}
+	for i := range max(longer, 0) {
+		out[len(out)-1-i].change = 1
+	}
+	if longer < 0 && len(out) > 0 {
+		out[len(out)-1].change += longer
+	}
+	return out
 }

@@ -272,6 +272,8 @@ def whisper(model, args, cases):
 KINDS = {
     "Qwen3ForCausalLM": decoder,
     "LlamaForCausalLM": decoder,
+    "Qwen2ForCausalLM": decoder,
+    "MistralForCausalLM": decoder,
     "BertModel": bert,
     "DistilBertForQuestionAnswering": question_answering,
     "ViTForImageClassification": vit,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 
 	"emily/arch"
 	"emily/tokenizer"
@@ -49,7 +50,7 @@ func (c *comparison) decoderCase(ctx context.Context, d arch.Decoder, tok *token
 		return errors.New("it has no input_ids")
 	}
 	name := func(s string) string { return fmt.Sprintf("%d.%s", i, s) }
-	if err := c.prompt(tok, name("input_ids"), k); err != nil {
+	if err := c.prompt(ctx, tok, name("input_ids"), k); err != nil {
 		return err
 	}
 	if c.ref.has(name("logits")) {
@@ -78,7 +79,7 @@ func (c *comparison) decoderCase(ctx context.Context, d arch.Decoder, tok *token
 }
 
 // prompt compares the tokenizer's ids where the reference has the text.
-func (c *comparison) prompt(tok *tokenizer.Tokenizer, name string, k *decoderCase) error {
+func (c *comparison) prompt(ctx context.Context, tok *tokenizer.Tokenizer, name string, k *decoderCase) error {
 	if tok == nil {
 		return nil
 	}
@@ -88,7 +89,7 @@ func (c *comparison) prompt(tok *tokenizer.Tokenizer, name string, k *decoderCas
 		if err != nil || template == nil {
 			return err
 		}
-		ids, err := (&arch.Text{Tokenizer: tok, Template: template}).ChatIDs(k.Messages, nil)
+		ids, err := (&arch.Text{Tokenizer: tok, Template: template}).ChatIDs(ctx, k.Messages, nil)
 		if err != nil {
 			return err
 		}
@@ -123,7 +124,11 @@ func (c *comparison) greedy(ctx context.Context, d arch.Decoder, name func(strin
 	for step, want := range k.GreedyIDs {
 		if top[0] != want {
 			gap := float64(logits[0] - logits[1])
-			result.Pass = gap < TieGap
+			limit, err := c.tieGap(ctx, seq, k, step)
+			if err != nil {
+				return err
+			}
+			result.Pass = gap < limit
 			result.Note = fmt.Sprintf("token %d differs, our two best logits are %.2g apart", step, gap)
 			if result.Pass {
 				result.Note = fmt.Sprintf("a tie at token %d: our two best logits are %.2g apart", step, gap)
@@ -144,6 +149,23 @@ func (c *comparison) greedy(ctx context.Context, d arch.Decoder, name func(strin
 	return nil
 }
 
+// tieGap is the distance of the two best logits under which rounding decides.
+func (c *comparison) tieGap(ctx context.Context, seq arch.Sequence, k *decoderCase, step int) (float64, error) {
+	if !c.Rounded {
+		return TieGap, nil
+	}
+	last := k.InputIDs[len(k.InputIDs)-1]
+	if step > 0 {
+		last = k.GreedyIDs[step-1]
+	}
+	seq.Truncate(seq.Length() - 1)
+	logits, err := seq.Logits(ctx, []int32{last}, false)
+	if err != nil {
+		return 0, err
+	}
+	return max(TieGap, c.Tolerance*float64(slices.Max(logits)-slices.Min(logits))), nil
+}
+
 // top compares the largest logits after the prompt. Their range is not known
 // from a few of them: the tolerance is a share of the largest, and the
 // reference writes four decimals.
@@ -157,5 +179,5 @@ func (c *comparison) top(name string, ids []int32, logits []float32, k *decoderC
 		}
 	}
 	share := worst / max(largest, 1e-9)
-	c.add(Result{Output: name, MaxError: &worst, Share: &share, Equal: same, Total: len(k.TopIDs), Pass: share <= c.tolerance+1e-4/max(largest, 1e-9)})
+	c.add(Result{Output: name, MaxError: &worst, Share: &share, Equal: same, Total: len(k.TopIDs), Pass: share <= c.Tolerance+1e-4/max(largest, 1e-9)})
 }

@@ -15,12 +15,22 @@ import (
 	"strings"
 
 	"emily/arch"
+	"emily/arch/whisper"
 	"emily/backend"
 	"emily/loader"
 )
 
 // DefaultTolerance is the largest error in f32, as a share of an output's range.
 const DefaultTolerance = 5e-5
+
+// Options are the limits of a comparison.
+type Options struct {
+	// Tolerance is the largest error, as a share of each output's range.
+	Tolerance float64
+	// Rounded says that activations or the cache are bf16: greedy tokens may then
+	// differ where the two best logits are closer than Tolerance of their range.
+	Rounded bool
+}
 
 // TieGap is the distance of a model's two best logits under which another
 // choice than the reference's is a tie: rounding decides it.
@@ -133,13 +143,23 @@ func (r *Reference) file(name string) (string, error) {
 }
 
 // Run compares a model with a reference. Which outputs are compared depends on
-// the model's class. tolerance is a share of each output's range.
-func Run(ctx context.Context, m *arch.Loaded, r *Reference, tolerance float64) (*Report, error) {
-	c := &comparison{Report: Report{Model: m.Folder.Name(), Reference: r.Name, Pass: true}, ref: r, tolerance: tolerance, model: m}
+// the model's class.
+func Run(ctx context.Context, m *arch.Loaded, r *Reference, opt Options) (*Report, error) {
+	c := &comparison{Report: Report{Model: m.Folder.Name(), Reference: r.Name, Pass: true}, ref: r, Options: opt, model: m}
 	var err error
 	switch model := m.Model.(type) {
 	case arch.Decoder:
 		err = c.decoder(ctx, model)
+	case arch.TextEncoder:
+		if r.has("embeddings") {
+			err = c.embeddings(ctx)
+		} else {
+			err = c.encoder(ctx, model)
+		}
+	case arch.ImageEncoder:
+		err = c.image(ctx, model)
+	case *whisper.Model:
+		err = c.speech(ctx, model)
 	default:
 		err = fmt.Errorf("verify does not know the outputs of %s", m.Class.Name)
 	}
@@ -155,9 +175,9 @@ func Run(ctx context.Context, m *arch.Loaded, r *Reference, tolerance float64) (
 // comparison is one call of Run.
 type comparison struct {
 	Report
-	ref       *Reference
-	model     *arch.Loaded
-	tolerance float64
+	Options
+	ref   *Reference
+	model *arch.Loaded
 }
 
 func (c *comparison) add(r Result) {
@@ -175,7 +195,7 @@ func (c *comparison) values(name string, got []float32) {
 		c.add(Result{Output: name, Note: fmt.Sprintf("%d values, the reference has %d", len(got), len(want))})
 		return
 	}
-	c.add(compare(name, got, want, width, c.tolerance))
+	c.add(compare(name, got, want, width, c.Tolerance))
 }
 
 // compare measures the error of rows of width values.

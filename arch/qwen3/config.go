@@ -68,17 +68,15 @@ func readConfig(c *loader.Config, f family) (*Config, error) {
 }
 
 func (c *Config) check() error {
-	for _, n := range []struct {
-		name  string
-		value int
-	}{
-		{"vocab_size", c.VocabSize}, {"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize},
-		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
-		{"num_key_value_heads", c.NumKeyValueHeads}, {"head_dim", c.HeadDim}, {"max_position_embeddings", c.MaxPositionEmbeddings},
-	} {
-		if n.value < 1 || n.value > 1<<30 {
-			return fmt.Errorf("%s is %d", n.name, n.value)
-		}
+	if err := arch.CheckDims(map[string]int{
+		"vocab_size": c.VocabSize, "hidden_size": c.HiddenSize, "intermediate_size": c.IntermediateSize,
+		"num_attention_heads": c.NumAttentionHeads,
+		"num_key_value_heads": c.NumKeyValueHeads, "head_dim": c.HeadDim, "max_position_embeddings": c.MaxPositionEmbeddings,
+	}); err != nil {
+		return err
+	}
+	if err := arch.CheckLayers("num_hidden_layers", c.NumHiddenLayers); err != nil {
+		return err
 	}
 	switch {
 	case c.NumAttentionHeads%c.NumKeyValueHeads != 0:
@@ -128,16 +126,10 @@ func (c *Config) cache(dtype backend.DType) arch.CacheShape {
 
 // dims names the sizes that the weights' shape tags speak of.
 func (c *Config) dims() map[string]int {
-	flag := func(b bool) int {
-		if b {
-			return 1
-		}
-		return 0
-	}
 	return map[string]int{
 		"vocab": c.VocabSize, "hidden": c.HiddenSize, "intermediate": c.IntermediateSize,
 		"heads": c.NumAttentionHeads, "kv_heads": c.NumKeyValueHeads, "head_dim": c.HeadDim,
-		"qk_norm": flag(c.family.qkNorm), "qkv_bias": flag(c.AttentionBias || c.family.qkvBias),
-		"o_bias": flag(c.AttentionBias && !c.family.qkvBias), "mlp_bias": flag(c.MLPBias), "untied": flag(!c.TieWordEmbeddings),
+		"qk_norm": arch.Flag(c.family.qkNorm), "qkv_bias": arch.Flag(c.AttentionBias || c.family.qkvBias),
+		"o_bias": arch.Flag(c.AttentionBias && !c.family.qkvBias), "mlp_bias": arch.Flag(c.MLPBias), "untied": arch.Flag(!c.TieWordEmbeddings),
 	}
 }

@@ -28,6 +28,7 @@ type Model struct {
 	rotaryScale        float32
 	options            arch.Options
 
+	gate     arch.Gate
 	programs arch.Programs[shape]
 	specs    map[int][2]*backend.StateSpec // by capacity
 	specsMu  sync.Mutex
@@ -66,8 +67,13 @@ func (m *Model) Context() int { return m.config.MaxPositionEmbeddings }
 // Weights returns the bound weights.
 func (m *Model) Weights() []any { return []any{&m.weights} }
 
-// Close frees the compiled programs.
-func (m *Model) Close() error { return m.programs.Close() }
+// Close waits for running calls and frees the compiled programs.
+func (m *Model) Close() error {
+	if !m.gate.Close() {
+		return nil
+	}
+	return m.programs.Close()
+}
 
 // cacheSpecs returns the specs of the caches of a capacity, the same each time,
 // since programs and states meet by them.

@@ -137,16 +137,18 @@ func (s *sequence) pieces(ctx context.Context, ids []int32, run func(piece []int
 
 // run executes one program on rows at the end of the sequence.
 func (s *sequence) run(ctx context.Context, sh shape, ids, want []int32, out []backend.Buffer) error {
-	session, err := s.session(sh)
-	if err != nil {
-		return err
-	}
-	s.segments = [3]int32{0, int32(s.length), int32(len(ids))}
-	in := []backend.Buffer{backend.BufferOf(ids), backend.BufferOf(s.segments[:])}
-	if want != nil {
-		in = append(in, backend.BufferOf(want))
-	}
-	return session.Run(ctx, in, out)
+	return s.model.gate.Do(func() error {
+		session, err := s.session(sh)
+		if err != nil {
+			return err
+		}
+		s.segments = [3]int32{0, int32(s.length), int32(len(ids))}
+		in := []backend.Buffer{backend.BufferOf(ids), backend.BufferOf(s.segments[:])}
+		if want != nil {
+			in = append(in, backend.BufferOf(want))
+		}
+		return session.Run(ctx, in, out)
+	})
 }
 
 // session returns the session of a shape. Those of many rows hold large

@@ -32,7 +32,7 @@ func init() {
 		backend.OpConcat: bindConcat, backend.OpGather: bindGather,
 		backend.OpMatMul: bindMatMul, backend.OpConv: bindConv,
 		backend.OpLinear: bindLinear, backend.OpLinearGroup: bindLinear, backend.OpGatedLinear: bindGatedLinear,
-		backend.OpTopK: bindTopK, backend.OpLinearTopK: bindLinearTopK,
+		backend.OpTopK: bindTopK, backend.OpLinearTopK: bindLinearTopK, backend.OpMapSum: bindMapSum,
 		backend.OpPositions: bindPositions, backend.OpRotaryTable: bindRotaryTable, backend.OpRoPE: bindRoPE,
 		backend.OpAttention:  bindAttention,
 		backend.OpStateRead:  bindStateRead,
@@ -40,10 +40,24 @@ func init() {
 	}
 }
 
-// Supports reports whether a composite or fused op has kernels here.
+// Supports reports whether a composite or fused op has kernels here. A norm
+// that is merged into another op must cover what that op reads at a time: a
+// row of a product, a head of a rotation.
 func (b *Backend) Supports(n *backend.Tensor) bool {
-	_, ok := binders[n.Op()]
-	return ok
+	if _, ok := binders[n.Op()]; !ok {
+		return false
+	}
+	a, args := n.Attrs(), n.Args()
+	if a.Norm == backend.NoNorm {
+		return true
+	}
+	switch n.Op() {
+	case backend.OpRoPE:
+		return args[2].Dim(0) == n.Dim(1)/a.Heads
+	case backend.OpCacheUpdate:
+		return args[3].Dim(0) == a.State.Shape[4]
+	}
+	return a.Linear(args).Norm[0].Dim(0) == args[0].Dim(1)
 }
 
 func (b *binder) bind(n *backend.Tensor) bool {

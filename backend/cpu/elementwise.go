@@ -82,6 +82,14 @@ func bindSwiGLU(b *binder, n *backend.Tensor) bool {
 	return true
 }
 
+// binary returns the loop of an arithmetic op.
+func (b *binder) binary(op backend.Op) func(dst, x, y []float32) {
+	return map[backend.Op]func(dst, x, y []float32){
+		backend.OpAdd: b.set.Add, backend.OpSub: b.set.Sub, backend.OpMul: b.set.Mul,
+		backend.OpDiv: b.set.Div, backend.OpMax: b.set.Max, backend.OpMin: b.set.Min,
+	}[op]
+}
+
 // repeat is the length of the blocks in which a repeated scalar meets a row.
 const repeat = 256
 
@@ -89,30 +97,30 @@ func bindBinary(b *binder, n *backend.Tensor) bool {
 	if n.DType() == backend.I32 {
 		return bindIntegers(b, n)
 	}
-	loop := map[backend.Op]func(dst, x, y []float32){
-		backend.OpAdd: b.set.Add, backend.OpSub: b.set.Sub, backend.OpMul: b.set.Mul,
-		backend.OpDiv: b.set.Div, backend.OpMax: b.set.Max, backend.OpMin: b.set.Min,
-	}[n.Op()]
+	loop := b.binary(n.Op())
 	it := broadcast(n.Shape(), n.Args()[0].Shape(), n.Args()[1].Shape())
 	x, y, z := b.arg(0), b.arg(1), b.out(0)
-	if it.outer == 1 && it.step(0) == 1 && it.step(1) == 1 {
-		b.ranges(it.inner, 1, func(f *frame, _ *worker, i, j int) { loop(f.f32(z)[i:j], f.f32(x)[i:j], f.f32(y)[i:j]) })
+	// elements computes from:to of outer row o.
+	elements := func(f *frame, w *worker, o, from, to int) {
+		fill := w.floats(2 * repeat)
+		px, py := it.operand(0, f.f32(x), o, fill[:repeat]), it.operand(1, f.f32(y), o, fill[repeat:])
+		dst := f.f32(z)[o*it.inner:][from:to]
+		if it.steps[0] == 1 && it.steps[1] == 1 {
+			loop(dst, px[from:to], py[from:to])
+			return
+		}
+		for i := from; i < to; i += repeat {
+			j := min(i+repeat, to)
+			loop(dst[i-from:j-from], it.block(0, px, i, j), it.block(1, py, i, j))
+		}
+	}
+	if it.outer == 1 {
+		b.ranges(it.inner, 1, func(f *frame, w *worker, from, to int) { elements(f, w, 0, from, to) })
 		return true
 	}
-	b.ranges(it.outer, it.inner, func(f *frame, _ *worker, from, to int) {
-		var fill [2][repeat]float32
-		xs, ys, zs := f.f32(x), f.f32(y), f.f32(z)
+	b.ranges(it.outer, it.inner, func(f *frame, w *worker, from, to int) {
 		for o := from; o < to; o++ {
-			dst := zs[o*it.inner : (o+1)*it.inner]
-			px, py := it.operand(0, xs, o, &fill[0]), it.operand(1, ys, o, &fill[1])
-			if it.step(0) == 1 && it.step(1) == 1 {
-				loop(dst, px, py)
-				continue
-			}
-			for i := 0; i < len(dst); i += repeat {
-				j := min(i+repeat, len(dst))
-				loop(dst[i:j], it.block(0, px, i, j), it.block(1, py, i, j))
-			}
+			elements(f, w, o, 0, it.inner)
 		}
 	})
 	return true
@@ -179,8 +187,6 @@ func (it *iteration) joins(full [][]int, shape []int, axis int) bool {
 	return true
 }
 
-func (it *iteration) step(i int) int { return it.steps[i] }
-
 // offset is where operand i starts in outer row o.
 func (it *iteration) offset(i, o int) int {
 	at := 0
@@ -192,7 +198,7 @@ func (it *iteration) offset(i, o int) int {
 }
 
 // operand returns operand i's elements in outer row o; one that repeats is a filled block.
-func (it *iteration) operand(i int, x []float32, o int, fill *[repeat]float32) []float32 {
+func (it *iteration) operand(i int, x []float32, o int, fill []float32) []float32 {
 	at := it.offset(i, o)
 	if it.steps[i] == 1 {
 		return x[at : at+it.inner]
@@ -200,7 +206,7 @@ func (it *iteration) operand(i int, x []float32, o int, fill *[repeat]float32) [
 	for k := range min(repeat, it.inner) {
 		fill[k] = x[at]
 	}
-	return fill[:]
+	return fill
 }
 
 // block cuts from:to out of an operand.

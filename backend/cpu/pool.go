@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // pool is a fixed set of workers that run one job at a time together. The
@@ -25,7 +26,7 @@ type pool struct {
 // worker is one thread of execution with its own scratch memory.
 type worker struct {
 	id      int
-	scratch [2][]float32
+	scratch [3][]float32
 	wake    chan struct{}
 	parked  atomic.Bool
 }
@@ -35,6 +36,12 @@ func (w *worker) floats(n int) []float32 { return w.grow(0, n) }
 
 // second is floats for loops that hold another piece meanwhile.
 func (w *worker) second(n int) []float32 { return w.grow(1, n) }
+
+// bytes is a third piece.
+func (w *worker) bytes(n int) []byte {
+	x := w.grow(2, (n+3)/4)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), n)
+}
 
 func (w *worker) grow(i, n int) []float32 {
 	if len(w.scratch[i]) < n {
@@ -57,11 +64,12 @@ type phase struct {
 // The counters only grow: run r of a phase of n chunks claims r·n to (r+1)·n-1.
 // A worker that is late by a run finds every phase of its run used up.
 type job struct {
-	phases []phase
-	frame  *frame
-	tokens []token
-	run    atomic.Int64
-	broken atomic.Pointer[error] // a fault or a cancellation: the counters are void
+	phases  []phase
+	frame   *frame
+	tokens  []token
+	run     atomic.Int64
+	helpers atomic.Int64          // workers other than 0 that may touch the frame
+	broken  atomic.Pointer[error] // a fault or a cancellation: the counters are void
 }
 
 // token counts a phase's claimed and finished chunks, in a cache line of its own.
@@ -120,7 +128,9 @@ func (p *pool) loop(w *worker) {
 		if e := p.epoch.Load(); e != seen {
 			seen = e
 			j := p.job.Load()
+			j.helpers.Add(1)
 			j.work(context.Background(), w, j.run.Load())
+			j.helpers.Add(-1)
 			continue
 		}
 		p.wait(w, seen)
@@ -162,10 +172,18 @@ func (p *pool) run(ctx context.Context, j *job, parallel bool) error {
 	}
 	j.work(ctx, w, r)
 	if e := j.broken.Load(); e != nil {
+		// The caller may change or unmap the frame's memory now: a worker that
+		// comes later sees that the job is broken before it touches anything.
+		for j.helpers.Load() > 0 {
+			runtime.Gosched()
+		}
 		return *e
 	}
 	return nil
 }
+
+// fail voids the job; the first error counts.
+func (j *job) fail(err error) { j.broken.CompareAndSwap(nil, &err) }
 
 // inline runs all chunks on one worker, without counters.
 func (j *job) inline(ctx context.Context, w *worker) (err error) {
@@ -186,7 +204,7 @@ func (j *job) work(ctx context.Context, w *worker, r int64) {
 	var err error
 	defer func() {
 		if err != nil {
-			j.broken.CompareAndSwap(nil, &err)
+			j.fail(err)
 		}
 	}()
 	defer recovered(&err)
@@ -195,7 +213,7 @@ func (j *job) work(ctx context.Context, w *worker, r int64) {
 		if p.chunks == 1 && w.id != 0 {
 			continue
 		}
-		if i > 0 && !j.finished(i-1, r) {
+		if i > 0 && !j.finished(i-1, w, r) {
 			return
 		}
 		if w.id == 0 {
@@ -203,10 +221,26 @@ func (j *job) work(ctx context.Context, w *worker, r int64) {
 				return
 			}
 		}
-		j.claim(i, w, r)
+		if p.chunks == 1 {
+			j.alone(i, w, r)
+		} else {
+			j.claim(i, w, r)
+		}
 	}
 	if w.id == 0 && len(j.phases) > 0 {
-		j.finished(len(j.phases)-1, r)
+		j.finished(len(j.phases)-1, w, r)
+	}
+}
+
+// alone runs a phase of one chunk on worker 0. Nobody competes for it, so it
+// is counted only if others wait for it.
+func (j *job) alone(i int, w *worker, r int64) {
+	if j.broken.Load() != nil {
+		return
+	}
+	j.phases[i].run(j.frame, w, 0)
+	if i+1 < len(j.phases) && j.phases[i+1].chunks != 1 {
+		j.tokens[i].done.Store(r + 1)
 	}
 }
 
@@ -227,7 +261,10 @@ func (j *job) claim(i int, w *worker, r int64) {
 }
 
 // finished waits until all chunks of phase i are done; false means that the job broke.
-func (j *job) finished(i int, r int64) bool {
+func (j *job) finished(i int, w *worker, r int64) bool {
+	if w.id == 0 && j.phases[i].chunks == 1 { // its own
+		return true
+	}
 	t, end := &j.tokens[i], (r+1)*int64(j.phases[i].chunks)
 	for spins := 0; t.done.Load() < end; spins++ {
 		if j.broken.Load() != nil {

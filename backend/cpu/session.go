@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -17,19 +18,23 @@ type session struct {
 	inputs  []ref
 	outputs []ref
 	token   [1]int32
+	packer  *packer // once it was started
 }
 
 // Bind finds the program's states by their specs and allocates its arena.
 func (p *program) Bind(states ...backend.State) (backend.Session, error) {
 	s := &session{program: p}
 	for _, spec := range p.plan.States {
-		i := slices.IndexFunc(states, func(st backend.State) bool { return st.Spec() == spec })
+		i := slices.IndexFunc(states, func(st backend.State) bool { return st != nil && st.Spec() == spec })
 		if i < 0 {
 			return nil, fmt.Errorf("the program needs the state %s", spec)
 		}
 		st, ok := states[i].(*state)
-		if !ok || st.data == nil {
-			return nil, fmt.Errorf("state %s is closed or of another backend", spec)
+		if !ok {
+			return nil, fmt.Errorf("state %s belongs to another backend", spec)
+		}
+		if err := st.open(); err != nil {
+			return nil, err
 		}
 		s.frame.caches = append(s.frame.caches, st)
 	}
@@ -64,6 +69,14 @@ func (p *program) Bind(states ...backend.State) (backend.Session, error) {
 
 // Run computes the graph once on the caller's buffers.
 func (s *session) Run(ctx context.Context, in, out []backend.Buffer) error {
+	if s.frame.mem == nil {
+		return errors.New("the session is closed")
+	}
+	for _, st := range s.frame.caches {
+		if err := st.open(); err != nil {
+			return err
+		}
+	}
 	g := s.program.plan.Graph
 	if len(in) != len(g.Inputs()) || len(out) != len(g.Outputs()) {
 		return fmt.Errorf("the program has %d inputs and %d outputs, got %d and %d", len(g.Inputs()), len(g.Outputs()), len(in), len(out))
@@ -87,7 +100,11 @@ func (s *session) Run(ctx context.Context, in, out []backend.Buffer) error {
 	if s.refs != nil {
 		return s.eager(ctx)
 	}
-	return s.execute(ctx, s.job, s.program.parallel)
+	err := s.execute(ctx, s.job, s.program.parallel)
+	if err == nil {
+		s.program.backend.forms.ran(s)
+	}
+	return err
 }
 
 // patch points a ref at the caller's buffer.
@@ -99,7 +116,7 @@ func (s *session) patch(r ref, buffers []backend.Buffer) {
 func (s *session) execute(ctx context.Context, j *job, parallel bool) error {
 	err := s.program.backend.pool.run(ctx, j, parallel)
 	if err != nil && j == s.job {
-		s.job = newJob(s.program.phases, &s.frame) // late workers keep the broken one
+		s.job = newJob(s.program.phases, &s.frame) // its counters are void
 	}
 	return err
 }
@@ -150,8 +167,9 @@ func (s *session) Steps(ctx context.Context, n int, yield func(int32) bool) (int
 	return n, nil
 }
 
-// Close frees the arena.
+// Close frees the arena and stops reading weights.
 func (s *session) Close() error {
-	s.frame.mem = nil
+	s.packer.stop()
+	s.frame.mem, s.frame.shared = nil, nil
 	return nil
 }

@@ -53,6 +53,9 @@ func contiguous(shape []int) []int {
 
 // strided fills the result, row by row of its last axes, from operand 0.
 func (b *binder) strided(n *backend.Tensor, start int, strides []int) {
+	if n.Elements() == 0 {
+		return
+	}
 	shape, size := n.Shape(), n.DType().Size()
 	inner, axis := 1, len(shape)
 	for axis > 0 && (strides[axis-1] == inner || shape[axis-1] == 1) { // runs that are copied whole
@@ -129,10 +132,7 @@ func bindConcat(b *binder, n *backend.Tensor) bool {
 
 func bindGather(b *binder, n *backend.Tensor) bool {
 	table, ids := n.Args()[0], n.Args()[1]
-	rows, width := table.Shape()[0], 0
-	if rows > 0 {
-		width = table.Elements() / rows
-	}
+	rows, width := table.Shape()[0], elements(table.Shape()[1:])
 	size := table.DType().Size()
 	src, index, dst := b.raw(0), b.arg(1), b.out(0)
 	stored := b.backend.stored(table.DType())
@@ -178,7 +178,7 @@ func bindIota(b *binder, n *backend.Tensor) bool {
 func bindCast(b *binder, n *backend.Tensor) bool {
 	from, to := n.Args()[0].DType(), n.DType()
 	x, y := b.raw(0), b.out(0)
-	if !from.IsFloat() {
+	if !from.IsFloat() || from == backend.F32 {
 		x = b.arg(0)
 	}
 	in, out := b.backend.stored(from), b.backend.stored(to)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -75,8 +76,9 @@ func runChat(ctx context.Context, c *cli.Context, std stdio) error {
 		return err
 	}
 	ch.lines, ch.dim = newLineReader(std), colour(std.out)
-	defer ch.lines.close()
-	return ch.loop(ctx)
+	// From here Ctrl-C ends the program while it waits and an answer while it streams.
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	return ch.loop(context.WithoutCancel(ctx))
 }
 
 // loop reads turns until the input ends.
@@ -85,7 +87,7 @@ func (c *chat) loop(ctx context.Context) error {
 		line, err := c.lines.read()
 		switch {
 		case errors.Is(err, io.EOF):
-			return ctx.Err()
+			return nil
 		case err != nil:
 			return err
 		}
@@ -105,7 +107,7 @@ func (c *chat) loop(ctx context.Context) error {
 
 // turn answers one message. Ctrl-C ends the answer, not the chat.
 func (c *chat) turn(ctx context.Context, line string) error {
-	answer, stop := signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt)
+	answer, stop := signal.NotifyContext(ctx, os.Interrupt)
 	defer stop()
 	show := thinking{w: c.std.out, dim: c.dim}
 	_, err := c.Say(answer, line, c.opt, show.write)
@@ -173,7 +175,6 @@ func (c *chat) save(path string) error {
 type lineReader interface {
 	read() (string, error)
 	interactive() bool
-	close()
 }
 
 func newLineReader(std stdio) lineReader {
@@ -198,7 +199,6 @@ func (p *plainLines) read() (string, error) {
 }
 
 func (p *plainLines) interactive() bool { return false }
-func (p *plainLines) close()            {}
 
 // terminalLines is raw only while it reads, so that Ctrl-C stops an answer.
 type terminalLines struct {
@@ -223,7 +223,6 @@ func (t *terminalLines) read() (string, error) {
 }
 
 func (t *terminalLines) interactive() bool { return true }
-func (t *terminalLines) close()            {}
 
 // joinContinued appends the next lines while a line ends in a backslash.
 func joinContinued(line string, next func() (string, error)) string {

@@ -42,6 +42,20 @@ func printCompletion(c *cli.Context, std stdio, shell string) error {
 	return usagef("there is no completion for %q: choose bash, zsh or fish", shell)
 }
 
+// completeCommands lists the commands, completeFlags a command's flags; the
+// shell keeps those that fit what was typed.
+func completeCommands(c *cli.Context) {
+	for _, k := range c.App.Commands {
+		fmt.Fprintln(c.App.Writer, k.Name)
+	}
+}
+
+func completeFlags(c *cli.Context) {
+	for _, f := range c.Command.Flags {
+		fmt.Fprintln(c.App.Writer, "--"+f.Names()[0])
+	}
+}
+
 // The scripts ask emily itself, with the words so far.
 var (
 	bashCompletion = fmt.Sprintf(`_emily() {

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"emily/arch"
 	"emily/backend"
-	"emily/backend/cpu"
 	"emily/loader"
 )
 
@@ -20,20 +20,21 @@ func modelFlag() cli.Flag {
 
 // computeFlags say how a model computes; they mean the same in every command.
 func computeFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Usage: "the device's kind: cpu", Value: "cpu"},
+	return append(deviceFlags(),
 		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
 		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
 		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},
-		&cli.IntFlag{Name: "threads", Usage: "worker threads, 0 for one per processor"},
+		packFlag(),
 		&cli.BoolFlag{Name: "verbose", Usage: "tell on stderr what runs where, and how fast"},
-	}
+	)
 }
 
 // session is a loaded model with the backend that it runs on.
 type session struct {
 	*arch.Loaded
 	backend backend.Backend
+	notices notices
+	err     io.Writer // for notices
 }
 
 // openModel loads the model that --model names, for a command's task.
@@ -42,14 +43,19 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	folder, err := findFolder(ctx, c)
+	folder, err := findFolder(ctx, c, std)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
 		return nil, err
 	}
-	if opt.Backend, err = openBackend(c); err != nil {
+	s := &session{err: std.err}
+	pack, err := packing(c, s.notices.add)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Backend, err = openBackend(c, pack); err != nil {
 		return nil, err
 	}
 	loaded, err := arch.Load(ctx, folder, opt)
@@ -61,22 +67,28 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 		i := opt.Backend.Info()
 		fmt.Fprintf(std.err, "%s: %s, %s backend, %s kernels, %d threads, %s lane, %s\n", folder.Name(), loaded.Class.Name, i.Backend, i.Kernels, i.Threads, opt.Lane, opt.DType)
 	}
-	return &session{loaded, opt.Backend}, nil
+	s.Loaded, s.backend = loaded, opt.Backend
+	return s, nil
 }
 
-// close ends the model, then the backend.
+// close ends the model, then the backend, and tells what there is to tell.
 func (s *session) close() {
 	s.Loaded.Close()
 	s.backend.Close()
+	s.notices.print(s.err)
 }
 
-// findFolder resolves --model.
-func findFolder(ctx context.Context, c *cli.Context) (*loader.Folder, error) {
+// findFolder resolves --model, and downloads a model that the cache lacks.
+func findFolder(ctx context.Context, c *cli.Context, std stdio) (folder *loader.Folder, err error) {
 	ref := c.String("model")
 	if ref == "" {
 		return nil, usagef("no model was named: add --model with a folder or org/name")
 	}
-	return loader.Find(ctx, ref, loader.Options{})
+	err = withProgress(std, false, func(o loader.Options) (err error) {
+		folder, err = loader.Find(ctx, ref, o)
+		return err
+	})
+	return folder, err
 }
 
 // checkTask says which command a model of another kind belongs to.
@@ -113,17 +125,4 @@ func computeOptions(c *cli.Context, std stdio) (arch.Options, error) {
 		opt.Event = func(line string) { fmt.Fprintln(std.err, line) }
 	}
 	return opt, nil
-}
-
-// openBackend starts the device that --backend names.
-func openBackend(c *cli.Context) (backend.Backend, error) {
-	if c.Int("threads") < 0 {
-		return nil, usagef("--threads must be 0 or more, got %d", c.Int("threads"))
-	}
-	switch name := c.String("backend"); name {
-	case "cpu", "":
-		return cpu.New(cpu.Options{Threads: c.Int("threads")})
-	default:
-		return nil, usagef("--backend: there is no %q here; choose cpu", name)
-	}
 }

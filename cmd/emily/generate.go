@@ -118,7 +118,7 @@ func promptIDs(c *cli.Context, text *arch.Text, prompt string) ([]int32, error) 
 	if c.IsSet("system") {
 		messages = append(messages, arch.Message{Role: "system", Content: c.String("system")})
 	}
-	return text.ChatIDs(append(messages, arch.Message{Role: "user", Content: prompt}), extra)
+	return text.ChatIDs(c.Context, append(messages, arch.Message{Role: "user", Content: prompt}), extra)
 }
 
 // templateArgs reads NAME=VALUE pairs; values that are JSON are taken as such.

@@ -13,6 +13,12 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+
+	_ "emily/arch/bert"
+	_ "emily/arch/qwen3"
+	_ "emily/arch/vit"
+	_ "emily/arch/whisper"
 )
 
 // Exit codes.
@@ -67,7 +73,7 @@ func run(ctx context.Context, args []string, std stdio) int {
 }
 
 func newApp(std stdio) *cli.App {
-	return &cli.App{
+	app := &cli.App{
 		Name:                      "emily",
 		Usage:                     "run Hugging Face models as they are: text, speech, images",
 		Version:                   versionString(),
@@ -80,12 +86,17 @@ func newApp(std stdio) *cli.App {
 		EnableBashCompletion:      true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // run prints it
 		OnUsageError:              onUsageError,
-		CommandNotFound:           nil,
 		Action:                    noCommand,
 		Commands: []*cli.Command{
-			newGenerate(std), newChat(std), newTokenize(std), newInfo(std), newVerify(std), newDoctor(std), newCompletion(std),
+			newPull(std), newModels(std), newGenerate(std), newChat(std), newTranscribe(std), newClassify(std), newAnswer(std), newEmbed(std), newTokenize(std),
+			newInfo(std), newVerify(std), newBench(std), newBenchLane(std), newDoctor(std), newCompletion(std),
 		},
+		BashComplete: completeCommands,
 	}
+	for _, c := range app.Commands {
+		c.OnUsageError, c.BashComplete = onUsageError, completeFlags
+	}
+	return app
 }
 
 // noCommand runs when no command was named.
@@ -94,36 +105,41 @@ func noCommand(c *cli.Context) error {
 	if name == "" {
 		return cli.ShowAppHelp(c)
 	}
-	hint := "emily --help lists the commands"
-	if s := closestCommand(c.App.Commands, name); s != "" {
-		hint = fmt.Sprintf("did you mean %q?", s)
+	var names []string
+	for _, k := range c.App.Commands {
+		names = append(names, k.Name)
 	}
-	return usagef("there is no command %q; %s", name, hint)
+	return usagef("there is no command %q; %s", name, suggest(name, names, "emily --help lists the commands"))
 }
 
-func closestCommand(commands []*cli.Command, name string) string {
-	best, score := "", 0
-	for _, c := range commands {
-		n := 0 // common letters at the start
-		for n < len(name) && n < len(c.Name) && name[n] == c.Name[n] {
-			n++
-		}
-		if n > score {
-			best, score = c.Name, n
-		}
-	}
-	if score < 2 {
-		return ""
-	}
-	return best
-}
-
+// onUsageError explains a flag that was not understood.
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	command := "emily"
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "emily" {
-		command += " " + c.Command.Name
+	help := "see emily " + c.Command.Name + " --help"
+	message := strings.ReplaceAll(err.Error(), "for flag -", "for --")
+	name, unknown := strings.CutPrefix(message, "flag provided but not defined: -")
+	if !unknown {
+		return usagef("%s; %s", message, help)
 	}
-	return usagef("%s; see %s --help", strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "unknown flag --"), command)
+	var names []string
+	for _, f := range c.Command.Flags {
+		names = append(names, "--"+f.Names()[0])
+	}
+	name = "--" + strings.TrimLeft(name, "-")
+	return usagef("there is no flag %s; %s; %s", name, suggest(name, names, "it may be misspelt"), help)
+}
+
+// suggest says which name was probably meant.
+func suggest(name string, names []string, otherwise string) string {
+	best, score := "", 0.0
+	for _, n := range names {
+		if s := smetrics.JaroWinkler(name, n, 0.7, 4); s > score {
+			best, score = n, s
+		}
+	}
+	if score < 0.8 {
+		return otherwise
+	}
+	return fmt.Sprintf("did you mean %s?", best)
 }
 
 // usageError is a command line that was not understood: exit code 2.

@@ -49,7 +49,7 @@ func runTokenize(ctx context.Context, c *cli.Context, std stdio) error {
 	if err := checkTokenizeFlags(c); err != nil {
 		return err
 	}
-	folder, err := findFolder(ctx, c)
+	folder, err := findFolder(ctx, c, std)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func tokenizeLines(std stdio, tok *tokenizer.Tokenizer, special bool) error {
 }
 
 // renderMessages prints the prompt that the chat template makes of messages.
-func renderMessages(c *cli.Context, std stdio, tok *tokenizer.Tokenizer, template *tokenizer.Template) error {
+func renderMessages(c *cli.Context, std stdio, tok *tokenizer.Tokenizer, template *tokenizer.ChatTemplate) error {
 	messages, err := readJSONFile(c.String("messages"), std)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func renderMessages(c *cli.Context, std stdio, tok *tokenizer.Tokenizer, templat
 	if err != nil {
 		return err
 	}
-	text, err := arch.RenderJSON(template, messages, tools, args)
+	text, err := arch.RenderJSON(c.Context, template, messages, tools, args)
 	if err != nil {
 		return err
 	}

@@ -35,12 +35,12 @@ func runVerify(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Args().Len() == 0 {
 		return usagef("verify needs a reference file: NAME.json")
 	}
-	tolerance := c.Float64("tolerance")
-	if !c.IsSet("tolerance") && (c.String("dtype") == "bf16" || c.String("kv") == "bf16") {
-		tolerance = 2e-2
+	opt := verify.Options{Tolerance: c.Float64("tolerance"), Rounded: c.String("dtype") == "bf16" || c.String("kv") == "bf16"}
+	if !c.IsSet("tolerance") && opt.Rounded {
+		opt.Tolerance = 2e-2
 	}
-	if !(tolerance >= 0) {
-		return usagef("--tolerance must be 0 or more, got %v", tolerance)
+	if !(opt.Tolerance >= 0) {
+		return usagef("--tolerance must be 0 or more, got %v", opt.Tolerance)
 	}
 	s, err := openModel(ctx, c, std)
 	if err != nil {
@@ -49,7 +49,7 @@ func runVerify(ctx context.Context, c *cli.Context, std stdio) error {
 	defer s.close()
 	failed := 0
 	for _, path := range c.Args().Slice() {
-		report, err := verifyOne(ctx, s, path, tolerance)
+		report, err := verifyOne(ctx, s, path, opt)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func runVerify(ctx context.Context, c *cli.Context, std stdio) error {
 		if c.Bool("json") {
 			err = json.NewEncoder(std.out).Encode(report)
 		} else {
-			err = printReport(std.out, report, tolerance)
+			err = printReport(std.out, report, opt.Tolerance)
 		}
 		if err != nil {
 			return err
@@ -71,13 +71,13 @@ func runVerify(ctx context.Context, c *cli.Context, std stdio) error {
 	return nil
 }
 
-func verifyOne(ctx context.Context, s *session, path string, tolerance float64) (*verify.Report, error) {
+func verifyOne(ctx context.Context, s *session, path string, opt verify.Options) (*verify.Report, error) {
 	ref, err := verify.Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer ref.Close()
-	return verify.Run(ctx, s.Loaded, ref, tolerance)
+	return verify.Run(ctx, s.Loaded, ref, opt)
 }
 
 func printReport(w io.Writer, r *verify.Report, tolerance float64) error {

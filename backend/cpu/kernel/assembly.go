@@ -16,7 +16,8 @@ type (
 )
 
 // storedLoops holds the assembly for one stored dtype. Element i of gemv and
-// accumulate handles i+1 rows.
+// accumulate handles i+1 rows. Where widen or narrow is nil the portable function
+// stays in place.
 type storedLoops struct {
 	dtype      stored
 	gemv       []gemvFunc
@@ -37,7 +38,10 @@ func (l storedLoops) stored(nr int) Stored {
 	s.Accumulate = l.runAccumulate
 	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.runPack(nr, dst, w, ldw, n, k) }
 	if l.widen != nil {
-		s.Widen, s.Narrow = l.runWiden, l.runNarrow
+		s.Widen = l.runWiden
+	}
+	if l.narrow != nil {
+		s.Narrow = l.runNarrow
 	}
 	return s
 }
@@ -99,10 +103,7 @@ func (l storedLoops) runAccumulate(y []float32, ldy int, p []float32, ldp int, v
 
 // runPack packs a panel of nr columns, one vector of columns at a time.
 func (l storedLoops) runPack(nr int, dst []float32, w []byte, ldw, n, k int) {
-	whole := k
-	if !l.masks && l.dtype != float32s {
-		whole = k / l.lanes * l.lanes
-	}
+	whole := l.whole(k)
 	if whole == 0 || n == 0 {
 		l.dtype.packPanel(nr, dst, w, ldw, n, k)
 		return

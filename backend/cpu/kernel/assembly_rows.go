@@ -4,8 +4,8 @@ package kernel
 
 import "unsafe"
 
-// rowLoops holds the assembly for rows of f32. A function that is nil leaves
-// the portable one in its place.
+// rowLoops holds the assembly for rows of f32. Where indexOf, or all of the
+// transcendental functions, are nil the portable ones stay in place.
 type rowLoops struct {
 	add, sub, mul, div, max, min func(dst, x, y *float32, n int)
 	addScalar, mulScalar         func(dst, x *float32, y float32, n int)
@@ -18,11 +18,19 @@ type rowLoops struct {
 	rotate                       func(dst, x, cos, sin *float32, h int)
 	norm                         func(dst, x *float32, mean, scale float32, weight *float32, n int)
 	normBias                     func(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
+
+	exp, tanh, erf, silu, gelu, geluTanh func(dst, x *float32, n int)
+	swiGLU                               func(dst, gate, up *float32, n int)
+	expSum                               func(dst, x *float32, max float32, n int) float32
 }
 
 // first returns the address of x's first element, after checking that x has n
 // elements.
 func first(x []float32, n int) *float32 { return unsafe.SliceData(x[:n]) }
+
+func unary(f func(dst, x *float32, n int)) func(dst, x []float32) {
+	return func(dst, x []float32) { f(first(dst, len(dst)), first(x, len(dst)), len(dst)) }
+}
 
 func pairwise(f func(dst, x, y *float32, n int)) func(dst, x, y []float32) {
 	return func(dst, x, y []float32) {
@@ -49,7 +57,11 @@ func (l rowLoops) into(s *Set) {
 	s.MaxOf = func(x []float32) float32 { return l.maxOf(first(x, len(x)), len(x)) }
 	s.ArgMax = func(x []float32) int {
 		p := first(x, len(x))
-		return l.indexOf(p, l.maxOf(p, len(x)), len(x))
+		best := l.maxOf(p, len(x))
+		if l.indexOf == nil {
+			return indexOf(x, best)
+		}
+		return l.indexOf(p, best, len(x))
 	}
 	s.Rotate = func(dst, x, cos, sin []float32) {
 		h := len(x) / 2
@@ -62,5 +74,14 @@ func (l rowLoops) into(s *Set) {
 			return
 		}
 		l.normBias(first(dst, n), first(x, n), mean, scale, first(weight, n), first(bias, n), n)
+	}
+	if l.exp == nil {
+		return
+	}
+	s.Exp, s.Tanh, s.Erf = unary(l.exp), unary(l.tanh), unary(l.erf)
+	s.SiLU, s.GELU, s.GELUTanh = unary(l.silu), unary(l.gelu), unary(l.geluTanh)
+	s.SwiGLU = pairwise(l.swiGLU)
+	s.ExpSum = func(dst, x []float32, max float32) float32 {
+		return l.expSum(first(dst, len(dst)), first(x, len(dst)), max, len(dst))
 	}
 }

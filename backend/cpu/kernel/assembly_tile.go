@@ -4,9 +4,10 @@ package kernel
 
 import "unsafe"
 
-// tileLoops holds the assembly for the matrix product.
+// tileLoops holds the assembly for the matrix product; packCols may be nil.
 type tileLoops struct {
 	rows, columns int // of the tile
+	step          int // packRows takes a multiple of so many columns
 	tile          func(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
 	packRows      packFunc
 	packCols      func(dst, b *float32, ldb, k, n int)
@@ -42,19 +43,21 @@ func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {
 		return
 	}
 	a = a[:span(m, k, lda)]
+	whole := k / l.step * l.step
 	for i := 0; i < m; i += l.rows {
 		panel := dst[i*k:][:l.rows*k]
+		rows := min(l.rows, m-i)
 		w := (*byte)(unsafe.Pointer(&a[i*lda]))
-		l.packRows(unsafe.SliceData(panel), 4*l.rows, w, 4*lda, min(l.rows, m-i), k)
+		l.packRows(unsafe.SliceData(panel), 4*l.rows, w, 4*lda, rows, whole)
+		if whole < k {
+			packRowPanels(l.rows, panel[whole*l.rows:], a[i*lda+whole:], lda, rows, k-whole)
+		}
 	}
 }
 
 func (l tileLoops) runPackCols(dst, b []float32, ldb, k, n int) {
-	if k == 0 {
-		return
-	}
-	if n == 0 {
-		clear(dst[:k*l.columns])
+	if n == 0 || k == 0 || l.packCols == nil {
+		packColPanel(l.columns, dst, b, ldb, k, n)
 		return
 	}
 	l.packCols(first(dst, k*l.columns), first(b, span(k, n, ldb)), 4*ldb, k, n)

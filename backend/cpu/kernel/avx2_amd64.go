@@ -79,6 +79,11 @@ func accumulate1Float16AVX2(y *float32, ldy int, p *float32, ldp int, v *byte, l
 //go:noescape
 func accumulate2Float16AVX2(y *float32, ldy int, p *float32, ldp int, v *byte, ldv int, n int, d int)
 
+// gemv1Int8AVX2 sets y[r,j] = Σ x[r,p]·w[j,p] for 1 rows of x and n rows of w; ldy, ldx and ldw are in bytes. k is at least 8.
+//
+//go:noescape
+func gemv1Int8AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // widenBFloat16AVX2 converts n elements to f32. n is a multiple of 8.
 //
 //go:noescape
@@ -99,6 +104,16 @@ func widenFloat16AVX2(dst *float32, src *byte, n int)
 //go:noescape
 func narrowFloat16AVX2(dst *byte, src *float32, n int)
 
+// gemvCompactAVX2 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks; first leads to the escapes of each row.
+//
+//go:noescape
+func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
+
+// expandAVX2 converts compact blocks to bf16.
+//
+//go:noescape
+func expandAVX2(dst *byte, w *byte, tables *byte, blocks int)
+
 // tileAVX2 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
 //
 //go:noescape
@@ -109,22 +124,22 @@ func tileAVX2(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, 
 //go:noescape
 func peakAVX2(rounds int) int
 
-// packFloat32AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packFloat32AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packFloat32AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
-// packBFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packBFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packBFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
-// packFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packFloat16AVX2 sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
-// packRowsAVX2 sets 6 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
+// packRowsAVX2 sets 6 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes. k is a multiple of 8.
 //
 //go:noescape
 func packRowsAVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
@@ -218,3 +233,43 @@ func normAVX2(dst *float32, x *float32, mean float32, scale float32, weight *flo
 //
 //go:noescape
 func normBiasAVX2(dst *float32, x *float32, mean float32, scale float32, weight *float32, bias *float32, n int)
+
+// expAVX2 sets dst to e^x.
+//
+//go:noescape
+func expAVX2(dst *float32, x *float32, n int)
+
+// tanhAVX2 sets dst to tanh x.
+//
+//go:noescape
+func tanhAVX2(dst *float32, x *float32, n int)
+
+// erfAVX2 sets dst to erf x.
+//
+//go:noescape
+func erfAVX2(dst *float32, x *float32, n int)
+
+// siluAVX2 sets dst to x·sigmoid(x).
+//
+//go:noescape
+func siluAVX2(dst *float32, x *float32, n int)
+
+// geluAVX2 sets dst to x·Φ(x).
+//
+//go:noescape
+func geluAVX2(dst *float32, x *float32, n int)
+
+// geluTanhAVX2 sets dst to x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³).
+//
+//go:noescape
+func geluTanhAVX2(dst *float32, x *float32, n int)
+
+// swiGLUAVX2 sets dst to gate·sigmoid(gate)·up.
+//
+//go:noescape
+func swiGLUAVX2(dst *float32, gate *float32, up *float32, n int)
+
+// expSumAVX2 sets dst to e^(x-max) and returns the sum.
+//
+//go:noescape
+func expSumAVX2(dst *float32, x *float32, max float32, n int) float32

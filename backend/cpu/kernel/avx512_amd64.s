@@ -2185,9 +2185,9 @@ TEXT ·accumulate1Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+128
-	JLT  block_done_79
+	JLT  block8_done_79
 
-block_78:
+block8_78:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2243,15 +2243,18 @@ sum_done_81:
 	ADDQ    $+512, DX
 	SUBQ    $+128, AX
 	CMPQ    AX, $+128
-	JGE     block_78
+	JGE     block8_78
 
-block_done_79:
-	CMPQ AX, $+16
-	JLT  vector_done_83
+block8_done_79:
+	CMPQ AX, $+64
+	JLT  block4_done_83
 
-vector_82:
+block4_82:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
 	MOVQ    p+16(FP), BX
 	MOVQ    ldv+40(FP), DI
 	MOVQ    n+48(FP), R8
@@ -2261,9 +2264,15 @@ vector_82:
 	JLT     sum_done_85
 
 sum_84:
-	VMOVUPS      (SI), Z1
-	VBROADCASTSS (BX)(R9*4), Z2
-	VFMADD231PS  Z1, Z2, Z0
+	VMOVUPS      (SI), Z4
+	VMOVUPS      64(SI), Z5
+	VMOVUPS      128(SI), Z6
+	VMOVUPS      192(SI), Z7
+	VBROADCASTSS (BX)(R9*4), Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFMADD231PS  Z5, Z8, Z1
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
 	ADDQ         DI, SI
 	INCQ         R9
 	SUBQ         $+1, R8
@@ -2273,15 +2282,52 @@ sum_84:
 sum_done_85:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+256, DX
+	SUBQ    $+64, AX
+	CMPQ    AX, $+64
+	JGE     block4_82
+
+block4_done_83:
+	CMPQ AX, $+16
+	JLT  vector_done_87
+
+vector_86:
+	MOVQ    CX, BX
+	VMOVUPS (BX), Z0
+	MOVQ    p+16(FP), BX
+	MOVQ    ldv+40(FP), DI
+	MOVQ    n+48(FP), R8
+	MOVQ    DX, SI
+	XORQ    R9, R9
+	CMPQ    R8, $+1
+	JLT     sum_done_89
+
+sum_88:
+	VMOVUPS      (SI), Z1
+	VBROADCASTSS (BX)(R9*4), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         DI, SI
+	INCQ         R9
+	SUBQ         $+1, R8
+	CMPQ         R8, $+1
+	JGE          sum_88
+
+sum_done_89:
+	MOVQ    CX, BX
+	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_82
+	JGE     vector_86
 
-vector_done_83:
+vector_done_87:
 	TESTQ     AX, AX
-	JZ        tail_none_86
+	JZ        tail_none_90
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2293,9 +2339,9 @@ vector_done_83:
 	MOVQ      DX, BX
 	XORQ      R8, R8
 	CMPQ      DI, $+1
-	JLT       sum_done_88
+	JLT       sum_done_92
 
-sum_87:
+sum_91:
 	VMOVUPS.Z    (BX), K1, Z1
 	VBROADCASTSS (AX)(R8*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -2303,15 +2349,15 @@ sum_87:
 	INCQ         R8
 	SUBQ         $+1, DI
 	CMPQ         DI, $+1
-	JGE          sum_87
+	JGE          sum_91
 
-sum_done_88:
+sum_done_92:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_86:
+tail_none_90:
 	VZEROUPPER
 	RET
 
@@ -2322,9 +2368,9 @@ TEXT ·accumulate2Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_90
+	JLT  block4_done_94
 
-block_89:
+block4_93:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2344,9 +2390,9 @@ block_89:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_92
+	JLT     sum_done_96
 
-sum_91:
+sum_95:
 	VMOVUPS      (DI), Z8
 	VMOVUPS      64(DI), Z9
 	VMOVUPS      128(DI), Z10
@@ -2365,9 +2411,9 @@ sum_91:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_91
+	JGE          sum_95
 
-sum_done_92:
+sum_done_96:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2383,13 +2429,13 @@ sum_done_92:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_89
+	JGE     block4_93
 
-block_done_90:
+block4_done_94:
 	CMPQ AX, $+16
-	JLT  vector_done_94
+	JLT  vector_done_98
 
-vector_93:
+vector_97:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -2403,9 +2449,9 @@ vector_93:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_96
+	JLT     sum_done_100
 
-sum_95:
+sum_99:
 	VMOVUPS      (DI), Z2
 	VBROADCASTSS (BX)(R10*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -2415,9 +2461,9 @@ sum_95:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_95
+	JGE          sum_99
 
-sum_done_96:
+sum_done_100:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -2427,11 +2473,11 @@ sum_done_96:
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_93
+	JGE     vector_97
 
-vector_done_94:
+vector_done_98:
 	TESTQ     AX, AX
-	JZ        tail_none_97
+	JZ        tail_none_101
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2448,9 +2494,9 @@ vector_done_94:
 	MOVQ      DX, SI
 	XORQ      R9, R9
 	CMPQ      R8, $+1
-	JLT       sum_done_99
+	JLT       sum_done_103
 
-sum_98:
+sum_102:
 	VMOVUPS.Z    (SI), K1, Z2
 	VBROADCASTSS (AX)(R9*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -2460,9 +2506,9 @@ sum_98:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_98
+	JGE          sum_102
 
-sum_done_99:
+sum_done_103:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -2471,7 +2517,7 @@ sum_done_99:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_97:
+tail_none_101:
 	VZEROUPPER
 	RET
 
@@ -2482,9 +2528,9 @@ TEXT ·accumulate3Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_101
+	JLT  block4_done_105
 
-block_100:
+block4_104:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2512,9 +2558,9 @@ block_100:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_103
+	JLT     sum_done_107
 
-sum_102:
+sum_106:
 	VMOVUPS      (R8), Z12
 	VMOVUPS      64(R8), Z13
 	VMOVUPS      128(R8), Z14
@@ -2538,9 +2584,9 @@ sum_102:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_102
+	JGE          sum_106
 
-sum_done_103:
+sum_done_107:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2562,13 +2608,13 @@ sum_done_103:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_100
+	JGE     block4_104
 
-block_done_101:
+block4_done_105:
 	CMPQ AX, $+16
-	JLT  vector_done_105
+	JLT  vector_done_109
 
-vector_104:
+vector_108:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -2587,9 +2633,9 @@ vector_104:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_107
+	JLT     sum_done_111
 
-sum_106:
+sum_110:
 	VMOVUPS      (R8), Z3
 	VBROADCASTSS (BX)(R11*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -2601,9 +2647,9 @@ sum_106:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_106
+	JGE          sum_110
 
-sum_done_107:
+sum_done_111:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -2616,11 +2662,11 @@ sum_done_107:
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_104
+	JGE     vector_108
 
-vector_done_105:
+vector_done_109:
 	TESTQ     AX, AX
-	JZ        tail_none_108
+	JZ        tail_none_112
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2642,9 +2688,9 @@ vector_done_105:
 	MOVQ      DX, DI
 	XORQ      R10, R10
 	CMPQ      R9, $+1
-	JLT       sum_done_110
+	JLT       sum_done_114
 
-sum_109:
+sum_113:
 	VMOVUPS.Z    (DI), K1, Z3
 	VBROADCASTSS (AX)(R10*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -2656,9 +2702,9 @@ sum_109:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_109
+	JGE          sum_113
 
-sum_done_110:
+sum_done_114:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -2670,7 +2716,7 @@ sum_done_110:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_108:
+tail_none_112:
 	VZEROUPPER
 	RET
 
@@ -2681,9 +2727,9 @@ TEXT ·accumulate4Float32AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_112
+	JLT  block4_done_116
 
-block_111:
+block4_115:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -2719,9 +2765,9 @@ block_111:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_114
+	JLT     sum_done_118
 
-sum_113:
+sum_117:
 	VMOVUPS      (R9), Z16
 	VMOVUPS      64(R9), Z17
 	VMOVUPS      128(R9), Z18
@@ -2750,9 +2796,9 @@ sum_113:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_113
+	JGE          sum_117
 
-sum_done_114:
+sum_done_118:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -2780,13 +2826,13 @@ sum_done_114:
 	ADDQ    $+256, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_111
+	JGE     block4_115
 
-block_done_112:
+block4_done_116:
 	CMPQ AX, $+16
-	JLT  vector_done_116
+	JLT  vector_done_120
 
-vector_115:
+vector_119:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -2810,9 +2856,9 @@ vector_115:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_118
+	JLT     sum_done_122
 
-sum_117:
+sum_121:
 	VMOVUPS      (R9), Z4
 	VBROADCASTSS (BX)(R12*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -2826,9 +2872,9 @@ sum_117:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_117
+	JGE          sum_121
 
-sum_done_118:
+sum_done_122:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -2844,11 +2890,11 @@ sum_done_118:
 	ADDQ    $+64, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_115
+	JGE     vector_119
 
-vector_done_116:
+vector_done_120:
 	TESTQ     AX, AX
-	JZ        tail_none_119
+	JZ        tail_none_123
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -2875,9 +2921,9 @@ vector_done_116:
 	MOVQ      DX, R8
 	XORQ      R11, R11
 	CMPQ      R10, $+1
-	JLT       sum_done_121
+	JLT       sum_done_125
 
-sum_120:
+sum_124:
 	VMOVUPS.Z    (R8), K1, Z4
 	VBROADCASTSS (AX)(R11*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -2891,9 +2937,9 @@ sum_120:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_120
+	JGE          sum_124
 
-sum_done_121:
+sum_done_125:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -2908,7 +2954,7 @@ sum_done_121:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 
-tail_none_119:
+tail_none_123:
 	VZEROUPPER
 	RET
 
@@ -2918,9 +2964,9 @@ TEXT ·gemv1BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+1
-	JLT  row_done_123
+	JLT  row_done_127
 
-row_122:
+row_126:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2931,9 +2977,9 @@ row_122:
 	LEAQ   4096(CX)(DX*1), DI
 	MOVQ   k+56(FP), R8
 	CMPQ   R8, $+64
-	JLT    columns_done_125
+	JLT    columns_done_129
 
-columns_124:
+columns_128:
 	PREFETCHT0  (DI)
 	PREFETCHT0  64(DI)
 	ADDQ        $+128, DI
@@ -2957,13 +3003,13 @@ columns_124:
 	ADDQ        $+128, BX
 	SUBQ        $+64, R8
 	CMPQ        R8, $+64
-	JGE         columns_124
+	JGE         columns_128
 
-columns_done_125:
+columns_done_129:
 	CMPQ R8, $+16
-	JLT  column_done_127
+	JLT  column_done_131
 
-column_126:
+column_130:
 	PREFETCHT0  (DI)
 	ADDQ        $+32, DI
 	VMOVUPS     (SI), Z4
@@ -2974,11 +3020,11 @@ column_126:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R8
 	CMPQ        R8, $+16
-	JGE         column_126
+	JGE         column_130
 
-column_done_127:
+column_done_131:
 	TESTQ       R8, R8
-	JZ          tail_none_128
+	JZ          tail_none_132
 	MOVL        $-1, DI
 	BZHIL       R8, DI, DI
 	KMOVW       DI, K1
@@ -2987,7 +3033,7 @@ column_done_127:
 	VPSLLD      $0x10, Z5, Z5
 	VFMADD231PS Z4, Z5, Z0
 
-tail_none_128:
+tail_none_132:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
@@ -3004,9 +3050,9 @@ tail_none_128:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_122
+	JGE           row_126
 
-row_done_123:
+row_done_127:
 	VZEROUPPER
 	RET
 
@@ -3016,9 +3062,9 @@ TEXT ·gemv2BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_130
+	JLT  rows_done_134
 
-rows_129:
+rows_133:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3036,9 +3082,9 @@ rows_129:
 	LEAQ   4096(CX)(DX*4), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_132
+	JLT    column_done_136
 
-column_131:
+column_135:
 	PREFETCHT0  (R9)
 	PREFETCHT0  64(R9)
 	ADDQ        $+128, R9
@@ -3065,11 +3111,11 @@ column_131:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_131
+	JGE         column_135
 
-column_done_132:
+column_done_136:
 	TESTQ       R10, R10
-	JZ          tail_none_133
+	JZ          tail_none_137
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -3092,7 +3138,7 @@ column_done_132:
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
 
-tail_none_133:
+tail_none_137:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3129,13 +3175,13 @@ tail_none_133:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_129
+	JGE           rows_133
 
-rows_done_130:
+rows_done_134:
 	CMPQ AX, $+1
-	JLT  row_done_135
+	JLT  row_done_139
 
-row_134:
+row_138:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
@@ -3145,9 +3191,9 @@ row_134:
 	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
 	CMPQ   R9, $+16
-	JLT    column_done_137
+	JLT    column_done_141
 
-column_136:
+column_140:
 	PREFETCHT0  (R8)
 	ADDQ        $+32, R8
 	VMOVUPS     (DI), Z2
@@ -3160,11 +3206,11 @@ column_136:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         column_136
+	JGE         column_140
 
-column_done_137:
+column_done_141:
 	TESTQ       R9, R9
-	JZ          tail_none_138
+	JZ          tail_none_142
 	MOVL        $-1, R8
 	BZHIL       R9, R8, R8
 	KMOVW       R8, K1
@@ -3175,7 +3221,7 @@ column_done_137:
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 
-tail_none_138:
+tail_none_142:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3198,9 +3244,9 @@ tail_none_138:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_134
+	JGE           row_138
 
-row_done_135:
+row_done_139:
 	VZEROUPPER
 	RET
 
@@ -3210,9 +3256,9 @@ TEXT ·gemv3BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_140
+	JLT  rows_done_144
 
-rows_139:
+rows_143:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3234,9 +3280,9 @@ rows_139:
 	LEAQ   4096(CX)(DX*4), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_142
+	JLT    column_done_146
 
-column_141:
+column_145:
 	PREFETCHT0  (R9)
 	PREFETCHT0  64(R9)
 	ADDQ        $+128, R9
@@ -3268,11 +3314,11 @@ column_141:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_141
+	JGE         column_145
 
-column_done_142:
+column_done_146:
 	TESTQ       R10, R10
-	JZ          tail_none_143
+	JZ          tail_none_147
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -3300,7 +3346,7 @@ column_done_142:
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
 
-tail_none_143:
+tail_none_147:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3353,13 +3399,13 @@ tail_none_143:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_139
+	JGE           rows_143
 
-rows_done_140:
+rows_done_144:
 	CMPQ AX, $+1
-	JLT  row_done_145
+	JLT  row_done_149
 
-row_144:
+row_148:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3370,9 +3416,9 @@ row_144:
 	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
 	CMPQ   R9, $+16
-	JLT    column_done_147
+	JLT    column_done_151
 
-column_146:
+column_150:
 	PREFETCHT0  (R8)
 	ADDQ        $+32, R8
 	VMOVUPS     (DI), Z3
@@ -3387,11 +3433,11 @@ column_146:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         column_146
+	JGE         column_150
 
-column_done_147:
+column_done_151:
 	TESTQ       R9, R9
-	JZ          tail_none_148
+	JZ          tail_none_152
 	MOVL        $-1, R8
 	BZHIL       R9, R8, R8
 	KMOVW       R8, K1
@@ -3404,7 +3450,7 @@ column_done_147:
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
-tail_none_148:
+tail_none_152:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3436,9 +3482,9 @@ tail_none_148:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_144
+	JGE           row_148
 
-row_done_145:
+row_done_149:
 	VZEROUPPER
 	RET
 
@@ -3448,9 +3494,9 @@ TEXT ·gemv4BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_150
+	JLT  rows_done_154
 
-rows_149:
+rows_153:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3478,9 +3524,9 @@ rows_149:
 	LEAQ   4096(CX)(DX*4), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_152
+	JLT    column_done_156
 
-column_151:
+column_155:
 	PREFETCHT0  (R10)
 	PREFETCHT0  64(R10)
 	ADDQ        $+128, R10
@@ -3518,11 +3564,11 @@ column_151:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_151
+	JGE         column_155
 
-column_done_152:
+column_done_156:
 	TESTQ       R11, R11
-	JZ          tail_none_153
+	JZ          tail_none_157
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -3555,7 +3601,7 @@ column_done_152:
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
 
-tail_none_153:
+tail_none_157:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3624,13 +3670,13 @@ tail_none_153:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_149
+	JGE           rows_153
 
-rows_done_150:
+rows_done_154:
 	CMPQ AX, $+1
-	JLT  row_done_155
+	JLT  row_done_159
 
-row_154:
+row_158:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3644,9 +3690,9 @@ row_154:
 	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_157
+	JLT    column_done_161
 
-column_156:
+column_160:
 	PREFETCHT0  (R9)
 	ADDQ        $+32, R9
 	VMOVUPS     (DI), Z4
@@ -3664,11 +3710,11 @@ column_156:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_156
+	JGE         column_160
 
-column_done_157:
+column_done_161:
 	TESTQ       R10, R10
-	JZ          tail_none_158
+	JZ          tail_none_162
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -3683,7 +3729,7 @@ column_done_157:
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 
-tail_none_158:
+tail_none_162:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3724,9 +3770,9 @@ tail_none_158:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_154
+	JGE           row_158
 
-row_done_155:
+row_done_159:
 	VZEROUPPER
 	RET
 
@@ -3736,9 +3782,9 @@ TEXT ·gemv5BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_160
+	JLT  rows_done_164
 
-rows_159:
+rows_163:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3770,9 +3816,9 @@ rows_159:
 	LEAQ   4096(CX)(DX*4), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_162
+	JLT    column_done_166
 
-column_161:
+column_165:
 	PREFETCHT0  (R10)
 	PREFETCHT0  64(R10)
 	ADDQ        $+128, R10
@@ -3815,11 +3861,11 @@ column_161:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_161
+	JGE         column_165
 
-column_done_162:
+column_done_166:
 	TESTQ       R11, R11
-	JZ          tail_none_163
+	JZ          tail_none_167
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -3857,7 +3903,7 @@ column_done_162:
 	VFMADD231PS Z23, Z25, Z15
 	VFMADD231PS Z24, Z25, Z19
 
-tail_none_163:
+tail_none_167:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -3942,13 +3988,13 @@ tail_none_163:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_159
+	JGE           rows_163
 
-rows_done_160:
+rows_done_164:
 	CMPQ AX, $+1
-	JLT  row_done_165
+	JLT  row_done_169
 
-row_164:
+row_168:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -3963,9 +4009,9 @@ row_164:
 	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_167
+	JLT    column_done_171
 
-column_166:
+column_170:
 	PREFETCHT0  (R9)
 	ADDQ        $+32, R9
 	VMOVUPS     (DI), Z5
@@ -3985,11 +4031,11 @@ column_166:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_166
+	JGE         column_170
 
-column_done_167:
+column_done_171:
 	TESTQ       R10, R10
-	JZ          tail_none_168
+	JZ          tail_none_172
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -4006,7 +4052,7 @@ column_done_167:
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z4
 
-tail_none_168:
+tail_none_172:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -4056,9 +4102,9 @@ tail_none_168:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_164
+	JGE           row_168
 
-row_done_165:
+row_done_169:
 	VZEROUPPER
 	RET
 
@@ -4068,9 +4114,9 @@ TEXT ·gemv6BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_170
+	JLT  rows_done_174
 
-rows_169:
+rows_173:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -4106,9 +4152,9 @@ rows_169:
 	LEAQ   4096(CX)(DX*4), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_172
+	JLT    column_done_176
 
-column_171:
+column_175:
 	PREFETCHT0  (R10)
 	PREFETCHT0  64(R10)
 	ADDQ        $+128, R10
@@ -4156,11 +4202,11 @@ column_171:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_171
+	JGE         column_175
 
-column_done_172:
+column_done_176:
 	TESTQ       R11, R11
-	JZ          tail_none_173
+	JZ          tail_none_177
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -4203,7 +4249,7 @@ column_done_172:
 	VFMADD231PS Z28, Z30, Z19
 	VFMADD231PS Z29, Z30, Z23
 
-tail_none_173:
+tail_none_177:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -4304,13 +4350,13 @@ tail_none_173:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_169
+	JGE           rows_173
 
-rows_done_170:
+rows_done_174:
 	CMPQ AX, $+1
-	JLT  row_done_175
+	JLT  row_done_179
 
-row_174:
+row_178:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -4326,9 +4372,9 @@ row_174:
 	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_177
+	JLT    column_done_181
 
-column_176:
+column_180:
 	PREFETCHT0  (R9)
 	ADDQ        $+32, R9
 	VMOVUPS     (DI), Z6
@@ -4350,11 +4396,11 @@ column_176:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_176
+	JGE         column_180
 
-column_done_177:
+column_done_181:
 	TESTQ       R10, R10
-	JZ          tail_none_178
+	JZ          tail_none_182
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -4373,7 +4419,7 @@ column_done_177:
 	VFMADD231PS Z10, Z12, Z4
 	VFMADD231PS Z11, Z12, Z5
 
-tail_none_178:
+tail_none_182:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -4432,9 +4478,9 @@ tail_none_178:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_174
+	JGE           row_178
 
-row_done_175:
+row_done_179:
 	VZEROUPPER
 	RET
 
@@ -4444,9 +4490,9 @@ TEXT ·gemv7BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+2
-	JLT  rows_done_180
+	JLT  rows_done_184
 
-rows_179:
+rows_183:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -4472,9 +4518,9 @@ rows_179:
 	LEAQ   4096(CX)(DX*2), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_182
+	JLT    column_done_186
 
-column_181:
+column_185:
 	PREFETCHT0  (R10)
 	ADDQ        $+64, R10
 	VMOVUPS     (DI), Z14
@@ -4508,11 +4554,11 @@ column_181:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_181
+	JGE         column_185
 
-column_done_182:
+column_done_186:
 	TESTQ       R11, R11
-	JZ          tail_none_183
+	JZ          tail_none_187
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -4542,7 +4588,7 @@ column_done_182:
 	VFMADD231PS Z19, Z21, Z11
 	VFMADD231PS Z20, Z21, Z13
 
-tail_none_183:
+tail_none_187:
 	MOVQ          y+0(FP), BX
 	LEAQ          8(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -4624,13 +4670,13 @@ tail_none_183:
 	LEAQ          (CX)(DX*2), CX
 	SUBQ          $+2, AX
 	CMPQ          AX, $+2
-	JGE           rows_179
+	JGE           rows_183
 
-rows_done_180:
+rows_done_184:
 	CMPQ AX, $+1
-	JLT  row_done_185
+	JLT  row_done_189
 
-row_184:
+row_188:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -4649,9 +4695,9 @@ row_184:
 	LEAQ   4096(CX)(DX*1), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_187
+	JLT    column_done_191
 
-column_186:
+column_190:
 	PREFETCHT0  (R10)
 	ADDQ        $+32, R10
 	VMOVUPS     (DI), Z7
@@ -4676,11 +4722,11 @@ column_186:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_186
+	JGE         column_190
 
-column_done_187:
+column_done_191:
 	TESTQ       R11, R11
-	JZ          tail_none_188
+	JZ          tail_none_192
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -4701,7 +4747,7 @@ column_done_187:
 	VFMADD231PS Z12, Z14, Z5
 	VFMADD231PS Z13, Z14, Z6
 
-tail_none_188:
+tail_none_192:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -4769,9 +4815,9 @@ tail_none_188:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_184
+	JGE           row_188
 
-row_done_185:
+row_done_189:
 	VZEROUPPER
 	RET
 
@@ -4781,9 +4827,9 @@ TEXT ·gemv8BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+2
-	JLT  rows_done_190
+	JLT  rows_done_194
 
-rows_189:
+rows_193:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -4811,9 +4857,9 @@ rows_189:
 	LEAQ   4096(CX)(DX*2), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_192
+	JLT    column_done_196
 
-column_191:
+column_195:
 	PREFETCHT0  (R10)
 	ADDQ        $+64, R10
 	VMOVUPS     (DI), Z16
@@ -4850,11 +4896,11 @@ column_191:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_191
+	JGE         column_195
 
-column_done_192:
+column_done_196:
 	TESTQ       R11, R11
-	JZ          tail_none_193
+	JZ          tail_none_197
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -4887,7 +4933,7 @@ column_done_192:
 	VFMADD231PS Z22, Z24, Z13
 	VFMADD231PS Z23, Z24, Z15
 
-tail_none_193:
+tail_none_197:
 	MOVQ          y+0(FP), BX
 	LEAQ          8(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -4980,13 +5026,13 @@ tail_none_193:
 	LEAQ          (CX)(DX*2), CX
 	SUBQ          $+2, AX
 	CMPQ          AX, $+2
-	JGE           rows_189
+	JGE           rows_193
 
-rows_done_190:
+rows_done_194:
 	CMPQ AX, $+1
-	JLT  row_done_195
+	JLT  row_done_199
 
-row_194:
+row_198:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -5006,9 +5052,9 @@ row_194:
 	LEAQ   4096(CX)(DX*1), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_197
+	JLT    column_done_201
 
-column_196:
+column_200:
 	PREFETCHT0  (R10)
 	ADDQ        $+32, R10
 	VMOVUPS     (DI), Z8
@@ -5035,11 +5081,11 @@ column_196:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_196
+	JGE         column_200
 
-column_done_197:
+column_done_201:
 	TESTQ       R11, R11
-	JZ          tail_none_198
+	JZ          tail_none_202
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -5062,7 +5108,7 @@ column_done_197:
 	VFMADD231PS Z14, Z16, Z6
 	VFMADD231PS Z15, Z16, Z7
 
-tail_none_198:
+tail_none_202:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -5139,9 +5185,9 @@ tail_none_198:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_194
+	JGE           row_198
 
-row_done_195:
+row_done_199:
 	VZEROUPPER
 	RET
 
@@ -5152,9 +5198,9 @@ TEXT ·accumulate1BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+128
-	JLT  block_done_200
+	JLT  block8_done_204
 
-block_199:
+block8_203:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -5170,9 +5216,9 @@ block_199:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_202
+	JLT     sum_done_206
 
-sum_201:
+sum_205:
 	VPMOVZXWD    (SI), Z8
 	VPSLLD       $0x10, Z8, Z8
 	VPMOVZXWD    32(SI), Z9
@@ -5202,9 +5248,9 @@ sum_201:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_201
+	JGE          sum_205
 
-sum_done_202:
+sum_done_206:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5218,13 +5264,63 @@ sum_done_202:
 	ADDQ    $+256, DX
 	SUBQ    $+128, AX
 	CMPQ    AX, $+128
-	JGE     block_199
+	JGE     block8_203
 
-block_done_200:
+block8_done_204:
+	CMPQ AX, $+64
+	JLT  block4_done_208
+
+block4_207:
+	MOVQ    CX, BX
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	MOVQ    p+16(FP), BX
+	MOVQ    ldv+40(FP), DI
+	MOVQ    n+48(FP), R8
+	MOVQ    DX, SI
+	XORQ    R9, R9
+	CMPQ    R8, $+1
+	JLT     sum_done_210
+
+sum_209:
+	VPMOVZXWD    (SI), Z4
+	VPSLLD       $0x10, Z4, Z4
+	VPMOVZXWD    32(SI), Z5
+	VPSLLD       $0x10, Z5, Z5
+	VPMOVZXWD    64(SI), Z6
+	VPSLLD       $0x10, Z6, Z6
+	VPMOVZXWD    96(SI), Z7
+	VPSLLD       $0x10, Z7, Z7
+	VBROADCASTSS (BX)(R9*4), Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFMADD231PS  Z5, Z8, Z1
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         DI, SI
+	INCQ         R9
+	SUBQ         $+1, R8
+	CMPQ         R8, $+1
+	JGE          sum_209
+
+sum_done_210:
+	MOVQ    CX, BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	SUBQ    $+64, AX
+	CMPQ    AX, $+64
+	JGE     block4_207
+
+block4_done_208:
 	CMPQ AX, $+16
-	JLT  vector_done_204
+	JLT  vector_done_212
 
-vector_203:
+vector_211:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    p+16(FP), BX
@@ -5233,9 +5329,9 @@ vector_203:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_206
+	JLT     sum_done_214
 
-sum_205:
+sum_213:
 	VPMOVZXWD    (SI), Z1
 	VPSLLD       $0x10, Z1, Z1
 	VBROADCASTSS (BX)(R9*4), Z2
@@ -5244,20 +5340,20 @@ sum_205:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_205
+	JGE          sum_213
 
-sum_done_206:
+sum_done_214:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_203
+	JGE     vector_211
 
-vector_done_204:
+vector_done_212:
 	TESTQ     AX, AX
-	JZ        tail_none_207
+	JZ        tail_none_215
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -5269,9 +5365,9 @@ vector_done_204:
 	MOVQ      DX, BX
 	XORQ      R8, R8
 	CMPQ      DI, $+1
-	JLT       sum_done_209
+	JLT       sum_done_217
 
-sum_208:
+sum_216:
 	VPMOVZXWD.Z  (BX), K1, Z1
 	VPSLLD       $0x10, Z1, Z1
 	VBROADCASTSS (AX)(R8*4), Z2
@@ -5280,15 +5376,15 @@ sum_208:
 	INCQ         R8
 	SUBQ         $+1, DI
 	CMPQ         DI, $+1
-	JGE          sum_208
+	JGE          sum_216
 
-sum_done_209:
+sum_done_217:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_207:
+tail_none_215:
 	VZEROUPPER
 	RET
 
@@ -5299,9 +5395,9 @@ TEXT ·accumulate2BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_211
+	JLT  block4_done_219
 
-block_210:
+block4_218:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -5321,9 +5417,9 @@ block_210:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_213
+	JLT     sum_done_221
 
-sum_212:
+sum_220:
 	VPMOVZXWD    (DI), Z8
 	VPSLLD       $0x10, Z8, Z8
 	VPMOVZXWD    32(DI), Z9
@@ -5346,9 +5442,9 @@ sum_212:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_212
+	JGE          sum_220
 
-sum_done_213:
+sum_done_221:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5364,13 +5460,13 @@ sum_done_213:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_210
+	JGE     block4_218
 
-block_done_211:
+block4_done_219:
 	CMPQ AX, $+16
-	JLT  vector_done_215
+	JLT  vector_done_223
 
-vector_214:
+vector_222:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -5384,9 +5480,9 @@ vector_214:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_217
+	JLT     sum_done_225
 
-sum_216:
+sum_224:
 	VPMOVZXWD    (DI), Z2
 	VPSLLD       $0x10, Z2, Z2
 	VBROADCASTSS (BX)(R10*4), Z3
@@ -5397,9 +5493,9 @@ sum_216:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_216
+	JGE          sum_224
 
-sum_done_217:
+sum_done_225:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -5409,11 +5505,11 @@ sum_done_217:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_214
+	JGE     vector_222
 
-vector_done_215:
+vector_done_223:
 	TESTQ     AX, AX
-	JZ        tail_none_218
+	JZ        tail_none_226
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -5430,9 +5526,9 @@ vector_done_215:
 	MOVQ      DX, SI
 	XORQ      R9, R9
 	CMPQ      R8, $+1
-	JLT       sum_done_220
+	JLT       sum_done_228
 
-sum_219:
+sum_227:
 	VPMOVZXWD.Z  (SI), K1, Z2
 	VPSLLD       $0x10, Z2, Z2
 	VBROADCASTSS (AX)(R9*4), Z3
@@ -5443,9 +5539,9 @@ sum_219:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_219
+	JGE          sum_227
 
-sum_done_220:
+sum_done_228:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -5454,7 +5550,7 @@ sum_done_220:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_218:
+tail_none_226:
 	VZEROUPPER
 	RET
 
@@ -5465,9 +5561,9 @@ TEXT ·accumulate3BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_222
+	JLT  block4_done_230
 
-block_221:
+block4_229:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -5495,9 +5591,9 @@ block_221:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_224
+	JLT     sum_done_232
 
-sum_223:
+sum_231:
 	VPMOVZXWD    (R8), Z12
 	VPSLLD       $0x10, Z12, Z12
 	VPMOVZXWD    32(R8), Z13
@@ -5525,9 +5621,9 @@ sum_223:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_223
+	JGE          sum_231
 
-sum_done_224:
+sum_done_232:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5549,13 +5645,13 @@ sum_done_224:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_221
+	JGE     block4_229
 
-block_done_222:
+block4_done_230:
 	CMPQ AX, $+16
-	JLT  vector_done_226
+	JLT  vector_done_234
 
-vector_225:
+vector_233:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -5574,9 +5670,9 @@ vector_225:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_228
+	JLT     sum_done_236
 
-sum_227:
+sum_235:
 	VPMOVZXWD    (R8), Z3
 	VPSLLD       $0x10, Z3, Z3
 	VBROADCASTSS (BX)(R11*4), Z4
@@ -5589,9 +5685,9 @@ sum_227:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_227
+	JGE          sum_235
 
-sum_done_228:
+sum_done_236:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -5604,11 +5700,11 @@ sum_done_228:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_225
+	JGE     vector_233
 
-vector_done_226:
+vector_done_234:
 	TESTQ     AX, AX
-	JZ        tail_none_229
+	JZ        tail_none_237
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -5630,9 +5726,9 @@ vector_done_226:
 	MOVQ      DX, DI
 	XORQ      R10, R10
 	CMPQ      R9, $+1
-	JLT       sum_done_231
+	JLT       sum_done_239
 
-sum_230:
+sum_238:
 	VPMOVZXWD.Z  (DI), K1, Z3
 	VPSLLD       $0x10, Z3, Z3
 	VBROADCASTSS (AX)(R10*4), Z4
@@ -5645,9 +5741,9 @@ sum_230:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_230
+	JGE          sum_238
 
-sum_done_231:
+sum_done_239:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -5659,7 +5755,7 @@ sum_done_231:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_229:
+tail_none_237:
 	VZEROUPPER
 	RET
 
@@ -5670,9 +5766,9 @@ TEXT ·accumulate4BFloat16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_233
+	JLT  block4_done_241
 
-block_232:
+block4_240:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -5708,9 +5804,9 @@ block_232:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_235
+	JLT     sum_done_243
 
-sum_234:
+sum_242:
 	VPMOVZXWD    (R9), Z16
 	VPSLLD       $0x10, Z16, Z16
 	VPMOVZXWD    32(R9), Z17
@@ -5743,9 +5839,9 @@ sum_234:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_234
+	JGE          sum_242
 
-sum_done_235:
+sum_done_243:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -5773,13 +5869,13 @@ sum_done_235:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_232
+	JGE     block4_240
 
-block_done_233:
+block4_done_241:
 	CMPQ AX, $+16
-	JLT  vector_done_237
+	JLT  vector_done_245
 
-vector_236:
+vector_244:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -5803,9 +5899,9 @@ vector_236:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_239
+	JLT     sum_done_247
 
-sum_238:
+sum_246:
 	VPMOVZXWD    (R9), Z4
 	VPSLLD       $0x10, Z4, Z4
 	VBROADCASTSS (BX)(R12*4), Z5
@@ -5820,9 +5916,9 @@ sum_238:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_238
+	JGE          sum_246
 
-sum_done_239:
+sum_done_247:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -5838,11 +5934,11 @@ sum_done_239:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_236
+	JGE     vector_244
 
-vector_done_237:
+vector_done_245:
 	TESTQ     AX, AX
-	JZ        tail_none_240
+	JZ        tail_none_248
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -5869,9 +5965,9 @@ vector_done_237:
 	MOVQ      DX, R8
 	XORQ      R11, R11
 	CMPQ      R10, $+1
-	JLT       sum_done_242
+	JLT       sum_done_250
 
-sum_241:
+sum_249:
 	VPMOVZXWD.Z  (R8), K1, Z4
 	VPSLLD       $0x10, Z4, Z4
 	VBROADCASTSS (AX)(R11*4), Z5
@@ -5886,9 +5982,9 @@ sum_241:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_241
+	JGE          sum_249
 
-sum_done_242:
+sum_done_250:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -5903,7 +5999,7 @@ sum_done_242:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_240:
+tail_none_248:
 	VZEROUPPER
 	RET
 
@@ -5913,9 +6009,9 @@ TEXT ·gemv1Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+1
-	JLT  row_done_244
+	JLT  row_done_252
 
-row_243:
+row_251:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -5926,9 +6022,9 @@ row_243:
 	LEAQ   4096(CX)(DX*1), DI
 	MOVQ   k+56(FP), R8
 	CMPQ   R8, $+64
-	JLT    columns_done_246
+	JLT    columns_done_254
 
-columns_245:
+columns_253:
 	PREFETCHT0  (DI)
 	PREFETCHT0  64(DI)
 	ADDQ        $+128, DI
@@ -5948,13 +6044,13 @@ columns_245:
 	ADDQ        $+128, BX
 	SUBQ        $+64, R8
 	CMPQ        R8, $+64
-	JGE         columns_245
+	JGE         columns_253
 
-columns_done_246:
+columns_done_254:
 	CMPQ R8, $+16
-	JLT  column_done_248
+	JLT  column_done_256
 
-column_247:
+column_255:
 	PREFETCHT0  (DI)
 	ADDQ        $+32, DI
 	VMOVUPS     (SI), Z4
@@ -5964,11 +6060,11 @@ column_247:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R8
 	CMPQ        R8, $+16
-	JGE         column_247
+	JGE         column_255
 
-column_done_248:
+column_done_256:
 	TESTQ       R8, R8
-	JZ          tail_none_249
+	JZ          tail_none_257
 	MOVL        $-1, DI
 	BZHIL       R8, DI, DI
 	KMOVW       DI, K1
@@ -5976,7 +6072,7 @@ column_done_248:
 	VCVTPH2PS.Z (BX), K1, Z5
 	VFMADD231PS Z4, Z5, Z0
 
-tail_none_249:
+tail_none_257:
 	VADDPS        Z2, Z0, Z0
 	VADDPS        Z3, Z1, Z1
 	VADDPS        Z1, Z0, Z0
@@ -5993,9 +6089,9 @@ tail_none_249:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_243
+	JGE           row_251
 
-row_done_244:
+row_done_252:
 	VZEROUPPER
 	RET
 
@@ -6005,9 +6101,9 @@ TEXT ·gemv2Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_251
+	JLT  rows_done_259
 
-rows_250:
+rows_258:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6025,9 +6121,9 @@ rows_250:
 	LEAQ   4096(CX)(DX*4), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_253
+	JLT    column_done_261
 
-column_252:
+column_260:
 	PREFETCHT0  (R9)
 	PREFETCHT0  64(R9)
 	ADDQ        $+128, R9
@@ -6050,11 +6146,11 @@ column_252:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_252
+	JGE         column_260
 
-column_done_253:
+column_done_261:
 	TESTQ       R10, R10
-	JZ          tail_none_254
+	JZ          tail_none_262
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -6073,7 +6169,7 @@ column_done_253:
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z7
 
-tail_none_254:
+tail_none_262:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6110,13 +6206,13 @@ tail_none_254:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_250
+	JGE           rows_258
 
-rows_done_251:
+rows_done_259:
 	CMPQ AX, $+1
-	JLT  row_done_256
+	JLT  row_done_264
 
-row_255:
+row_263:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	MOVQ   ldw+40(FP), DX
@@ -6126,9 +6222,9 @@ row_255:
 	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
 	CMPQ   R9, $+16
-	JLT    column_done_258
+	JLT    column_done_266
 
-column_257:
+column_265:
 	PREFETCHT0  (R8)
 	ADDQ        $+32, R8
 	VMOVUPS     (DI), Z2
@@ -6140,11 +6236,11 @@ column_257:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         column_257
+	JGE         column_265
 
-column_done_258:
+column_done_266:
 	TESTQ       R9, R9
-	JZ          tail_none_259
+	JZ          tail_none_267
 	MOVL        $-1, R8
 	BZHIL       R9, R8, R8
 	KMOVW       R8, K1
@@ -6154,7 +6250,7 @@ column_done_258:
 	VFMADD231PS Z2, Z4, Z0
 	VFMADD231PS Z3, Z4, Z1
 
-tail_none_259:
+tail_none_267:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6177,9 +6273,9 @@ tail_none_259:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_255
+	JGE           row_263
 
-row_done_256:
+row_done_264:
 	VZEROUPPER
 	RET
 
@@ -6189,9 +6285,9 @@ TEXT ·gemv3Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_261
+	JLT  rows_done_269
 
-rows_260:
+rows_268:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6213,9 +6309,9 @@ rows_260:
 	LEAQ   4096(CX)(DX*4), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_263
+	JLT    column_done_271
 
-column_262:
+column_270:
 	PREFETCHT0  (R9)
 	PREFETCHT0  64(R9)
 	ADDQ        $+128, R9
@@ -6243,11 +6339,11 @@ column_262:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_262
+	JGE         column_270
 
-column_done_263:
+column_done_271:
 	TESTQ       R10, R10
-	JZ          tail_none_264
+	JZ          tail_none_272
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -6271,7 +6367,7 @@ column_done_263:
 	VFMADD231PS Z13, Z15, Z7
 	VFMADD231PS Z14, Z15, Z11
 
-tail_none_264:
+tail_none_272:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6324,13 +6420,13 @@ tail_none_264:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_260
+	JGE           rows_268
 
-rows_done_261:
+rows_done_269:
 	CMPQ AX, $+1
-	JLT  row_done_266
+	JLT  row_done_274
 
-row_265:
+row_273:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6341,9 +6437,9 @@ row_265:
 	LEAQ   4096(CX)(DX*1), R8
 	MOVQ   k+56(FP), R9
 	CMPQ   R9, $+16
-	JLT    column_done_268
+	JLT    column_done_276
 
-column_267:
+column_275:
 	PREFETCHT0  (R8)
 	ADDQ        $+32, R8
 	VMOVUPS     (DI), Z3
@@ -6357,11 +6453,11 @@ column_267:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R9
 	CMPQ        R9, $+16
-	JGE         column_267
+	JGE         column_275
 
-column_done_268:
+column_done_276:
 	TESTQ       R9, R9
-	JZ          tail_none_269
+	JZ          tail_none_277
 	MOVL        $-1, R8
 	BZHIL       R9, R8, R8
 	KMOVW       R8, K1
@@ -6373,7 +6469,7 @@ column_done_268:
 	VFMADD231PS Z4, Z6, Z1
 	VFMADD231PS Z5, Z6, Z2
 
-tail_none_269:
+tail_none_277:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6405,9 +6501,9 @@ tail_none_269:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_265
+	JGE           row_273
 
-row_done_266:
+row_done_274:
 	VZEROUPPER
 	RET
 
@@ -6417,9 +6513,9 @@ TEXT ·gemv4Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_271
+	JLT  rows_done_279
 
-rows_270:
+rows_278:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6447,9 +6543,9 @@ rows_270:
 	LEAQ   4096(CX)(DX*4), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_273
+	JLT    column_done_281
 
-column_272:
+column_280:
 	PREFETCHT0  (R10)
 	PREFETCHT0  64(R10)
 	ADDQ        $+128, R10
@@ -6483,11 +6579,11 @@ column_272:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_272
+	JGE         column_280
 
-column_done_273:
+column_done_281:
 	TESTQ       R11, R11
-	JZ          tail_none_274
+	JZ          tail_none_282
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -6516,7 +6612,7 @@ column_done_273:
 	VFMADD231PS Z18, Z20, Z11
 	VFMADD231PS Z19, Z20, Z15
 
-tail_none_274:
+tail_none_282:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6585,13 +6681,13 @@ tail_none_274:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_270
+	JGE           rows_278
 
-rows_done_271:
+rows_done_279:
 	CMPQ AX, $+1
-	JLT  row_done_276
+	JLT  row_done_284
 
-row_275:
+row_283:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6605,9 +6701,9 @@ row_275:
 	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_278
+	JLT    column_done_286
 
-column_277:
+column_285:
 	PREFETCHT0  (R9)
 	ADDQ        $+32, R9
 	VMOVUPS     (DI), Z4
@@ -6624,11 +6720,11 @@ column_277:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_277
+	JGE         column_285
 
-column_done_278:
+column_done_286:
 	TESTQ       R10, R10
-	JZ          tail_none_279
+	JZ          tail_none_287
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -6642,7 +6738,7 @@ column_done_278:
 	VFMADD231PS Z6, Z8, Z2
 	VFMADD231PS Z7, Z8, Z3
 
-tail_none_279:
+tail_none_287:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6683,9 +6779,9 @@ tail_none_279:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_275
+	JGE           row_283
 
-row_done_276:
+row_done_284:
 	VZEROUPPER
 	RET
 
@@ -6695,9 +6791,9 @@ TEXT ·gemv5Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_281
+	JLT  rows_done_289
 
-rows_280:
+rows_288:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6729,9 +6825,9 @@ rows_280:
 	LEAQ   4096(CX)(DX*4), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_283
+	JLT    column_done_291
 
-column_282:
+column_290:
 	PREFETCHT0  (R10)
 	PREFETCHT0  64(R10)
 	ADDQ        $+128, R10
@@ -6770,11 +6866,11 @@ column_282:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_282
+	JGE         column_290
 
-column_done_283:
+column_done_291:
 	TESTQ       R11, R11
-	JZ          tail_none_284
+	JZ          tail_none_292
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -6808,7 +6904,7 @@ column_done_283:
 	VFMADD231PS Z23, Z25, Z15
 	VFMADD231PS Z24, Z25, Z19
 
-tail_none_284:
+tail_none_292:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -6893,13 +6989,13 @@ tail_none_284:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_280
+	JGE           rows_288
 
-rows_done_281:
+rows_done_289:
 	CMPQ AX, $+1
-	JLT  row_done_286
+	JLT  row_done_294
 
-row_285:
+row_293:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -6914,9 +7010,9 @@ row_285:
 	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_288
+	JLT    column_done_296
 
-column_287:
+column_295:
 	PREFETCHT0  (R9)
 	ADDQ        $+32, R9
 	VMOVUPS     (DI), Z5
@@ -6935,11 +7031,11 @@ column_287:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_287
+	JGE         column_295
 
-column_done_288:
+column_done_296:
 	TESTQ       R10, R10
-	JZ          tail_none_289
+	JZ          tail_none_297
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -6955,7 +7051,7 @@ column_done_288:
 	VFMADD231PS Z8, Z10, Z3
 	VFMADD231PS Z9, Z10, Z4
 
-tail_none_289:
+tail_none_297:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -7005,9 +7101,9 @@ tail_none_289:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_285
+	JGE           row_293
 
-row_done_286:
+row_done_294:
 	VZEROUPPER
 	RET
 
@@ -7017,9 +7113,9 @@ TEXT ·gemv6Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+4
-	JLT  rows_done_291
+	JLT  rows_done_299
 
-rows_290:
+rows_298:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -7055,9 +7151,9 @@ rows_290:
 	LEAQ   4096(CX)(DX*4), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_293
+	JLT    column_done_301
 
-column_292:
+column_300:
 	PREFETCHT0  (R10)
 	PREFETCHT0  64(R10)
 	ADDQ        $+128, R10
@@ -7101,11 +7197,11 @@ column_292:
 	ADDQ        $+32, SI
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_292
+	JGE         column_300
 
-column_done_293:
+column_done_301:
 	TESTQ       R11, R11
-	JZ          tail_none_294
+	JZ          tail_none_302
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -7144,7 +7240,7 @@ column_done_293:
 	VFMADD231PS Z28, Z30, Z19
 	VFMADD231PS Z29, Z30, Z23
 
-tail_none_294:
+tail_none_302:
 	MOVQ          y+0(FP), BX
 	LEAQ          16(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -7245,13 +7341,13 @@ tail_none_294:
 	LEAQ          (CX)(DX*4), CX
 	SUBQ          $+4, AX
 	CMPQ          AX, $+4
-	JGE           rows_290
+	JGE           rows_298
 
-rows_done_291:
+rows_done_299:
 	CMPQ AX, $+1
-	JLT  row_done_296
+	JLT  row_done_304
 
-row_295:
+row_303:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -7267,9 +7363,9 @@ row_295:
 	LEAQ   4096(CX)(DX*1), R9
 	MOVQ   k+56(FP), R10
 	CMPQ   R10, $+16
-	JLT    column_done_298
+	JLT    column_done_306
 
-column_297:
+column_305:
 	PREFETCHT0  (R9)
 	ADDQ        $+32, R9
 	VMOVUPS     (DI), Z6
@@ -7290,11 +7386,11 @@ column_297:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R10
 	CMPQ        R10, $+16
-	JGE         column_297
+	JGE         column_305
 
-column_done_298:
+column_done_306:
 	TESTQ       R10, R10
-	JZ          tail_none_299
+	JZ          tail_none_307
 	MOVL        $-1, R9
 	BZHIL       R10, R9, R9
 	KMOVW       R9, K1
@@ -7312,7 +7408,7 @@ column_done_298:
 	VFMADD231PS Z10, Z12, Z4
 	VFMADD231PS Z11, Z12, Z5
 
-tail_none_299:
+tail_none_307:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -7371,9 +7467,9 @@ tail_none_299:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_295
+	JGE           row_303
 
-row_done_296:
+row_done_304:
 	VZEROUPPER
 	RET
 
@@ -7383,9 +7479,9 @@ TEXT ·gemv7Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+2
-	JLT  rows_done_301
+	JLT  rows_done_309
 
-rows_300:
+rows_308:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -7411,9 +7507,9 @@ rows_300:
 	LEAQ   4096(CX)(DX*2), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_303
+	JLT    column_done_311
 
-column_302:
+column_310:
 	PREFETCHT0  (R10)
 	ADDQ        $+64, R10
 	VMOVUPS     (DI), Z14
@@ -7445,11 +7541,11 @@ column_302:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_302
+	JGE         column_310
 
-column_done_303:
+column_done_311:
 	TESTQ       R11, R11
-	JZ          tail_none_304
+	JZ          tail_none_312
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -7477,7 +7573,7 @@ column_done_303:
 	VFMADD231PS Z19, Z21, Z11
 	VFMADD231PS Z20, Z21, Z13
 
-tail_none_304:
+tail_none_312:
 	MOVQ          y+0(FP), BX
 	LEAQ          8(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -7559,13 +7655,13 @@ tail_none_304:
 	LEAQ          (CX)(DX*2), CX
 	SUBQ          $+2, AX
 	CMPQ          AX, $+2
-	JGE           rows_300
+	JGE           rows_308
 
-rows_done_301:
+rows_done_309:
 	CMPQ AX, $+1
-	JLT  row_done_306
+	JLT  row_done_314
 
-row_305:
+row_313:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -7584,9 +7680,9 @@ row_305:
 	LEAQ   4096(CX)(DX*1), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_308
+	JLT    column_done_316
 
-column_307:
+column_315:
 	PREFETCHT0  (R10)
 	ADDQ        $+32, R10
 	VMOVUPS     (DI), Z7
@@ -7610,11 +7706,11 @@ column_307:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_307
+	JGE         column_315
 
-column_done_308:
+column_done_316:
 	TESTQ       R11, R11
-	JZ          tail_none_309
+	JZ          tail_none_317
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -7634,7 +7730,7 @@ column_done_308:
 	VFMADD231PS Z12, Z14, Z5
 	VFMADD231PS Z13, Z14, Z6
 
-tail_none_309:
+tail_none_317:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -7702,9 +7798,9 @@ tail_none_309:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_305
+	JGE           row_313
 
-row_done_306:
+row_done_314:
 	VZEROUPPER
 	RET
 
@@ -7714,9 +7810,9 @@ TEXT ·gemv8Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ n+48(FP), AX
 	MOVQ w+32(FP), CX
 	CMPQ AX, $+2
-	JLT  rows_done_311
+	JLT  rows_done_319
 
-rows_310:
+rows_318:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -7744,9 +7840,9 @@ rows_310:
 	LEAQ   4096(CX)(DX*2), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_313
+	JLT    column_done_321
 
-column_312:
+column_320:
 	PREFETCHT0  (R10)
 	ADDQ        $+64, R10
 	VMOVUPS     (DI), Z16
@@ -7781,11 +7877,11 @@ column_312:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_312
+	JGE         column_320
 
-column_done_313:
+column_done_321:
 	TESTQ       R11, R11
-	JZ          tail_none_314
+	JZ          tail_none_322
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -7816,7 +7912,7 @@ column_done_313:
 	VFMADD231PS Z22, Z24, Z13
 	VFMADD231PS Z23, Z24, Z15
 
-tail_none_314:
+tail_none_322:
 	MOVQ          y+0(FP), BX
 	LEAQ          8(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -7909,13 +8005,13 @@ tail_none_314:
 	LEAQ          (CX)(DX*2), CX
 	SUBQ          $+2, AX
 	CMPQ          AX, $+2
-	JGE           rows_310
+	JGE           rows_318
 
-rows_done_311:
+rows_done_319:
 	CMPQ AX, $+1
-	JLT  row_done_316
+	JLT  row_done_324
 
-row_315:
+row_323:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -7935,9 +8031,9 @@ row_315:
 	LEAQ   4096(CX)(DX*1), R10
 	MOVQ   k+56(FP), R11
 	CMPQ   R11, $+16
-	JLT    column_done_318
+	JLT    column_done_326
 
-column_317:
+column_325:
 	PREFETCHT0  (R10)
 	ADDQ        $+32, R10
 	VMOVUPS     (DI), Z8
@@ -7963,11 +8059,11 @@ column_317:
 	ADDQ        $+32, BX
 	SUBQ        $+16, R11
 	CMPQ        R11, $+16
-	JGE         column_317
+	JGE         column_325
 
-column_done_318:
+column_done_326:
 	TESTQ       R11, R11
-	JZ          tail_none_319
+	JZ          tail_none_327
 	MOVL        $-1, R10
 	BZHIL       R11, R10, R10
 	KMOVW       R10, K1
@@ -7989,7 +8085,7 @@ column_done_318:
 	VFMADD231PS Z14, Z16, Z6
 	VFMADD231PS Z15, Z16, Z7
 
-tail_none_319:
+tail_none_327:
 	MOVQ          y+0(FP), BX
 	LEAQ          4(BX), SI
 	MOVQ          SI, y+0(FP)
@@ -8066,9 +8162,9 @@ tail_none_319:
 	LEAQ          (CX)(DX*1), CX
 	SUBQ          $+1, AX
 	CMPQ          AX, $+1
-	JGE           row_315
+	JGE           row_323
 
-row_done_316:
+row_done_324:
 	VZEROUPPER
 	RET
 
@@ -8079,9 +8175,9 @@ TEXT ·accumulate1Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+128
-	JLT  block_done_321
+	JLT  block8_done_329
 
-block_320:
+block8_328:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -8097,9 +8193,9 @@ block_320:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_323
+	JLT     sum_done_331
 
-sum_322:
+sum_330:
 	VCVTPH2PS    (SI), Z8
 	VCVTPH2PS    32(SI), Z9
 	VCVTPH2PS    64(SI), Z10
@@ -8121,9 +8217,9 @@ sum_322:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_322
+	JGE          sum_330
 
-sum_done_323:
+sum_done_331:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -8137,13 +8233,59 @@ sum_done_323:
 	ADDQ    $+256, DX
 	SUBQ    $+128, AX
 	CMPQ    AX, $+128
-	JGE     block_320
+	JGE     block8_328
 
-block_done_321:
+block8_done_329:
+	CMPQ AX, $+64
+	JLT  block4_done_333
+
+block4_332:
+	MOVQ    CX, BX
+	VMOVUPS (BX), Z0
+	VMOVUPS 64(BX), Z1
+	VMOVUPS 128(BX), Z2
+	VMOVUPS 192(BX), Z3
+	MOVQ    p+16(FP), BX
+	MOVQ    ldv+40(FP), DI
+	MOVQ    n+48(FP), R8
+	MOVQ    DX, SI
+	XORQ    R9, R9
+	CMPQ    R8, $+1
+	JLT     sum_done_335
+
+sum_334:
+	VCVTPH2PS    (SI), Z4
+	VCVTPH2PS    32(SI), Z5
+	VCVTPH2PS    64(SI), Z6
+	VCVTPH2PS    96(SI), Z7
+	VBROADCASTSS (BX)(R9*4), Z8
+	VFMADD231PS  Z4, Z8, Z0
+	VFMADD231PS  Z5, Z8, Z1
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	ADDQ         DI, SI
+	INCQ         R9
+	SUBQ         $+1, R8
+	CMPQ         R8, $+1
+	JGE          sum_334
+
+sum_done_335:
+	MOVQ    CX, BX
+	VMOVUPS Z0, (BX)
+	VMOVUPS Z1, 64(BX)
+	VMOVUPS Z2, 128(BX)
+	VMOVUPS Z3, 192(BX)
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	SUBQ    $+64, AX
+	CMPQ    AX, $+64
+	JGE     block4_332
+
+block4_done_333:
 	CMPQ AX, $+16
-	JLT  vector_done_325
+	JLT  vector_done_337
 
-vector_324:
+vector_336:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    p+16(FP), BX
@@ -8152,9 +8294,9 @@ vector_324:
 	MOVQ    DX, SI
 	XORQ    R9, R9
 	CMPQ    R8, $+1
-	JLT     sum_done_327
+	JLT     sum_done_339
 
-sum_326:
+sum_338:
 	VCVTPH2PS    (SI), Z1
 	VBROADCASTSS (BX)(R9*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -8162,20 +8304,20 @@ sum_326:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_326
+	JGE          sum_338
 
-sum_done_327:
+sum_done_339:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_324
+	JGE     vector_336
 
-vector_done_325:
+vector_done_337:
 	TESTQ     AX, AX
-	JZ        tail_none_328
+	JZ        tail_none_340
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -8187,9 +8329,9 @@ vector_done_325:
 	MOVQ      DX, BX
 	XORQ      R8, R8
 	CMPQ      DI, $+1
-	JLT       sum_done_330
+	JLT       sum_done_342
 
-sum_329:
+sum_341:
 	VCVTPH2PS.Z  (BX), K1, Z1
 	VBROADCASTSS (AX)(R8*4), Z2
 	VFMADD231PS  Z1, Z2, Z0
@@ -8197,15 +8339,15 @@ sum_329:
 	INCQ         R8
 	SUBQ         $+1, DI
 	CMPQ         DI, $+1
-	JGE          sum_329
+	JGE          sum_341
 
-sum_done_330:
+sum_done_342:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_328:
+tail_none_340:
 	VZEROUPPER
 	RET
 
@@ -8216,9 +8358,9 @@ TEXT ·accumulate2Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_332
+	JLT  block4_done_344
 
-block_331:
+block4_343:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -8238,9 +8380,9 @@ block_331:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_334
+	JLT     sum_done_346
 
-sum_333:
+sum_345:
 	VCVTPH2PS    (DI), Z8
 	VCVTPH2PS    32(DI), Z9
 	VCVTPH2PS    64(DI), Z10
@@ -8259,9 +8401,9 @@ sum_333:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_333
+	JGE          sum_345
 
-sum_done_334:
+sum_done_346:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -8277,13 +8419,13 @@ sum_done_334:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_331
+	JGE     block4_343
 
-block_done_332:
+block4_done_344:
 	CMPQ AX, $+16
-	JLT  vector_done_336
+	JLT  vector_done_348
 
-vector_335:
+vector_347:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -8297,9 +8439,9 @@ vector_335:
 	MOVQ    DX, DI
 	XORQ    R10, R10
 	CMPQ    R9, $+1
-	JLT     sum_done_338
+	JLT     sum_done_350
 
-sum_337:
+sum_349:
 	VCVTPH2PS    (DI), Z2
 	VBROADCASTSS (BX)(R10*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -8309,9 +8451,9 @@ sum_337:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_337
+	JGE          sum_349
 
-sum_done_338:
+sum_done_350:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -8321,11 +8463,11 @@ sum_done_338:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_335
+	JGE     vector_347
 
-vector_done_336:
+vector_done_348:
 	TESTQ     AX, AX
-	JZ        tail_none_339
+	JZ        tail_none_351
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -8342,9 +8484,9 @@ vector_done_336:
 	MOVQ      DX, SI
 	XORQ      R9, R9
 	CMPQ      R8, $+1
-	JLT       sum_done_341
+	JLT       sum_done_353
 
-sum_340:
+sum_352:
 	VCVTPH2PS.Z  (SI), K1, Z2
 	VBROADCASTSS (AX)(R9*4), Z3
 	VFMADD231PS  Z2, Z3, Z0
@@ -8354,9 +8496,9 @@ sum_340:
 	INCQ         R9
 	SUBQ         $+1, R8
 	CMPQ         R8, $+1
-	JGE          sum_340
+	JGE          sum_352
 
-sum_done_341:
+sum_done_353:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -8365,7 +8507,7 @@ sum_done_341:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_339:
+tail_none_351:
 	VZEROUPPER
 	RET
 
@@ -8376,9 +8518,9 @@ TEXT ·accumulate3Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_343
+	JLT  block4_done_355
 
-block_342:
+block4_354:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -8406,9 +8548,9 @@ block_342:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_345
+	JLT     sum_done_357
 
-sum_344:
+sum_356:
 	VCVTPH2PS    (R8), Z12
 	VCVTPH2PS    32(R8), Z13
 	VCVTPH2PS    64(R8), Z14
@@ -8432,9 +8574,9 @@ sum_344:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_344
+	JGE          sum_356
 
-sum_done_345:
+sum_done_357:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -8456,13 +8598,13 @@ sum_done_345:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_342
+	JGE     block4_354
 
-block_done_343:
+block4_done_355:
 	CMPQ AX, $+16
-	JLT  vector_done_347
+	JLT  vector_done_359
 
-vector_346:
+vector_358:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -8481,9 +8623,9 @@ vector_346:
 	MOVQ    DX, R8
 	XORQ    R11, R11
 	CMPQ    R10, $+1
-	JLT     sum_done_349
+	JLT     sum_done_361
 
-sum_348:
+sum_360:
 	VCVTPH2PS    (R8), Z3
 	VBROADCASTSS (BX)(R11*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8495,9 +8637,9 @@ sum_348:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_348
+	JGE          sum_360
 
-sum_done_349:
+sum_done_361:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -8510,11 +8652,11 @@ sum_done_349:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_346
+	JGE     vector_358
 
-vector_done_347:
+vector_done_359:
 	TESTQ     AX, AX
-	JZ        tail_none_350
+	JZ        tail_none_362
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -8536,9 +8678,9 @@ vector_done_347:
 	MOVQ      DX, DI
 	XORQ      R10, R10
 	CMPQ      R9, $+1
-	JLT       sum_done_352
+	JLT       sum_done_364
 
-sum_351:
+sum_363:
 	VCVTPH2PS.Z  (DI), K1, Z3
 	VBROADCASTSS (AX)(R10*4), Z4
 	VFMADD231PS  Z3, Z4, Z0
@@ -8550,9 +8692,9 @@ sum_351:
 	INCQ         R10
 	SUBQ         $+1, R9
 	CMPQ         R9, $+1
-	JGE          sum_351
+	JGE          sum_363
 
-sum_done_352:
+sum_done_364:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -8564,7 +8706,7 @@ sum_done_352:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_350:
+tail_none_362:
 	VZEROUPPER
 	RET
 
@@ -8575,9 +8717,9 @@ TEXT ·accumulate4Float16AVX512(SB), NOSPLIT, $0-64
 	MOVQ y+0(FP), CX
 	MOVQ v+32(FP), DX
 	CMPQ AX, $+64
-	JLT  block_done_354
+	JLT  block4_done_366
 
-block_353:
+block4_365:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	VMOVUPS 64(BX), Z1
@@ -8613,9 +8755,9 @@ block_353:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_356
+	JLT     sum_done_368
 
-sum_355:
+sum_367:
 	VCVTPH2PS    (R9), Z16
 	VCVTPH2PS    32(R9), Z17
 	VCVTPH2PS    64(R9), Z18
@@ -8644,9 +8786,9 @@ sum_355:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_355
+	JGE          sum_367
 
-sum_done_356:
+sum_done_368:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	VMOVUPS Z1, 64(BX)
@@ -8674,13 +8816,13 @@ sum_done_356:
 	ADDQ    $+128, DX
 	SUBQ    $+64, AX
 	CMPQ    AX, $+64
-	JGE     block_353
+	JGE     block4_365
 
-block_done_354:
+block4_done_366:
 	CMPQ AX, $+16
-	JLT  vector_done_358
+	JLT  vector_done_370
 
-vector_357:
+vector_369:
 	MOVQ    CX, BX
 	VMOVUPS (BX), Z0
 	MOVQ    ldy+8(FP), SI
@@ -8704,9 +8846,9 @@ vector_357:
 	MOVQ    DX, R9
 	XORQ    R12, R12
 	CMPQ    R11, $+1
-	JLT     sum_done_360
+	JLT     sum_done_372
 
-sum_359:
+sum_371:
 	VCVTPH2PS    (R9), Z4
 	VBROADCASTSS (BX)(R12*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -8720,9 +8862,9 @@ sum_359:
 	INCQ         R12
 	SUBQ         $+1, R11
 	CMPQ         R11, $+1
-	JGE          sum_359
+	JGE          sum_371
 
-sum_done_360:
+sum_done_372:
 	MOVQ    CX, BX
 	VMOVUPS Z0, (BX)
 	MOVQ    ldy+8(FP), SI
@@ -8738,11 +8880,11 @@ sum_done_360:
 	ADDQ    $+32, DX
 	SUBQ    $+16, AX
 	CMPQ    AX, $+16
-	JGE     vector_357
+	JGE     vector_369
 
-vector_done_358:
+vector_done_370:
 	TESTQ     AX, AX
-	JZ        tail_none_361
+	JZ        tail_none_373
 	MOVL      $-1, BX
 	BZHIL     AX, BX, BX
 	KMOVW     BX, K1
@@ -8769,9 +8911,9 @@ vector_done_358:
 	MOVQ      DX, R8
 	XORQ      R11, R11
 	CMPQ      R10, $+1
-	JLT       sum_done_363
+	JLT       sum_done_375
 
-sum_362:
+sum_374:
 	VCVTPH2PS.Z  (R8), K1, Z4
 	VBROADCASTSS (AX)(R11*4), Z5
 	VFMADD231PS  Z4, Z5, Z0
@@ -8785,9 +8927,9 @@ sum_362:
 	INCQ         R11
 	SUBQ         $+1, R10
 	CMPQ         R10, $+1
-	JGE          sum_362
+	JGE          sum_374
 
-sum_done_363:
+sum_done_375:
 	MOVQ    CX, AX
 	VMOVUPS Z0, K1, (AX)
 	MOVQ    ldy+8(FP), BX
@@ -8802,7 +8944,104 @@ sum_done_363:
 	ADDQ    $+64, CX
 	ADDQ    $+32, DX
 
-tail_none_361:
+tail_none_373:
+	VZEROUPPER
+	RET
+
+// func gemv1Int8AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv1Int8AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+1
+	JLT  row_done_377
+
+row_376:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_379
+
+columns_378:
+	PREFETCHT0  (DI)
+	ADDQ        $+64, DI
+	VMOVUPS     (SI), Z4
+	VPMOVSXBD   (BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+	VMOVUPS     64(SI), Z4
+	VPMOVSXBD   16(BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z1
+	VMOVUPS     128(SI), Z4
+	VPMOVSXBD   32(BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z2
+	VMOVUPS     192(SI), Z4
+	VPMOVSXBD   48(BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ        $+256, SI
+	ADDQ        $+64, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_378
+
+columns_done_379:
+	CMPQ R8, $+16
+	JLT  column_done_381
+
+column_380:
+	PREFETCHT0  (DI)
+	ADDQ        $+16, DI
+	VMOVUPS     (SI), Z4
+	VPMOVSXBD   (BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+	ADDQ        $+64, SI
+	ADDQ        $+16, BX
+	SUBQ        $+16, R8
+	CMPQ        R8, $+16
+	JGE         column_380
+
+column_done_381:
+	TESTQ       R8, R8
+	JZ          tail_none_382
+	MOVL        $-1, DI
+	BZHIL       R8, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (SI), K1, Z4
+	VPMOVSXBD.Z (BX), K1, Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+
+tail_none_382:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_376
+
+row_done_377:
 	VZEROUPPER
 	RET
 
@@ -8813,9 +9052,9 @@ TEXT ·widenBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+64
-	JLT  four_done_365
+	JLT  four_done_384
 
-four_364:
+four_383:
 	VPMOVZXWD (CX), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)
@@ -8832,13 +9071,13 @@ four_364:
 	ADDQ      $+256, AX
 	SUBQ      $+64, DX
 	CMPQ      DX, $+64
-	JGE       four_364
+	JGE       four_383
 
-four_done_365:
+four_done_384:
 	CMPQ DX, $+16
-	JLT  one_done_367
+	JLT  one_done_386
 
-one_366:
+one_385:
 	VPMOVZXWD (CX), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)
@@ -8846,11 +9085,11 @@ one_366:
 	ADDQ      $+64, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_366
+	JGE       one_385
 
-one_done_367:
+one_done_386:
 	TESTQ       DX, DX
-	JZ          tail_none_368
+	JZ          tail_none_387
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -8858,7 +9097,7 @@ one_done_367:
 	VPSLLD      $0x10, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_368:
+tail_none_387:
 	VZEROUPPER
 	RET
 
@@ -8869,9 +9108,9 @@ TEXT ·narrowBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_370
+	JLT  one_done_389
 
-one_369:
+one_388:
 	VMOVUPS   (CX), Z0
 	VPSRLD    $0x10, Z0, Z1
 	VCMPPS    $0x03, Z0, Z0, K1
@@ -8886,11 +9125,11 @@ one_369:
 	ADDQ      $+32, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_369
+	JGE       one_388
 
-one_done_370:
+one_done_389:
 	TESTQ     DX, DX
-	JZ        tail_none_371
+	JZ        tail_none_390
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -8905,7 +9144,7 @@ one_done_370:
 	VMOVDQA32 Z2, K2, Z0
 	VPMOVDW   Z0, K1, (AX)
 
-tail_none_371:
+tail_none_390:
 	VZEROUPPER
 	RET
 
@@ -8916,9 +9155,9 @@ TEXT ·widenFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+64
-	JLT  four_done_373
+	JLT  four_done_392
 
-four_372:
+four_391:
 	VCVTPH2PS (CX), Z0
 	VMOVUPS   Z0, (AX)
 	VCVTPH2PS 32(CX), Z1
@@ -8931,31 +9170,31 @@ four_372:
 	ADDQ      $+256, AX
 	SUBQ      $+64, DX
 	CMPQ      DX, $+64
-	JGE       four_372
+	JGE       four_391
 
-four_done_373:
+four_done_392:
 	CMPQ DX, $+16
-	JLT  one_done_375
+	JLT  one_done_394
 
-one_374:
+one_393:
 	VCVTPH2PS (CX), Z0
 	VMOVUPS   Z0, (AX)
 	ADDQ      $+32, CX
 	ADDQ      $+64, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_374
+	JGE       one_393
 
-one_done_375:
+one_done_394:
 	TESTQ       DX, DX
-	JZ          tail_none_376
+	JZ          tail_none_395
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
 	VCVTPH2PS.Z (CX), K1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_376:
+tail_none_395:
 	VZEROUPPER
 	RET
 
@@ -8966,27 +9205,209 @@ TEXT ·narrowFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_378
+	JLT  one_done_397
 
-one_377:
+one_396:
 	VMOVUPS   (CX), Z0
 	VCVTPS2PH $0x00, Z0, (AX)
 	ADDQ      $+64, CX
 	ADDQ      $+32, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_377
+	JGE       one_396
 
-one_done_378:
+one_done_397:
 	TESTQ     DX, DX
-	JZ        tail_none_379
+	JZ        tail_none_398
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VCVTPS2PH $0x00, Z0, K1, (AX)
 
-tail_none_379:
+tail_none_398:
+	VZEROUPPER
+	RET
+
+// func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·gemvCompactAVX512(SB), NOSPLIT, $128-64
+	MOVQ            n+48(FP), AX
+	MOVQ            w+16(FP), CX
+	MOVQ            first+32(FP), DX
+	MOVQ            tables+24(FP), BX
+	VBROADCASTI32X4 (BX), Z8
+	VBROADCASTI32X4 16(BX), Z9
+	VMOVDQU32       nibbleshift<>+0(SB), Z10
+	VMOVDQU32       constants<>+192(SB), Z11
+	VMOVDQU32       constants<>+256(SB), Z12
+	VMOVDQU32       constants<>+320(SB), Z13
+	CMPQ            AX, $+1
+	JLT             row_done_400
+
+row_399:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   x+8(FP), BX
+	MOVQ   blocks+56(FP), DI
+	MOVQ   escapes+40(FP), R10
+	MOVL   (DX), R8
+	LEAQ   (R10)(R8*8), R8
+	MOVL   4(DX), R9
+	LEAQ   (R10)(R9*8), R9
+	ADDQ   $+4, DX
+
+part_401:
+	MOVQ DI, R10
+	CMPQ R8, R9
+	JEQ  whole_402
+	MOVL (R8), SI
+	SHRQ $0x06, SI
+	ADDQ SI, R10
+	MOVQ blocks+56(FP), R11
+	SUBQ R11, R10
+
+whole_402:
+	SUBQ R10, DI
+	CMPQ R10, $+1
+	JLT  block_done_405
+
+block_404:
+	PREFETCHT0      4096(CX)
+	PREFETCHT0      4160(CX)
+	VBROADCASTI64X4 64(CX), Z4
+	VPSRLVW         Z10, Z4, Z4
+	VPANDD          Z11, Z4, Z4
+	VPSHUFB         Z4, Z8, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VMOVDQU32       (CX), Z6
+	VPTERNLOGD      $0xf8, Z12, Z6, Z5
+	VPTERNLOGD      $0xf4, Z12, Z6, Z4
+	VPUNPCKLBW      Z5, Z4, Z6
+	VPUNPCKHBW      Z5, Z4, Z5
+	VPSLLD          $0x10, Z6, Z4
+	VFMADD231PS     (BX), Z4, Z0
+	VPANDD          Z13, Z6, Z6
+	VFMADD231PS     64(BX), Z6, Z1
+	VPSLLD          $0x10, Z5, Z4
+	VFMADD231PS     128(BX), Z4, Z2
+	VPANDD          Z13, Z5, Z5
+	VFMADD231PS     192(BX), Z5, Z3
+	ADDQ            $+96, CX
+	ADDQ            $+256, BX
+	SUBQ            $+1, R10
+	CMPQ            R10, $+1
+	JGE             block_404
+
+block_done_405:
+	TESTQ           DI, DI
+	JZ              row_end_403
+	VBROADCASTI64X4 64(CX), Z4
+	VPSRLVW         Z10, Z4, Z4
+	VPANDD          Z11, Z4, Z4
+	VPSHUFB         Z4, Z8, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VMOVDQU32       (CX), Z6
+	VPTERNLOGD      $0xf8, Z12, Z6, Z5
+	VPTERNLOGD      $0xf4, Z12, Z6, Z4
+	VPUNPCKLBW      Z5, Z4, Z6
+	VPUNPCKHBW      Z5, Z4, Z5
+	VMOVUPS         Z6, (SP)
+	VMOVUPS         Z5, 64(SP)
+
+escape_406:
+	MOVL    (R8), R10
+	SHRQ    $0x06, R10
+	CMPQ    R10, SI
+	JNE     escapes_done_407
+	MOVWLZX 4(R8), R10
+	MOVWQZX 6(R8), R11
+	MOVW    R10, (SP)(R11*1)
+	ADDQ    $+8, R8
+	CMPQ    R8, R9
+	JNE     escape_406
+
+escapes_done_407:
+	VMOVUPS     (SP), Z6
+	VMOVUPS     64(SP), Z5
+	VPSLLD      $0x10, Z6, Z4
+	VFMADD231PS (BX), Z4, Z0
+	VPANDD      Z13, Z6, Z6
+	VFMADD231PS 64(BX), Z6, Z1
+	VPSLLD      $0x10, Z5, Z4
+	VFMADD231PS 128(BX), Z4, Z2
+	VPANDD      Z13, Z5, Z5
+	VFMADD231PS 192(BX), Z5, Z3
+	ADDQ        $+96, CX
+	ADDQ        $+256, BX
+	DECQ        DI
+	JMP         part_401
+
+row_end_403:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	MOVQ          y+0(FP), BX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	ADDQ          $+4, BX
+	MOVQ          BX, y+0(FP)
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_399
+
+row_done_400:
+	VZEROUPPER
+	RET
+
+// func expandAVX512(dst *byte, w *byte, tables *byte, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·expandAVX512(SB), NOSPLIT, $0-32
+	MOVQ            dst+0(FP), AX
+	MOVQ            w+8(FP), CX
+	MOVQ            blocks+24(FP), DX
+	MOVQ            tables+16(FP), BX
+	VBROADCASTI32X4 (BX), Z4
+	VBROADCASTI32X4 16(BX), Z5
+	VMOVDQU32       nibbleshift<>+0(SB), Z6
+	VMOVDQU32       constants<>+192(SB), Z7
+	VMOVDQU32       constants<>+256(SB), Z8
+	VMOVDQU32       constants<>+320(SB), Z9
+	VMOVDQU32       evenodd<>+0(SB), Z3
+	CMPQ            DX, $+1
+	JLT             block_done_409
+
+block_408:
+	PREFETCHT0      4096(CX)
+	PREFETCHT0      4160(CX)
+	VBROADCASTI64X4 64(CX), Z0
+	VPSRLVW         Z6, Z0, Z0
+	VPANDD          Z7, Z0, Z0
+	VPSHUFB         Z0, Z4, Z1
+	VPSHUFB         Z0, Z5, Z0
+	VMOVDQU32       (CX), Z2
+	VPTERNLOGD      $0xf8, Z8, Z2, Z1
+	VPTERNLOGD      $0xf4, Z8, Z2, Z0
+	VPUNPCKLBW      Z1, Z0, Z2
+	VPUNPCKHBW      Z1, Z0, Z1
+	VPERMW          Z2, Z3, Z2
+	VMOVDQU32       Z2, (AX)
+	VPERMW          Z1, Z3, Z1
+	VMOVDQU32       Z1, 64(AX)
+	ADDQ            $+96, CX
+	ADDQ            $+128, AX
+	SUBQ            $+1, DX
+	CMPQ            DX, $+1
+	JGE             block_408
+
+block_done_409:
 	VZEROUPPER
 	RET
 
@@ -8995,7 +9416,7 @@ tail_none_379:
 TEXT ·tileAVX512(SB), NOSPLIT, $0-64
 	MOVQ   m+40(FP), AX
 	CMPQ   AX, $+4
-	JG     more_rows_380
+	JG     more_rows_410
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9008,9 +9429,9 @@ TEXT ·tileAVX512(SB), NOSPLIT, $0-64
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_382
+	JLT    products4_done_412
 
-products4_381:
+products4_411:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z8
@@ -9079,13 +9500,13 @@ products4_381:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_381
+	JGE          products4_411
 
-products4_done_382:
+products4_done_412:
 	CMPQ BX, $+1
-	JLT  products_done_384
+	JLT  products_done_414
 
-products_383:
+products_413:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z8
@@ -9106,76 +9527,77 @@ products_383:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_383
+	JGE          products_413
 
-products_done_384:
+products_done_414:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+0, AX
 	CMPQ    BX, $+32
-	JNE     narrow_385
+	JNE     narrow_415
 	TESTQ   SI, SI
-	JNZ     add_386
+	JNZ     add_416
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 
-add_386:
+add_416:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 
-narrow_385:
+narrow_415:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_387
+	JZ        overwrite_418
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -9183,7 +9605,7 @@ narrow_385:
 	VADDPS    Z10, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
 	DECQ      AX
-	JZ        add_386_end
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z2, Z2
@@ -9192,7 +9614,7 @@ narrow_385:
 	VADDPS    Z10, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
 	DECQ      AX
-	JZ        add_386_end
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z4, Z4
@@ -9201,7 +9623,7 @@ narrow_385:
 	VADDPS    Z10, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
 	DECQ      AX
-	JZ        add_386_end
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z6, Z6
@@ -9210,38 +9632,38 @@ narrow_385:
 	VADDPS    Z10, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
 	DECQ      AX
-	JZ        add_386_end
+	JZ        stored_417
 	ADDQ      DX, CX
 
-overwrite_387:
+overwrite_418:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
 	DECQ    AX
-	JZ      add_386_end
+	JZ      stored_417
 	ADDQ    DX, CX
 
-add_386_end:
+stored_417:
 	VZEROUPPER
 	RET
 
-more_rows_380:
+more_rows_410:
 	CMPQ   AX, $+8
-	JG     more_rows_388
+	JG     more_rows_419
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9262,9 +9684,9 @@ more_rows_380:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_390
+	JLT    products4_done_421
 
-products4_389:
+products4_420:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9381,13 +9803,13 @@ products4_389:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_389
+	JGE          products4_420
 
-products4_done_390:
+products4_done_421:
 	CMPQ BX, $+1
-	JLT  products_done_392
+	JLT  products_done_423
 
-products_391:
+products_422:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9420,132 +9842,115 @@ products_391:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_391
+	JGE          products_422
 
-products_done_392:
+products_done_423:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+4, AX
 	CMPQ    BX, $+32
-	JNE     narrow_393
+	JNE     narrow_424
 	TESTQ   SI, SI
-	JNZ     add_394
+	JNZ     add_425
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, (CX)
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 
-add_394:
+add_425:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z8, Z8
 	VMOVUPS Z8, (CX)
 	VADDPS  64(CX), Z9, Z9
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z10, Z10
 	VMOVUPS Z10, (CX)
 	VADDPS  64(CX), Z11, Z11
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z12, Z12
 	VMOVUPS Z12, (CX)
 	VADDPS  64(CX), Z13, Z13
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z14, Z14
 	VMOVUPS Z14, (CX)
 	VADDPS  64(CX), Z15, Z15
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 
-narrow_393:
+narrow_424:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_395
+	JZ        overwrite_427
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
-	DECQ      AX
-	JZ        add_394_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z2, Z2
@@ -9553,8 +9958,6 @@ narrow_393:
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
-	DECQ      AX
-	JZ        add_394_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z4, Z4
@@ -9562,8 +9965,6 @@ narrow_393:
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
-	DECQ      AX
-	JZ        add_394_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z6, Z6
@@ -9571,8 +9972,6 @@ narrow_393:
 	VMOVUPS.Z 64(CX), K2, Z18
 	VADDPS    Z18, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
-	DECQ      AX
-	JZ        add_394_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z8, Z8
@@ -9581,7 +9980,7 @@ narrow_393:
 	VADDPS    Z18, Z9, Z9
 	VMOVUPS   Z9, K2, 64(CX)
 	DECQ      AX
-	JZ        add_394_end
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z10, Z10
@@ -9590,7 +9989,7 @@ narrow_393:
 	VADDPS    Z18, Z11, Z11
 	VMOVUPS   Z11, K2, 64(CX)
 	DECQ      AX
-	JZ        add_394_end
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z12, Z12
@@ -9599,7 +9998,7 @@ narrow_393:
 	VADDPS    Z18, Z13, Z13
 	VMOVUPS   Z13, K2, 64(CX)
 	DECQ      AX
-	JZ        add_394_end
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z14, Z14
@@ -9608,56 +10007,48 @@ narrow_393:
 	VADDPS    Z18, Z15, Z15
 	VMOVUPS   Z15, K2, 64(CX)
 	DECQ      AX
-	JZ        add_394_end
+	JZ        stored_426
 	ADDQ      DX, CX
 
-overwrite_395:
+overwrite_427:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	DECQ    AX
-	JZ      add_394_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
 	DECQ    AX
-	JZ      add_394_end
+	JZ      stored_426
 	ADDQ    DX, CX
 
-add_394_end:
+stored_426:
 	VZEROUPPER
 	RET
 
-more_rows_388:
+more_rows_419:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9686,9 +10077,9 @@ more_rows_388:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_398
+	JLT    products4_done_430
 
-products4_397:
+products4_429:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -9853,13 +10244,13 @@ products4_397:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_397
+	JGE          products4_429
 
-products4_done_398:
+products4_done_430:
 	CMPQ BX, $+1
-	JLT  products_done_400
+	JLT  products_done_432
 
-products_399:
+products_431:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -9904,180 +10295,147 @@ products_399:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_399
+	JGE          products_431
 
-products_done_400:
+products_done_432:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
+	SUBQ    $+8, AX
 	CMPQ    BX, $+32
-	JNE     narrow_401
+	JNE     narrow_433
 	TESTQ   SI, SI
-	JNZ     add_402
+	JNZ     add_434
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, (CX)
 	VMOVUPS Z9, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
 	VMOVUPS Z11, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
 	VMOVUPS Z13, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z16, (CX)
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z18, (CX)
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z20, (CX)
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z22, (CX)
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 
-add_402:
+add_434:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z8, Z8
 	VMOVUPS Z8, (CX)
 	VADDPS  64(CX), Z9, Z9
 	VMOVUPS Z9, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z10, Z10
 	VMOVUPS Z10, (CX)
 	VADDPS  64(CX), Z11, Z11
 	VMOVUPS Z11, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z12, Z12
 	VMOVUPS Z12, (CX)
 	VADDPS  64(CX), Z13, Z13
 	VMOVUPS Z13, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z14, Z14
 	VMOVUPS Z14, (CX)
 	VADDPS  64(CX), Z15, Z15
 	VMOVUPS Z15, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VADDPS  (CX), Z16, Z16
 	VMOVUPS Z16, (CX)
 	VADDPS  64(CX), Z17, Z17
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z18, Z18
 	VMOVUPS Z18, (CX)
 	VADDPS  64(CX), Z19, Z19
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z20, Z20
 	VMOVUPS Z20, (CX)
 	VADDPS  64(CX), Z21, Z21
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z22, Z22
 	VMOVUPS Z22, (CX)
 	VADDPS  64(CX), Z23, Z23
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 
-narrow_401:
+narrow_433:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_403
+	JZ        overwrite_436
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z2, Z2
@@ -10085,8 +10443,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z4, Z4
@@ -10094,8 +10450,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z6, Z6
@@ -10103,8 +10457,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z8, Z8
@@ -10112,8 +10464,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z9, Z9
 	VMOVUPS   Z9, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z10, Z10
@@ -10121,8 +10471,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z11, Z11
 	VMOVUPS   Z11, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z12, Z12
@@ -10130,8 +10478,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z13, Z13
 	VMOVUPS   Z13, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z14, Z14
@@ -10139,8 +10485,6 @@ narrow_401:
 	VMOVUPS.Z 64(CX), K2, Z26
 	VADDPS    Z26, Z15, Z15
 	VMOVUPS   Z15, K2, 64(CX)
-	DECQ      AX
-	JZ        add_402_end
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z16, Z16
@@ -10149,7 +10493,7 @@ narrow_401:
 	VADDPS    Z26, Z17, Z17
 	VMOVUPS   Z17, K2, 64(CX)
 	DECQ      AX
-	JZ        add_402_end
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z18, Z18
@@ -10158,7 +10502,7 @@ narrow_401:
 	VADDPS    Z26, Z19, Z19
 	VMOVUPS   Z19, K2, 64(CX)
 	DECQ      AX
-	JZ        add_402_end
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z20, Z20
@@ -10167,7 +10511,7 @@ narrow_401:
 	VADDPS    Z26, Z21, Z21
 	VMOVUPS   Z21, K2, 64(CX)
 	DECQ      AX
-	JZ        add_402_end
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z22, Z22
@@ -10176,72 +10520,56 @@ narrow_401:
 	VADDPS    Z26, Z23, Z23
 	VMOVUPS   Z23, K2, 64(CX)
 	DECQ      AX
-	JZ        add_402_end
+	JZ        stored_435
 	ADDQ      DX, CX
 
-overwrite_403:
+overwrite_436:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
-	DECQ    AX
-	JZ      add_402_end
 	ADDQ    DX, CX
 	VMOVUPS Z16, K1, (CX)
 	VMOVUPS Z17, K2, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z18, K1, (CX)
 	VMOVUPS Z19, K2, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z20, K1, (CX)
 	VMOVUPS Z21, K2, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z22, K1, (CX)
 	VMOVUPS Z23, K2, 64(CX)
 	DECQ    AX
-	JZ      add_402_end
+	JZ      stored_435
 	ADDQ    DX, CX
 
-add_402_end:
+stored_435:
 	VZEROUPPER
 	RET
 
@@ -10265,9 +10593,9 @@ TEXT ·peakAVX512(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_405
+	JLT    round_done_438
 
-round_404:
+round_437:
 	VFMADD231PS Z12, Z13, Z0
 	VFMADD231PS Z12, Z13, Z1
 	VFMADD231PS Z12, Z13, Z2
@@ -10318,9 +10646,9 @@ round_404:
 	VFMADD231PS Z12, Z13, Z11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_404
+	JGE         round_437
 
-round_done_405:
+round_done_438:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -10335,9 +10663,9 @@ TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_407
+	JLT  block_done_440
 
-block_406:
+block_439:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -10356,71 +10684,71 @@ block_406:
 	VXORPS  X14, X14, X14
 	VXORPS  X15, X15, X15
 	CMPQ    SI, $+0
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 	CMPQ    SI, $+12
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z12
 	ADDQ    BX, R8
 	CMPQ    SI, $+13
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z13
 	ADDQ    BX, R8
 	CMPQ    SI, $+14
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z14
 	ADDQ    BX, R8
 	CMPQ    SI, $+15
-	JLE     ready_408
+	JLE     ready_441
 	VMOVUPS (R8), Z15
 	ADDQ    BX, R8
 
-ready_408:
+ready_441:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10520,11 +10848,11 @@ ready_408:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_406
+	JGE        block_439
 
-block_done_407:
+block_done_440:
 	TESTQ     DI, DI
-	JZ        tail_none_409
+	JZ        tail_none_442
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K1
@@ -10545,71 +10873,71 @@ block_done_407:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z11
 	ADDQ      BX, DX
 	CMPQ      SI, $+12
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z12
 	ADDQ      BX, DX
 	CMPQ      SI, $+13
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z13
 	ADDQ      BX, DX
 	CMPQ      SI, $+14
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z14
 	ADDQ      BX, DX
 	CMPQ      SI, $+15
-	JLE       ready_410
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z15
 	ADDQ      BX, DX
 
-ready_410:
+ready_443:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10739,7 +11067,7 @@ ready_410:
 	DECQ       DI
 	JZ         done
 
-tail_none_409:
+tail_none_442:
 done:
 	VZEROUPPER
 	RET
@@ -10754,9 +11082,9 @@ TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_412
+	JLT  block_done_445
 
-block_411:
+block_444:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -10775,87 +11103,87 @@ block_411:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z0
 	VPSLLD    $0x10, Z0, Z0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z1
 	VPSLLD    $0x10, Z1, Z1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z2
 	VPSLLD    $0x10, Z2, Z2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z3
 	VPSLLD    $0x10, Z3, Z3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z4
 	VPSLLD    $0x10, Z4, Z4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z5
 	VPSLLD    $0x10, Z5, Z5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z6
 	VPSLLD    $0x10, Z6, Z6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z7
 	VPSLLD    $0x10, Z7, Z7
 	ADDQ      BX, R8
 	CMPQ      SI, $+8
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z8
 	VPSLLD    $0x10, Z8, Z8
 	ADDQ      BX, R8
 	CMPQ      SI, $+9
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z9
 	VPSLLD    $0x10, Z9, Z9
 	ADDQ      BX, R8
 	CMPQ      SI, $+10
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z10
 	VPSLLD    $0x10, Z10, Z10
 	ADDQ      BX, R8
 	CMPQ      SI, $+11
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z11
 	VPSLLD    $0x10, Z11, Z11
 	ADDQ      BX, R8
 	CMPQ      SI, $+12
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z12
 	VPSLLD    $0x10, Z12, Z12
 	ADDQ      BX, R8
 	CMPQ      SI, $+13
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z13
 	VPSLLD    $0x10, Z13, Z13
 	ADDQ      BX, R8
 	CMPQ      SI, $+14
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z14
 	VPSLLD    $0x10, Z14, Z14
 	ADDQ      BX, R8
 	CMPQ      SI, $+15
-	JLE       ready_413
+	JLE       ready_446
 	VPMOVZXWD (R8), Z15
 	VPSLLD    $0x10, Z15, Z15
 	ADDQ      BX, R8
 
-ready_413:
+ready_446:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10955,11 +11283,11 @@ ready_413:
 	ADDQ       $+32, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_411
+	JGE        block_444
 
-block_done_412:
+block_done_445:
 	TESTQ       DI, DI
-	JZ          tail_none_414
+	JZ          tail_none_447
 	MOVL        $-1, R8
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
@@ -10980,87 +11308,87 @@ block_done_412:
 	VXORPS      X14, X14, X14
 	VXORPS      X15, X15, X15
 	CMPQ        SI, $+0
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z0
 	VPSLLD      $0x10, Z0, Z0
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z1
 	VPSLLD      $0x10, Z1, Z1
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z2
 	VPSLLD      $0x10, Z2, Z2
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z3
 	VPSLLD      $0x10, Z3, Z3
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z5
 	VPSLLD      $0x10, Z5, Z5
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z7
 	VPSLLD      $0x10, Z7, Z7
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z8
 	VPSLLD      $0x10, Z8, Z8
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z9
 	VPSLLD      $0x10, Z9, Z9
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z11
 	VPSLLD      $0x10, Z11, Z11
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z12
 	VPSLLD      $0x10, Z12, Z12
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z13
 	VPSLLD      $0x10, Z13, Z13
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z14
 	VPSLLD      $0x10, Z14, Z14
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
-	JLE         ready_415
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
 	ADDQ        BX, DX
 
-ready_415:
+ready_448:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11190,7 +11518,7 @@ ready_415:
 	DECQ       DI
 	JZ         done
 
-tail_none_414:
+tail_none_447:
 done:
 	VZEROUPPER
 	RET
@@ -11205,9 +11533,9 @@ TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_417
+	JLT  block_done_450
 
-block_416:
+block_449:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -11226,71 +11554,71 @@ block_416:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z7
 	ADDQ      BX, R8
 	CMPQ      SI, $+8
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z8
 	ADDQ      BX, R8
 	CMPQ      SI, $+9
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z9
 	ADDQ      BX, R8
 	CMPQ      SI, $+10
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z10
 	ADDQ      BX, R8
 	CMPQ      SI, $+11
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z11
 	ADDQ      BX, R8
 	CMPQ      SI, $+12
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z12
 	ADDQ      BX, R8
 	CMPQ      SI, $+13
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z13
 	ADDQ      BX, R8
 	CMPQ      SI, $+14
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z14
 	ADDQ      BX, R8
 	CMPQ      SI, $+15
-	JLE       ready_418
+	JLE       ready_451
 	VCVTPH2PS (R8), Z15
 	ADDQ      BX, R8
 
-ready_418:
+ready_451:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11390,11 +11718,11 @@ ready_418:
 	ADDQ       $+32, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_416
+	JGE        block_449
 
-block_done_417:
+block_done_450:
 	TESTQ       DI, DI
-	JZ          tail_none_419
+	JZ          tail_none_452
 	MOVL        $-1, R8
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
@@ -11415,71 +11743,71 @@ block_done_417:
 	VXORPS      X14, X14, X14
 	VXORPS      X15, X15, X15
 	CMPQ        SI, $+0
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z0
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z1
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z2
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z3
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z4
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z5
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z6
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z7
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z8
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z9
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z10
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z11
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z12
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z13
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z14
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
-	JLE         ready_420
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z15
 	ADDQ        BX, DX
 
-ready_420:
+ready_453:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11609,7 +11937,7 @@ ready_420:
 	DECQ       DI
 	JZ         done
 
-tail_none_419:
+tail_none_452:
 done:
 	VZEROUPPER
 	RET
@@ -11626,9 +11954,9 @@ TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
 	MOVL  $0x00000fff, R8
 	KMOVW R8, K1
 	CMPQ  DI, $+16
-	JLT   block_done_422
+	JLT   block_done_455
 
-block_421:
+block_454:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -11643,55 +11971,55 @@ block_421:
 	VXORPS  X10, X10, X10
 	VXORPS  X11, X11, X11
 	CMPQ    SI, $+0
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_423
+	JLE     ready_456
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 
-ready_423:
+ready_456:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -11795,11 +12123,11 @@ ready_423:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_421
+	JGE        block_454
 
-block_done_422:
+block_done_455:
 	TESTQ     DI, DI
-	JZ        tail_none_424
+	JZ        tail_none_457
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K2
@@ -11816,55 +12144,55 @@ block_done_422:
 	VXORPS    X10, X10, X10
 	VXORPS    X11, X11, X11
 	CMPQ      SI, $+0
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_425
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z11
 	ADDQ      BX, DX
 
-ready_425:
+ready_458:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -11998,7 +12326,7 @@ ready_425:
 	DECQ       DI
 	JZ         done
 
-tail_none_424:
+tail_none_457:
 done:
 	VZEROUPPER
 	RET
@@ -12017,9 +12345,9 @@ TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
 	SHRQ  $0x10, DI
 	KMOVW DI, K2
 	CMPQ  BX, $+1
-	JLT   row_done_427
+	JLT   row_done_460
 
-row_426:
+row_459:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -12028,9 +12356,9 @@ row_426:
 	ADDQ      $+128, AX
 	SUBQ      $+1, BX
 	CMPQ      BX, $+1
-	JGE       row_426
+	JGE       row_459
 
-row_done_427:
+row_done_460:
 	VZEROUPPER
 	RET
 
@@ -12042,9 +12370,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_429
+	JLT  several_done_462
 
-several_428:
+several_461:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -12058,13 +12386,13 @@ several_428:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_428
+	JGE     several_461
 
-several_done_429:
+several_done_462:
 	CMPQ BX, $+16
-	JLT  one_done_431
+	JLT  one_done_464
 
-one_430:
+one_463:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -12074,11 +12402,11 @@ one_430:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_430
+	JGE     one_463
 
-one_done_431:
+one_done_464:
 	TESTQ     BX, BX
-	JZ        tail_none_432
+	JZ        tail_none_465
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12087,7 +12415,7 @@ one_done_431:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_432:
+tail_none_465:
 	VZEROUPPER
 	RET
 
@@ -12099,9 +12427,9 @@ TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_434
+	JLT  several_done_467
 
-several_433:
+several_466:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -12115,13 +12443,13 @@ several_433:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_433
+	JGE     several_466
 
-several_done_434:
+several_done_467:
 	CMPQ BX, $+16
-	JLT  one_done_436
+	JLT  one_done_469
 
-one_435:
+one_468:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -12131,11 +12459,11 @@ one_435:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_435
+	JGE     one_468
 
-one_done_436:
+one_done_469:
 	TESTQ     BX, BX
-	JZ        tail_none_437
+	JZ        tail_none_470
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12144,7 +12472,7 @@ one_done_436:
 	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_437:
+tail_none_470:
 	VZEROUPPER
 	RET
 
@@ -12156,9 +12484,9 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_439
+	JLT  several_done_472
 
-several_438:
+several_471:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -12172,13 +12500,13 @@ several_438:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_438
+	JGE     several_471
 
-several_done_439:
+several_done_472:
 	CMPQ BX, $+16
-	JLT  one_done_441
+	JLT  one_done_474
 
-one_440:
+one_473:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -12188,11 +12516,11 @@ one_440:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_440
+	JGE     one_473
 
-one_done_441:
+one_done_474:
 	TESTQ     BX, BX
-	JZ        tail_none_442
+	JZ        tail_none_475
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12201,7 +12529,7 @@ one_done_441:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_442:
+tail_none_475:
 	VZEROUPPER
 	RET
 
@@ -12213,9 +12541,9 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_444
+	JLT  several_done_477
 
-several_443:
+several_476:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -12229,13 +12557,13 @@ several_443:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_443
+	JGE     several_476
 
-several_done_444:
+several_done_477:
 	CMPQ BX, $+16
-	JLT  one_done_446
+	JLT  one_done_479
 
-one_445:
+one_478:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -12245,11 +12573,11 @@ one_445:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_445
+	JGE     one_478
 
-one_done_446:
+one_done_479:
 	TESTQ     BX, BX
-	JZ        tail_none_447
+	JZ        tail_none_480
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12258,7 +12586,7 @@ one_done_446:
 	VDIVPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_447:
+tail_none_480:
 	VZEROUPPER
 	RET
 
@@ -12270,9 +12598,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_449
+	JLT  several_done_482
 
-several_448:
+several_481:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12292,13 +12620,13 @@ several_448:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_448
+	JGE     several_481
 
-several_done_449:
+several_done_482:
 	CMPQ BX, $+16
-	JLT  one_done_451
+	JLT  one_done_484
 
-one_450:
+one_483:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12311,11 +12639,11 @@ one_450:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_450
+	JGE     one_483
 
-one_done_451:
+one_done_484:
 	TESTQ     BX, BX
-	JZ        tail_none_452
+	JZ        tail_none_485
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12327,7 +12655,7 @@ one_done_451:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_452:
+tail_none_485:
 	VZEROUPPER
 	RET
 
@@ -12339,9 +12667,9 @@ TEXT ·minAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_454
+	JLT  several_done_487
 
-several_453:
+several_486:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12361,13 +12689,13 @@ several_453:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_453
+	JGE     several_486
 
-several_done_454:
+several_done_487:
 	CMPQ BX, $+16
-	JLT  one_done_456
+	JLT  one_done_489
 
-one_455:
+one_488:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12380,11 +12708,11 @@ one_455:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_455
+	JGE     one_488
 
-one_done_456:
+one_done_489:
 	TESTQ     BX, BX
-	JZ        tail_none_457
+	JZ        tail_none_490
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12396,7 +12724,7 @@ one_done_456:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_457:
+tail_none_490:
 	VZEROUPPER
 	RET
 
@@ -12408,9 +12736,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_459
+	JLT          several_done_492
 
-several_458:
+several_491:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12427,13 +12755,13 @@ several_458:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_458
+	JGE     several_491
 
-several_done_459:
+several_done_492:
 	CMPQ DX, $+16
-	JLT  one_done_461
+	JLT  one_done_494
 
-one_460:
+one_493:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12441,11 +12769,11 @@ one_460:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_460
+	JGE     one_493
 
-one_done_461:
+one_done_494:
 	TESTQ     DX, DX
-	JZ        tail_none_462
+	JZ        tail_none_495
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12453,7 +12781,7 @@ one_done_461:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_462:
+tail_none_495:
 	VZEROUPPER
 	RET
 
@@ -12465,9 +12793,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_464
+	JLT          several_done_497
 
-several_463:
+several_496:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12484,13 +12812,13 @@ several_463:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_463
+	JGE     several_496
 
-several_done_464:
+several_done_497:
 	CMPQ DX, $+16
-	JLT  one_done_466
+	JLT  one_done_499
 
-one_465:
+one_498:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12498,11 +12826,11 @@ one_465:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_465
+	JGE     one_498
 
-one_done_466:
+one_done_499:
 	TESTQ     DX, DX
-	JZ        tail_none_467
+	JZ        tail_none_500
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12510,7 +12838,7 @@ one_done_466:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_467:
+tail_none_500:
 	VZEROUPPER
 	RET
 
@@ -12522,9 +12850,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_469
+	JLT          several_done_502
 
-several_468:
+several_501:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12545,13 +12873,13 @@ several_468:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_468
+	JGE         several_501
 
-several_done_469:
+several_done_502:
 	CMPQ DX, $+16
-	JLT  one_done_471
+	JLT  one_done_504
 
-one_470:
+one_503:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12560,11 +12888,11 @@ one_470:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_470
+	JGE         one_503
 
-one_done_471:
+one_done_504:
 	TESTQ       DX, DX
-	JZ          tail_none_472
+	JZ          tail_none_505
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12573,7 +12901,7 @@ one_done_471:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_472:
+tail_none_505:
 	VZEROUPPER
 	RET
 
@@ -12588,9 +12916,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_474
+	JLT    several_done_507
 
-several_473:
+several_506:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12607,13 +12935,13 @@ several_473:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_473
+	JGE         several_506
 
-several_done_474:
+several_done_507:
 	CMPQ DX, $+16
-	JLT  one_done_476
+	JLT  one_done_509
 
-one_475:
+one_508:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12621,11 +12949,11 @@ one_475:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_475
+	JGE         one_508
 
-one_done_476:
+one_done_509:
 	TESTQ       DX, DX
-	JZ          tail_none_477
+	JZ          tail_none_510
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12633,7 +12961,7 @@ one_done_476:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_477:
+tail_none_510:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12657,9 +12985,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_479
+	JLT    several_done_512
 
-several_478:
+several_511:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -12671,30 +12999,30 @@ several_478:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_478
+	JGE     several_511
 
-several_done_479:
+several_done_512:
 	CMPQ CX, $+16
-	JLT  one_done_481
+	JLT  one_done_514
 
-one_480:
+one_513:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_480
+	JGE     one_513
 
-one_done_481:
+one_done_514:
 	TESTQ     CX, CX
-	JZ        tail_none_482
+	JZ        tail_none_515
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_482:
+tail_none_515:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12719,9 +13047,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_484
+	JLT          several_done_517
 
-several_483:
+several_516:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -12737,24 +13065,24 @@ several_483:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_483
+	JGE         several_516
 
-several_done_484:
+several_done_517:
 	CMPQ CX, $+16
-	JLT  one_done_486
+	JLT  one_done_519
 
-one_485:
+one_518:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_485
+	JGE         one_518
 
-one_done_486:
+one_done_519:
 	TESTQ       CX, CX
-	JZ          tail_none_487
+	JZ          tail_none_520
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -12762,7 +13090,7 @@ one_done_486:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_487:
+tail_none_520:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12780,16 +13108,16 @@ tail_none_487:
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	MOVQ    x+0(FP), AX
-	VMOVUPS constants<>+192(SB), Z8
-	VMOVUPS constants<>+192(SB), Z9
-	VMOVUPS constants<>+192(SB), Z10
-	VMOVUPS constants<>+192(SB), Z11
+	VMOVUPS constants<>+384(SB), Z8
+	VMOVUPS constants<>+384(SB), Z9
+	VMOVUPS constants<>+384(SB), Z10
+	VMOVUPS constants<>+384(SB), Z11
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_489
+	JLT     several_done_522
 
-several_488:
+several_521:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -12809,13 +13137,13 @@ several_488:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_488
+	JGE     several_521
 
-several_done_489:
+several_done_522:
 	CMPQ CX, $+16
-	JLT  one_done_491
+	JLT  one_done_524
 
-one_490:
+one_523:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -12823,11 +13151,11 @@ one_490:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_490
+	JGE     one_523
 
-one_done_491:
+one_done_524:
 	TESTQ     CX, CX
-	JZ        tail_none_492
+	JZ        tail_none_525
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -12836,7 +13164,7 @@ one_done_491:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_492:
+tail_none_525:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -12871,9 +13199,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_494
+	JLT          one_done_527
 
-one_493:
+one_526:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -12886,11 +13214,11 @@ one_493:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_493
+	JGE     one_526
 
-one_done_494:
+one_done_527:
 	TESTQ     CX, CX
-	JZ        tail_none_495
+	JZ        tail_none_528
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -12905,7 +13233,7 @@ one_done_494:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_495:
+tail_none_528:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -12932,9 +13260,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_497
+	JLT  one_done_530
 
-one_496:
+one_529:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -12953,11 +13281,11 @@ one_496:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_496
+	JGE         one_529
 
-one_done_497:
+one_done_530:
 	TESTQ       AX, AX
-	JZ          tail_none_498
+	JZ          tail_none_531
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -12972,7 +13300,7 @@ one_done_497:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_498:
+tail_none_531:
 	VZEROUPPER
 	RET
 
@@ -12986,9 +13314,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_500
+	JLT          several_done_533
 
-several_499:
+several_532:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13006,13 +13334,13 @@ several_499:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_499
+	JGE     several_532
 
-several_done_500:
+several_done_533:
 	CMPQ BX, $+16
-	JLT  one_done_502
+	JLT  one_done_535
 
-one_501:
+one_534:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13024,11 +13352,11 @@ one_501:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_501
+	JGE     one_534
 
-one_done_502:
+one_done_535:
 	TESTQ     BX, BX
-	JZ        tail_none_503
+	JZ        tail_none_536
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -13039,7 +13367,7 @@ one_done_502:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_503:
+tail_none_536:
 	VZEROUPPER
 	RET
 
@@ -13054,9 +13382,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_505
+	JLT          several_done_538
 
-several_504:
+several_537:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13077,13 +13405,13 @@ several_504:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_504
+	JGE         several_537
 
-several_done_505:
+several_done_538:
 	CMPQ SI, $+16
-	JLT  one_done_507
+	JLT  one_done_540
 
-one_506:
+one_539:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13097,11 +13425,11 @@ one_506:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_506
+	JGE         one_539
 
-one_done_507:
+one_done_540:
 	TESTQ       SI, SI
-	JZ          tail_none_508
+	JZ          tail_none_541
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -13113,9 +13441,874 @@ one_done_507:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_508:
+tail_none_541:
 	VZEROUPPER
 	RET
+
+// func expAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·expAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_543
+
+one_542:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+448(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      constants<>+512(SB), Z1
+	VMINPS       Z0, Z1, Z0
+	VMULPS       constants<>+576(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VMULPS       Z0, Z2, Z2
+	VFMADD213PS  Z0, Z0, Z2
+	VADDPS       constants<>+1088(SB), Z2, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_542
+
+one_done_543:
+	TESTQ        DX, DX
+	JZ           tail_none_544
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+448(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      constants<>+512(SB), Z1
+	VMINPS       Z0, Z1, Z0
+	VMULPS       constants<>+576(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VMULPS       Z0, Z2, Z2
+	VFMADD213PS  Z0, Z0, Z2
+	VADDPS       constants<>+1088(SB), Z2, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_544:
+	VZEROUPPER
+	RET
+
+// func tanhAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_546
+
+one_545:
+	VMOVUPS      (CX), Z0
+	VANDPS       constants<>+1152(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1216(SB), Z2
+	VFMADD213PS  constants<>+1280(SB), Z5, Z2
+	VFMADD213PS  constants<>+1344(SB), Z5, Z2
+	VFMADD213PS  constants<>+1408(SB), Z5, Z2
+	VFMADD213PS  constants<>+1472(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z1, Z1, Z2
+	VADDPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1536(SB), Z3
+	VMINPS       Z5, Z3, Z5
+	VMULPS       constants<>+576(SB), Z5, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS constants<>+640(SB), Z3, Z5
+	VFNMADD231PS constants<>+704(SB), Z3, Z5
+	VMOVUPS      constants<>+768(SB), Z4
+	VFMADD213PS  constants<>+832(SB), Z5, Z4
+	VFMADD213PS  constants<>+896(SB), Z5, Z4
+	VFMADD213PS  constants<>+960(SB), Z5, Z4
+	VFMADD213PS  constants<>+1024(SB), Z5, Z4
+	VMULPS       Z5, Z4, Z4
+	VFMADD213PS  Z5, Z5, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z3, Z5, Z5
+	VADDPS       constants<>+1088(SB), Z5, Z3
+	VFMADD213PS  Z3, Z5, Z4
+	VMOVUPS      constants<>+1600(SB), Z3
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSUBPS       Z3, Z4, Z4
+	VSUBPS       constants<>+1664(SB), Z1, Z1
+	VPMOVD2M     Z1, K1
+	VMOVAPS      Z2, K1, Z4
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z4, Z4
+	VMOVAPS      Z4, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_545
+
+one_done_546:
+	TESTQ        DX, DX
+	JZ           tail_none_547
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1216(SB), Z2
+	VFMADD213PS  constants<>+1280(SB), Z5, Z2
+	VFMADD213PS  constants<>+1344(SB), Z5, Z2
+	VFMADD213PS  constants<>+1408(SB), Z5, Z2
+	VFMADD213PS  constants<>+1472(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z1, Z1, Z2
+	VADDPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1536(SB), Z3
+	VMINPS       Z5, Z3, Z5
+	VMULPS       constants<>+576(SB), Z5, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS constants<>+640(SB), Z3, Z5
+	VFNMADD231PS constants<>+704(SB), Z3, Z5
+	VMOVUPS      constants<>+768(SB), Z4
+	VFMADD213PS  constants<>+832(SB), Z5, Z4
+	VFMADD213PS  constants<>+896(SB), Z5, Z4
+	VFMADD213PS  constants<>+960(SB), Z5, Z4
+	VFMADD213PS  constants<>+1024(SB), Z5, Z4
+	VMULPS       Z5, Z4, Z4
+	VFMADD213PS  Z5, Z5, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z3, Z5, Z5
+	VADDPS       constants<>+1088(SB), Z5, Z3
+	VFMADD213PS  Z3, Z5, Z4
+	VMOVUPS      constants<>+1600(SB), Z3
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSUBPS       Z3, Z4, Z4
+	VSUBPS       constants<>+1664(SB), Z1, Z1
+	VPMOVD2M     Z1, K2
+	VMOVAPS      Z2, K2, Z4
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z4, Z4
+	VMOVAPS      Z4, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_547:
+	VZEROUPPER
+	RET
+
+// func erfAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·erfAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_549
+
+one_548:
+	VMOVUPS      (CX), Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+1792(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      constants<>+1856(SB), Z5
+	VFMADD213PS  constants<>+1920(SB), Z4, Z5
+	VFMADD213PS  constants<>+1984(SB), Z4, Z5
+	VFMADD213PS  constants<>+2048(SB), Z4, Z5
+	VFMADD213PS  constants<>+2112(SB), Z4, Z5
+	VFMADD213PS  constants<>+2176(SB), Z4, Z5
+	VFMADD213PS  constants<>+2240(SB), Z4, Z5
+	VFMADD213PS  Z3, Z3, Z5
+	VXORPS       constants<>+1728(SB), Z4, Z4
+	VMULPS       constants<>+576(SB), Z4, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z4
+	VFNMADD231PS constants<>+704(SB), Z1, Z4
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z4, Z2
+	VFMADD213PS  constants<>+896(SB), Z4, Z2
+	VFMADD213PS  constants<>+960(SB), Z4, Z2
+	VFMADD213PS  constants<>+1024(SB), Z4, Z2
+	VMULPS       Z4, Z2, Z2
+	VFMADD213PS  Z4, Z4, Z2
+	VSUBPS       constants<>+1088(SB), Z3, Z4
+	VMULPS       constants<>+2304(SB), Z3, Z3
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VDIVPS       Z7, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSCALEFPS    Z1, Z3, Z3
+	VMULPS       Z3, Z2, Z2
+	VADDPS       Z2, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSUBPS       Z2, Z3, Z3
+	VPMOVD2M     Z4, K1
+	VMOVAPS      Z5, K1, Z3
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z3, Z3
+	VMOVAPS      Z3, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_548
+
+one_done_549:
+	TESTQ        DX, DX
+	JZ           tail_none_550
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+1792(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      constants<>+1856(SB), Z5
+	VFMADD213PS  constants<>+1920(SB), Z4, Z5
+	VFMADD213PS  constants<>+1984(SB), Z4, Z5
+	VFMADD213PS  constants<>+2048(SB), Z4, Z5
+	VFMADD213PS  constants<>+2112(SB), Z4, Z5
+	VFMADD213PS  constants<>+2176(SB), Z4, Z5
+	VFMADD213PS  constants<>+2240(SB), Z4, Z5
+	VFMADD213PS  Z3, Z3, Z5
+	VXORPS       constants<>+1728(SB), Z4, Z4
+	VMULPS       constants<>+576(SB), Z4, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z4
+	VFNMADD231PS constants<>+704(SB), Z1, Z4
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z4, Z2
+	VFMADD213PS  constants<>+896(SB), Z4, Z2
+	VFMADD213PS  constants<>+960(SB), Z4, Z2
+	VFMADD213PS  constants<>+1024(SB), Z4, Z2
+	VMULPS       Z4, Z2, Z2
+	VFMADD213PS  Z4, Z4, Z2
+	VSUBPS       constants<>+1088(SB), Z3, Z4
+	VMULPS       constants<>+2304(SB), Z3, Z3
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VDIVPS       Z7, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSCALEFPS    Z1, Z3, Z3
+	VMULPS       Z3, Z2, Z2
+	VADDPS       Z2, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSUBPS       Z2, Z3, Z3
+	VPMOVD2M     Z4, K2
+	VMOVAPS      Z5, K2, Z3
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z3, Z3
+	VMOVAPS      Z3, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_550:
+	VZEROUPPER
+	RET
+
+// func siluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·siluAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_552
+
+one_551:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z5
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z5, Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_551
+
+one_done_552:
+	TESTQ        DX, DX
+	JZ           tail_none_553
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z5
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z5, Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_553:
+	VZEROUPPER
+	RET
+
+// func geluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·geluAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_555
+
+one_554:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+3072(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+3136(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z5
+	VMOVUPS      constants<>+3200(SB), Z8
+	VFMADD213PS  constants<>+3264(SB), Z5, Z8
+	VFMADD213PS  constants<>+3328(SB), Z5, Z8
+	VFMADD213PS  constants<>+3392(SB), Z5, Z8
+	VFMADD213PS  constants<>+3456(SB), Z5, Z8
+	VFMADD213PS  constants<>+1024(SB), Z0, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVAPS      Z5, Z4
+	VFMSUB231PS  Z3, Z3, Z4
+	VMULPS       constants<>+1024(SB), Z4, Z4
+	VMULPS       constants<>+3520(SB), Z5, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z4, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VSUBPS       constants<>+3584(SB), Z3, Z4
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VMULPS       Z0, Z2, Z3
+	VDIVPS       Z7, Z3, Z3
+	VDIVPS       Z7, Z2, Z2
+	VSCALEFPS    Z1, Z3, Z3
+	VSCALEFPS    Z1, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z7
+	VSUBPS       Z2, Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z7
+	VPMOVD2M     Z4, K1
+	VMOVAPS      Z8, K1, Z7
+	VMOVAPS      Z7, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_554
+
+one_done_555:
+	TESTQ        DX, DX
+	JZ           tail_none_556
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+3072(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+3136(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z5
+	VMOVUPS      constants<>+3200(SB), Z8
+	VFMADD213PS  constants<>+3264(SB), Z5, Z8
+	VFMADD213PS  constants<>+3328(SB), Z5, Z8
+	VFMADD213PS  constants<>+3392(SB), Z5, Z8
+	VFMADD213PS  constants<>+3456(SB), Z5, Z8
+	VFMADD213PS  constants<>+1024(SB), Z0, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVAPS      Z5, Z4
+	VFMSUB231PS  Z3, Z3, Z4
+	VMULPS       constants<>+1024(SB), Z4, Z4
+	VMULPS       constants<>+3520(SB), Z5, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z4, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VSUBPS       constants<>+3584(SB), Z3, Z4
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VMULPS       Z0, Z2, Z3
+	VDIVPS       Z7, Z3, Z3
+	VDIVPS       Z7, Z2, Z2
+	VSCALEFPS    Z1, Z3, Z3
+	VSCALEFPS    Z1, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z7
+	VSUBPS       Z2, Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VPMOVD2M     Z0, K2
+	VMOVAPS      Z3, K2, Z7
+	VPMOVD2M     Z4, K2
+	VMOVAPS      Z8, K2, Z7
+	VMOVAPS      Z7, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_556:
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_558
+
+one_557:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+3648(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z0, Z5
+	VMOVUPS      constants<>+3712(SB), Z1
+	VMINPS       Z5, Z1, Z5
+	VMULPS       Z5, Z5, Z1
+	VMOVAPS      Z1, Z2
+	VFMSUB231PS  Z5, Z5, Z2
+	VMOVUPS      constants<>+3776(SB), Z6
+	VMOVUPS      constants<>+3776(SB), Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z6
+	VSUBPS       Z6, Z7, Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z7
+	VFMADD231PS  constants<>+3904(SB), Z1, Z7
+	VFMADD231PS  constants<>+3840(SB), Z2, Z7
+	VADDPS       constants<>+3968(SB), Z7, Z7
+	VMULPS       Z5, Z7, Z7
+	VMULPS       Z5, Z6, Z1
+	VFMSUB213PS  Z1, Z6, Z5
+	VADDPS       Z5, Z7, Z7
+	VXORPS       constants<>+1728(SB), Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z7, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_557
+
+one_done_558:
+	TESTQ        DX, DX
+	JZ           tail_none_559
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+3648(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z0, Z5
+	VMOVUPS      constants<>+3712(SB), Z1
+	VMINPS       Z5, Z1, Z5
+	VMULPS       Z5, Z5, Z1
+	VMOVAPS      Z1, Z2
+	VFMSUB231PS  Z5, Z5, Z2
+	VMOVUPS      constants<>+3776(SB), Z6
+	VMOVUPS      constants<>+3776(SB), Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z6
+	VSUBPS       Z6, Z7, Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z7
+	VFMADD231PS  constants<>+3904(SB), Z1, Z7
+	VFMADD231PS  constants<>+3840(SB), Z2, Z7
+	VADDPS       constants<>+3968(SB), Z7, Z7
+	VMULPS       Z5, Z7, Z7
+	VMULPS       Z5, Z6, Z1
+	VFMSUB213PS  Z1, Z6, Z5
+	VADDPS       Z5, Z7, Z7
+	VXORPS       constants<>+1728(SB), Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z7, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_559:
+	VZEROUPPER
+	RET
+
+// func swiGLUAVX512(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ gate+8(FP), CX
+	MOVQ up+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  one_done_561
+
+one_560:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (DX), Z1
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z0, Z2, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z6
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z6, Z2, Z6
+	VMULPS       constants<>+576(SB), Z6, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VFNMADD231PS constants<>+640(SB), Z2, Z6
+	VFNMADD231PS constants<>+704(SB), Z2, Z6
+	VMOVUPS      constants<>+768(SB), Z3
+	VFMADD213PS  constants<>+832(SB), Z6, Z3
+	VFMADD213PS  constants<>+896(SB), Z6, Z3
+	VFMADD213PS  constants<>+960(SB), Z6, Z3
+	VFMADD213PS  constants<>+1024(SB), Z6, Z3
+	VMULPS       Z6, Z3, Z3
+	VFMADD213PS  Z6, Z6, Z3
+	VXORPS       Z6, Z6, Z6
+	VMAXPS       Z2, Z6, Z4
+	VSUBPS       Z4, Z2, Z2
+	VSUBPS       Z4, Z6, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z4, Z5, Z5
+	VMOVUPS      constants<>+1088(SB), Z6
+	VSCALEFPS    Z2, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VFMADD231PS  Z6, Z3, Z5
+	VDIVPS       Z5, Z0, Z0
+	VSCALEFPS    Z4, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, AX
+	SUBQ         $+16, BX
+	CMPQ         BX, $+16
+	JGE          one_560
+
+one_done_561:
+	TESTQ        BX, BX
+	JZ           tail_none_562
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS.Z    (DX), K1, Z1
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z0, Z2, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z6
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z6, Z2, Z6
+	VMULPS       constants<>+576(SB), Z6, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VFNMADD231PS constants<>+640(SB), Z2, Z6
+	VFNMADD231PS constants<>+704(SB), Z2, Z6
+	VMOVUPS      constants<>+768(SB), Z3
+	VFMADD213PS  constants<>+832(SB), Z6, Z3
+	VFMADD213PS  constants<>+896(SB), Z6, Z3
+	VFMADD213PS  constants<>+960(SB), Z6, Z3
+	VFMADD213PS  constants<>+1024(SB), Z6, Z3
+	VMULPS       Z6, Z3, Z3
+	VFMADD213PS  Z6, Z6, Z3
+	VXORPS       Z6, Z6, Z6
+	VMAXPS       Z2, Z6, Z4
+	VSUBPS       Z4, Z2, Z2
+	VSUBPS       Z4, Z6, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z4, Z5, Z5
+	VMOVUPS      constants<>+1088(SB), Z6
+	VSCALEFPS    Z2, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VFMADD231PS  Z6, Z3, Z5
+	VDIVPS       Z5, Z0, Z0
+	VSCALEFPS    Z4, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_562:
+	VZEROUPPER
+	RET
+
+// func expSumAVX512(dst *float32, x *float32, max float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS max+16(FP), Z30
+	VXORPS       X8, X8, X8
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+16
+	JLT          one_done_564
+
+one_563:
+	VMOVUPS      (CX), Z0
+	VSUBPS       Z30, Z0, Z0
+	VMOVUPS      constants<>+448(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      constants<>+512(SB), Z1
+	VMINPS       Z0, Z1, Z0
+	VMULPS       constants<>+576(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VMULPS       Z0, Z2, Z2
+	VFMADD213PS  Z0, Z0, Z2
+	VADDPS       constants<>+1088(SB), Z2, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_563
+
+one_done_564:
+	TESTQ        DX, DX
+	JZ           tail_none_565
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VSUBPS       Z30, Z0, Z0
+	VMOVUPS      constants<>+448(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      constants<>+512(SB), Z1
+	VMINPS       Z0, Z1, Z0
+	VMULPS       constants<>+576(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VMULPS       Z0, Z2, Z2
+	VFMADD213PS  Z0, Z0, Z2
+	VADDPS       constants<>+1088(SB), Z2, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VADDPS       Z0, Z8, K1, Z8
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_565:
+	VEXTRACTF64X4 $0x01, Z8, Y4
+	VADDPS        Y4, Y8, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	MOVSS         X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+DATA nibbleshift<>+0(SB)/4, $0x00000000
+DATA nibbleshift<>+4(SB)/4, $0x00000000
+DATA nibbleshift<>+8(SB)/4, $0x00000000
+DATA nibbleshift<>+12(SB)/4, $0x00000000
+DATA nibbleshift<>+16(SB)/4, $0x00000000
+DATA nibbleshift<>+20(SB)/4, $0x00000000
+DATA nibbleshift<>+24(SB)/4, $0x00000000
+DATA nibbleshift<>+28(SB)/4, $0x00000000
+DATA nibbleshift<>+32(SB)/4, $0x00040004
+DATA nibbleshift<>+36(SB)/4, $0x00040004
+DATA nibbleshift<>+40(SB)/4, $0x00040004
+DATA nibbleshift<>+44(SB)/4, $0x00040004
+DATA nibbleshift<>+48(SB)/4, $0x00040004
+DATA nibbleshift<>+52(SB)/4, $0x00040004
+DATA nibbleshift<>+56(SB)/4, $0x00040004
+DATA nibbleshift<>+60(SB)/4, $0x00040004
+GLOBL nibbleshift<>(SB), RODATA|NOPTR, $64
+
+DATA evenodd<>+0(SB)/4, $0x00020000
+DATA evenodd<>+4(SB)/4, $0x00060004
+DATA evenodd<>+8(SB)/4, $0x000a0008
+DATA evenodd<>+12(SB)/4, $0x000e000c
+DATA evenodd<>+16(SB)/4, $0x00120010
+DATA evenodd<>+20(SB)/4, $0x00160014
+DATA evenodd<>+24(SB)/4, $0x001a0018
+DATA evenodd<>+28(SB)/4, $0x001e001c
+DATA evenodd<>+32(SB)/4, $0x00030001
+DATA evenodd<>+36(SB)/4, $0x00070005
+DATA evenodd<>+40(SB)/4, $0x000b0009
+DATA evenodd<>+44(SB)/4, $0x000f000d
+DATA evenodd<>+48(SB)/4, $0x00130011
+DATA evenodd<>+52(SB)/4, $0x00170015
+DATA evenodd<>+56(SB)/4, $0x001b0019
+DATA evenodd<>+60(SB)/4, $0x001f001d
+GLOBL evenodd<>(SB), RODATA|NOPTR, $64
 
 DATA constants<>+0(SB)/4, $0x00000040
 DATA constants<>+4(SB)/4, $0x00000040
@@ -13165,20 +14358,964 @@ DATA constants<>+176(SB)/4, $0x00007fff
 DATA constants<>+180(SB)/4, $0x00007fff
 DATA constants<>+184(SB)/4, $0x00007fff
 DATA constants<>+188(SB)/4, $0x00007fff
-DATA constants<>+192(SB)/4, $0xff800000
-DATA constants<>+196(SB)/4, $0xff800000
-DATA constants<>+200(SB)/4, $0xff800000
-DATA constants<>+204(SB)/4, $0xff800000
-DATA constants<>+208(SB)/4, $0xff800000
-DATA constants<>+212(SB)/4, $0xff800000
-DATA constants<>+216(SB)/4, $0xff800000
-DATA constants<>+220(SB)/4, $0xff800000
-DATA constants<>+224(SB)/4, $0xff800000
-DATA constants<>+228(SB)/4, $0xff800000
-DATA constants<>+232(SB)/4, $0xff800000
-DATA constants<>+236(SB)/4, $0xff800000
-DATA constants<>+240(SB)/4, $0xff800000
-DATA constants<>+244(SB)/4, $0xff800000
-DATA constants<>+248(SB)/4, $0xff800000
-DATA constants<>+252(SB)/4, $0xff800000
-GLOBL constants<>(SB), RODATA|NOPTR, $256
+DATA constants<>+192(SB)/4, $0x0f0f0f0f
+DATA constants<>+196(SB)/4, $0x0f0f0f0f
+DATA constants<>+200(SB)/4, $0x0f0f0f0f
+DATA constants<>+204(SB)/4, $0x0f0f0f0f
+DATA constants<>+208(SB)/4, $0x0f0f0f0f
+DATA constants<>+212(SB)/4, $0x0f0f0f0f
+DATA constants<>+216(SB)/4, $0x0f0f0f0f
+DATA constants<>+220(SB)/4, $0x0f0f0f0f
+DATA constants<>+224(SB)/4, $0x0f0f0f0f
+DATA constants<>+228(SB)/4, $0x0f0f0f0f
+DATA constants<>+232(SB)/4, $0x0f0f0f0f
+DATA constants<>+236(SB)/4, $0x0f0f0f0f
+DATA constants<>+240(SB)/4, $0x0f0f0f0f
+DATA constants<>+244(SB)/4, $0x0f0f0f0f
+DATA constants<>+248(SB)/4, $0x0f0f0f0f
+DATA constants<>+252(SB)/4, $0x0f0f0f0f
+DATA constants<>+256(SB)/4, $0x80808080
+DATA constants<>+260(SB)/4, $0x80808080
+DATA constants<>+264(SB)/4, $0x80808080
+DATA constants<>+268(SB)/4, $0x80808080
+DATA constants<>+272(SB)/4, $0x80808080
+DATA constants<>+276(SB)/4, $0x80808080
+DATA constants<>+280(SB)/4, $0x80808080
+DATA constants<>+284(SB)/4, $0x80808080
+DATA constants<>+288(SB)/4, $0x80808080
+DATA constants<>+292(SB)/4, $0x80808080
+DATA constants<>+296(SB)/4, $0x80808080
+DATA constants<>+300(SB)/4, $0x80808080
+DATA constants<>+304(SB)/4, $0x80808080
+DATA constants<>+308(SB)/4, $0x80808080
+DATA constants<>+312(SB)/4, $0x80808080
+DATA constants<>+316(SB)/4, $0x80808080
+DATA constants<>+320(SB)/4, $0xffff0000
+DATA constants<>+324(SB)/4, $0xffff0000
+DATA constants<>+328(SB)/4, $0xffff0000
+DATA constants<>+332(SB)/4, $0xffff0000
+DATA constants<>+336(SB)/4, $0xffff0000
+DATA constants<>+340(SB)/4, $0xffff0000
+DATA constants<>+344(SB)/4, $0xffff0000
+DATA constants<>+348(SB)/4, $0xffff0000
+DATA constants<>+352(SB)/4, $0xffff0000
+DATA constants<>+356(SB)/4, $0xffff0000
+DATA constants<>+360(SB)/4, $0xffff0000
+DATA constants<>+364(SB)/4, $0xffff0000
+DATA constants<>+368(SB)/4, $0xffff0000
+DATA constants<>+372(SB)/4, $0xffff0000
+DATA constants<>+376(SB)/4, $0xffff0000
+DATA constants<>+380(SB)/4, $0xffff0000
+DATA constants<>+384(SB)/4, $0xff800000
+DATA constants<>+388(SB)/4, $0xff800000
+DATA constants<>+392(SB)/4, $0xff800000
+DATA constants<>+396(SB)/4, $0xff800000
+DATA constants<>+400(SB)/4, $0xff800000
+DATA constants<>+404(SB)/4, $0xff800000
+DATA constants<>+408(SB)/4, $0xff800000
+DATA constants<>+412(SB)/4, $0xff800000
+DATA constants<>+416(SB)/4, $0xff800000
+DATA constants<>+420(SB)/4, $0xff800000
+DATA constants<>+424(SB)/4, $0xff800000
+DATA constants<>+428(SB)/4, $0xff800000
+DATA constants<>+432(SB)/4, $0xff800000
+DATA constants<>+436(SB)/4, $0xff800000
+DATA constants<>+440(SB)/4, $0xff800000
+DATA constants<>+444(SB)/4, $0xff800000
+DATA constants<>+448(SB)/4, $0xc2d10000
+DATA constants<>+452(SB)/4, $0xc2d10000
+DATA constants<>+456(SB)/4, $0xc2d10000
+DATA constants<>+460(SB)/4, $0xc2d10000
+DATA constants<>+464(SB)/4, $0xc2d10000
+DATA constants<>+468(SB)/4, $0xc2d10000
+DATA constants<>+472(SB)/4, $0xc2d10000
+DATA constants<>+476(SB)/4, $0xc2d10000
+DATA constants<>+480(SB)/4, $0xc2d10000
+DATA constants<>+484(SB)/4, $0xc2d10000
+DATA constants<>+488(SB)/4, $0xc2d10000
+DATA constants<>+492(SB)/4, $0xc2d10000
+DATA constants<>+496(SB)/4, $0xc2d10000
+DATA constants<>+500(SB)/4, $0xc2d10000
+DATA constants<>+504(SB)/4, $0xc2d10000
+DATA constants<>+508(SB)/4, $0xc2d10000
+DATA constants<>+512(SB)/4, $0x42b20000
+DATA constants<>+516(SB)/4, $0x42b20000
+DATA constants<>+520(SB)/4, $0x42b20000
+DATA constants<>+524(SB)/4, $0x42b20000
+DATA constants<>+528(SB)/4, $0x42b20000
+DATA constants<>+532(SB)/4, $0x42b20000
+DATA constants<>+536(SB)/4, $0x42b20000
+DATA constants<>+540(SB)/4, $0x42b20000
+DATA constants<>+544(SB)/4, $0x42b20000
+DATA constants<>+548(SB)/4, $0x42b20000
+DATA constants<>+552(SB)/4, $0x42b20000
+DATA constants<>+556(SB)/4, $0x42b20000
+DATA constants<>+560(SB)/4, $0x42b20000
+DATA constants<>+564(SB)/4, $0x42b20000
+DATA constants<>+568(SB)/4, $0x42b20000
+DATA constants<>+572(SB)/4, $0x42b20000
+DATA constants<>+576(SB)/4, $0x3fb8aa3b
+DATA constants<>+580(SB)/4, $0x3fb8aa3b
+DATA constants<>+584(SB)/4, $0x3fb8aa3b
+DATA constants<>+588(SB)/4, $0x3fb8aa3b
+DATA constants<>+592(SB)/4, $0x3fb8aa3b
+DATA constants<>+596(SB)/4, $0x3fb8aa3b
+DATA constants<>+600(SB)/4, $0x3fb8aa3b
+DATA constants<>+604(SB)/4, $0x3fb8aa3b
+DATA constants<>+608(SB)/4, $0x3fb8aa3b
+DATA constants<>+612(SB)/4, $0x3fb8aa3b
+DATA constants<>+616(SB)/4, $0x3fb8aa3b
+DATA constants<>+620(SB)/4, $0x3fb8aa3b
+DATA constants<>+624(SB)/4, $0x3fb8aa3b
+DATA constants<>+628(SB)/4, $0x3fb8aa3b
+DATA constants<>+632(SB)/4, $0x3fb8aa3b
+DATA constants<>+636(SB)/4, $0x3fb8aa3b
+DATA constants<>+640(SB)/4, $0x3f318000
+DATA constants<>+644(SB)/4, $0x3f318000
+DATA constants<>+648(SB)/4, $0x3f318000
+DATA constants<>+652(SB)/4, $0x3f318000
+DATA constants<>+656(SB)/4, $0x3f318000
+DATA constants<>+660(SB)/4, $0x3f318000
+DATA constants<>+664(SB)/4, $0x3f318000
+DATA constants<>+668(SB)/4, $0x3f318000
+DATA constants<>+672(SB)/4, $0x3f318000
+DATA constants<>+676(SB)/4, $0x3f318000
+DATA constants<>+680(SB)/4, $0x3f318000
+DATA constants<>+684(SB)/4, $0x3f318000
+DATA constants<>+688(SB)/4, $0x3f318000
+DATA constants<>+692(SB)/4, $0x3f318000
+DATA constants<>+696(SB)/4, $0x3f318000
+DATA constants<>+700(SB)/4, $0x3f318000
+DATA constants<>+704(SB)/4, $0xb95e8083
+DATA constants<>+708(SB)/4, $0xb95e8083
+DATA constants<>+712(SB)/4, $0xb95e8083
+DATA constants<>+716(SB)/4, $0xb95e8083
+DATA constants<>+720(SB)/4, $0xb95e8083
+DATA constants<>+724(SB)/4, $0xb95e8083
+DATA constants<>+728(SB)/4, $0xb95e8083
+DATA constants<>+732(SB)/4, $0xb95e8083
+DATA constants<>+736(SB)/4, $0xb95e8083
+DATA constants<>+740(SB)/4, $0xb95e8083
+DATA constants<>+744(SB)/4, $0xb95e8083
+DATA constants<>+748(SB)/4, $0xb95e8083
+DATA constants<>+752(SB)/4, $0xb95e8083
+DATA constants<>+756(SB)/4, $0xb95e8083
+DATA constants<>+760(SB)/4, $0xb95e8083
+DATA constants<>+764(SB)/4, $0xb95e8083
+DATA constants<>+768(SB)/4, $0x3ab6da72
+DATA constants<>+772(SB)/4, $0x3ab6da72
+DATA constants<>+776(SB)/4, $0x3ab6da72
+DATA constants<>+780(SB)/4, $0x3ab6da72
+DATA constants<>+784(SB)/4, $0x3ab6da72
+DATA constants<>+788(SB)/4, $0x3ab6da72
+DATA constants<>+792(SB)/4, $0x3ab6da72
+DATA constants<>+796(SB)/4, $0x3ab6da72
+DATA constants<>+800(SB)/4, $0x3ab6da72
+DATA constants<>+804(SB)/4, $0x3ab6da72
+DATA constants<>+808(SB)/4, $0x3ab6da72
+DATA constants<>+812(SB)/4, $0x3ab6da72
+DATA constants<>+816(SB)/4, $0x3ab6da72
+DATA constants<>+820(SB)/4, $0x3ab6da72
+DATA constants<>+824(SB)/4, $0x3ab6da72
+DATA constants<>+828(SB)/4, $0x3ab6da72
+DATA constants<>+832(SB)/4, $0x3c091df0
+DATA constants<>+836(SB)/4, $0x3c091df0
+DATA constants<>+840(SB)/4, $0x3c091df0
+DATA constants<>+844(SB)/4, $0x3c091df0
+DATA constants<>+848(SB)/4, $0x3c091df0
+DATA constants<>+852(SB)/4, $0x3c091df0
+DATA constants<>+856(SB)/4, $0x3c091df0
+DATA constants<>+860(SB)/4, $0x3c091df0
+DATA constants<>+864(SB)/4, $0x3c091df0
+DATA constants<>+868(SB)/4, $0x3c091df0
+DATA constants<>+872(SB)/4, $0x3c091df0
+DATA constants<>+876(SB)/4, $0x3c091df0
+DATA constants<>+880(SB)/4, $0x3c091df0
+DATA constants<>+884(SB)/4, $0x3c091df0
+DATA constants<>+888(SB)/4, $0x3c091df0
+DATA constants<>+892(SB)/4, $0x3c091df0
+DATA constants<>+896(SB)/4, $0x3d2aaa2f
+DATA constants<>+900(SB)/4, $0x3d2aaa2f
+DATA constants<>+904(SB)/4, $0x3d2aaa2f
+DATA constants<>+908(SB)/4, $0x3d2aaa2f
+DATA constants<>+912(SB)/4, $0x3d2aaa2f
+DATA constants<>+916(SB)/4, $0x3d2aaa2f
+DATA constants<>+920(SB)/4, $0x3d2aaa2f
+DATA constants<>+924(SB)/4, $0x3d2aaa2f
+DATA constants<>+928(SB)/4, $0x3d2aaa2f
+DATA constants<>+932(SB)/4, $0x3d2aaa2f
+DATA constants<>+936(SB)/4, $0x3d2aaa2f
+DATA constants<>+940(SB)/4, $0x3d2aaa2f
+DATA constants<>+944(SB)/4, $0x3d2aaa2f
+DATA constants<>+948(SB)/4, $0x3d2aaa2f
+DATA constants<>+952(SB)/4, $0x3d2aaa2f
+DATA constants<>+956(SB)/4, $0x3d2aaa2f
+DATA constants<>+960(SB)/4, $0x3e2aaa47
+DATA constants<>+964(SB)/4, $0x3e2aaa47
+DATA constants<>+968(SB)/4, $0x3e2aaa47
+DATA constants<>+972(SB)/4, $0x3e2aaa47
+DATA constants<>+976(SB)/4, $0x3e2aaa47
+DATA constants<>+980(SB)/4, $0x3e2aaa47
+DATA constants<>+984(SB)/4, $0x3e2aaa47
+DATA constants<>+988(SB)/4, $0x3e2aaa47
+DATA constants<>+992(SB)/4, $0x3e2aaa47
+DATA constants<>+996(SB)/4, $0x3e2aaa47
+DATA constants<>+1000(SB)/4, $0x3e2aaa47
+DATA constants<>+1004(SB)/4, $0x3e2aaa47
+DATA constants<>+1008(SB)/4, $0x3e2aaa47
+DATA constants<>+1012(SB)/4, $0x3e2aaa47
+DATA constants<>+1016(SB)/4, $0x3e2aaa47
+DATA constants<>+1020(SB)/4, $0x3e2aaa47
+DATA constants<>+1024(SB)/4, $0x3f000000
+DATA constants<>+1028(SB)/4, $0x3f000000
+DATA constants<>+1032(SB)/4, $0x3f000000
+DATA constants<>+1036(SB)/4, $0x3f000000
+DATA constants<>+1040(SB)/4, $0x3f000000
+DATA constants<>+1044(SB)/4, $0x3f000000
+DATA constants<>+1048(SB)/4, $0x3f000000
+DATA constants<>+1052(SB)/4, $0x3f000000
+DATA constants<>+1056(SB)/4, $0x3f000000
+DATA constants<>+1060(SB)/4, $0x3f000000
+DATA constants<>+1064(SB)/4, $0x3f000000
+DATA constants<>+1068(SB)/4, $0x3f000000
+DATA constants<>+1072(SB)/4, $0x3f000000
+DATA constants<>+1076(SB)/4, $0x3f000000
+DATA constants<>+1080(SB)/4, $0x3f000000
+DATA constants<>+1084(SB)/4, $0x3f000000
+DATA constants<>+1088(SB)/4, $0x3f800000
+DATA constants<>+1092(SB)/4, $0x3f800000
+DATA constants<>+1096(SB)/4, $0x3f800000
+DATA constants<>+1100(SB)/4, $0x3f800000
+DATA constants<>+1104(SB)/4, $0x3f800000
+DATA constants<>+1108(SB)/4, $0x3f800000
+DATA constants<>+1112(SB)/4, $0x3f800000
+DATA constants<>+1116(SB)/4, $0x3f800000
+DATA constants<>+1120(SB)/4, $0x3f800000
+DATA constants<>+1124(SB)/4, $0x3f800000
+DATA constants<>+1128(SB)/4, $0x3f800000
+DATA constants<>+1132(SB)/4, $0x3f800000
+DATA constants<>+1136(SB)/4, $0x3f800000
+DATA constants<>+1140(SB)/4, $0x3f800000
+DATA constants<>+1144(SB)/4, $0x3f800000
+DATA constants<>+1148(SB)/4, $0x3f800000
+DATA constants<>+1152(SB)/4, $0x7fffffff
+DATA constants<>+1156(SB)/4, $0x7fffffff
+DATA constants<>+1160(SB)/4, $0x7fffffff
+DATA constants<>+1164(SB)/4, $0x7fffffff
+DATA constants<>+1168(SB)/4, $0x7fffffff
+DATA constants<>+1172(SB)/4, $0x7fffffff
+DATA constants<>+1176(SB)/4, $0x7fffffff
+DATA constants<>+1180(SB)/4, $0x7fffffff
+DATA constants<>+1184(SB)/4, $0x7fffffff
+DATA constants<>+1188(SB)/4, $0x7fffffff
+DATA constants<>+1192(SB)/4, $0x7fffffff
+DATA constants<>+1196(SB)/4, $0x7fffffff
+DATA constants<>+1200(SB)/4, $0x7fffffff
+DATA constants<>+1204(SB)/4, $0x7fffffff
+DATA constants<>+1208(SB)/4, $0x7fffffff
+DATA constants<>+1212(SB)/4, $0x7fffffff
+DATA constants<>+1216(SB)/4, $0xbbb97e12
+DATA constants<>+1220(SB)/4, $0xbbb97e12
+DATA constants<>+1224(SB)/4, $0xbbb97e12
+DATA constants<>+1228(SB)/4, $0xbbb97e12
+DATA constants<>+1232(SB)/4, $0xbbb97e12
+DATA constants<>+1236(SB)/4, $0xbbb97e12
+DATA constants<>+1240(SB)/4, $0xbbb97e12
+DATA constants<>+1244(SB)/4, $0xbbb97e12
+DATA constants<>+1248(SB)/4, $0xbbb97e12
+DATA constants<>+1252(SB)/4, $0xbbb97e12
+DATA constants<>+1256(SB)/4, $0xbbb97e12
+DATA constants<>+1260(SB)/4, $0xbbb97e12
+DATA constants<>+1264(SB)/4, $0xbbb97e12
+DATA constants<>+1268(SB)/4, $0xbbb97e12
+DATA constants<>+1272(SB)/4, $0xbbb97e12
+DATA constants<>+1276(SB)/4, $0xbbb97e12
+DATA constants<>+1280(SB)/4, $0x3ca8c586
+DATA constants<>+1284(SB)/4, $0x3ca8c586
+DATA constants<>+1288(SB)/4, $0x3ca8c586
+DATA constants<>+1292(SB)/4, $0x3ca8c586
+DATA constants<>+1296(SB)/4, $0x3ca8c586
+DATA constants<>+1300(SB)/4, $0x3ca8c586
+DATA constants<>+1304(SB)/4, $0x3ca8c586
+DATA constants<>+1308(SB)/4, $0x3ca8c586
+DATA constants<>+1312(SB)/4, $0x3ca8c586
+DATA constants<>+1316(SB)/4, $0x3ca8c586
+DATA constants<>+1320(SB)/4, $0x3ca8c586
+DATA constants<>+1324(SB)/4, $0x3ca8c586
+DATA constants<>+1328(SB)/4, $0x3ca8c586
+DATA constants<>+1332(SB)/4, $0x3ca8c586
+DATA constants<>+1336(SB)/4, $0x3ca8c586
+DATA constants<>+1340(SB)/4, $0x3ca8c586
+DATA constants<>+1344(SB)/4, $0xbd5c132e
+DATA constants<>+1348(SB)/4, $0xbd5c132e
+DATA constants<>+1352(SB)/4, $0xbd5c132e
+DATA constants<>+1356(SB)/4, $0xbd5c132e
+DATA constants<>+1360(SB)/4, $0xbd5c132e
+DATA constants<>+1364(SB)/4, $0xbd5c132e
+DATA constants<>+1368(SB)/4, $0xbd5c132e
+DATA constants<>+1372(SB)/4, $0xbd5c132e
+DATA constants<>+1376(SB)/4, $0xbd5c132e
+DATA constants<>+1380(SB)/4, $0xbd5c132e
+DATA constants<>+1384(SB)/4, $0xbd5c132e
+DATA constants<>+1388(SB)/4, $0xbd5c132e
+DATA constants<>+1392(SB)/4, $0xbd5c132e
+DATA constants<>+1396(SB)/4, $0xbd5c132e
+DATA constants<>+1400(SB)/4, $0xbd5c132e
+DATA constants<>+1404(SB)/4, $0xbd5c132e
+DATA constants<>+1408(SB)/4, $0x3e088347
+DATA constants<>+1412(SB)/4, $0x3e088347
+DATA constants<>+1416(SB)/4, $0x3e088347
+DATA constants<>+1420(SB)/4, $0x3e088347
+DATA constants<>+1424(SB)/4, $0x3e088347
+DATA constants<>+1428(SB)/4, $0x3e088347
+DATA constants<>+1432(SB)/4, $0x3e088347
+DATA constants<>+1436(SB)/4, $0x3e088347
+DATA constants<>+1440(SB)/4, $0x3e088347
+DATA constants<>+1444(SB)/4, $0x3e088347
+DATA constants<>+1448(SB)/4, $0x3e088347
+DATA constants<>+1452(SB)/4, $0x3e088347
+DATA constants<>+1456(SB)/4, $0x3e088347
+DATA constants<>+1460(SB)/4, $0x3e088347
+DATA constants<>+1464(SB)/4, $0x3e088347
+DATA constants<>+1468(SB)/4, $0x3e088347
+DATA constants<>+1472(SB)/4, $0xbeaaaa98
+DATA constants<>+1476(SB)/4, $0xbeaaaa98
+DATA constants<>+1480(SB)/4, $0xbeaaaa98
+DATA constants<>+1484(SB)/4, $0xbeaaaa98
+DATA constants<>+1488(SB)/4, $0xbeaaaa98
+DATA constants<>+1492(SB)/4, $0xbeaaaa98
+DATA constants<>+1496(SB)/4, $0xbeaaaa98
+DATA constants<>+1500(SB)/4, $0xbeaaaa98
+DATA constants<>+1504(SB)/4, $0xbeaaaa98
+DATA constants<>+1508(SB)/4, $0xbeaaaa98
+DATA constants<>+1512(SB)/4, $0xbeaaaa98
+DATA constants<>+1516(SB)/4, $0xbeaaaa98
+DATA constants<>+1520(SB)/4, $0xbeaaaa98
+DATA constants<>+1524(SB)/4, $0xbeaaaa98
+DATA constants<>+1528(SB)/4, $0xbeaaaa98
+DATA constants<>+1532(SB)/4, $0xbeaaaa98
+DATA constants<>+1536(SB)/4, $0x41a00000
+DATA constants<>+1540(SB)/4, $0x41a00000
+DATA constants<>+1544(SB)/4, $0x41a00000
+DATA constants<>+1548(SB)/4, $0x41a00000
+DATA constants<>+1552(SB)/4, $0x41a00000
+DATA constants<>+1556(SB)/4, $0x41a00000
+DATA constants<>+1560(SB)/4, $0x41a00000
+DATA constants<>+1564(SB)/4, $0x41a00000
+DATA constants<>+1568(SB)/4, $0x41a00000
+DATA constants<>+1572(SB)/4, $0x41a00000
+DATA constants<>+1576(SB)/4, $0x41a00000
+DATA constants<>+1580(SB)/4, $0x41a00000
+DATA constants<>+1584(SB)/4, $0x41a00000
+DATA constants<>+1588(SB)/4, $0x41a00000
+DATA constants<>+1592(SB)/4, $0x41a00000
+DATA constants<>+1596(SB)/4, $0x41a00000
+DATA constants<>+1600(SB)/4, $0x40000000
+DATA constants<>+1604(SB)/4, $0x40000000
+DATA constants<>+1608(SB)/4, $0x40000000
+DATA constants<>+1612(SB)/4, $0x40000000
+DATA constants<>+1616(SB)/4, $0x40000000
+DATA constants<>+1620(SB)/4, $0x40000000
+DATA constants<>+1624(SB)/4, $0x40000000
+DATA constants<>+1628(SB)/4, $0x40000000
+DATA constants<>+1632(SB)/4, $0x40000000
+DATA constants<>+1636(SB)/4, $0x40000000
+DATA constants<>+1640(SB)/4, $0x40000000
+DATA constants<>+1644(SB)/4, $0x40000000
+DATA constants<>+1648(SB)/4, $0x40000000
+DATA constants<>+1652(SB)/4, $0x40000000
+DATA constants<>+1656(SB)/4, $0x40000000
+DATA constants<>+1660(SB)/4, $0x40000000
+DATA constants<>+1664(SB)/4, $0x3f200000
+DATA constants<>+1668(SB)/4, $0x3f200000
+DATA constants<>+1672(SB)/4, $0x3f200000
+DATA constants<>+1676(SB)/4, $0x3f200000
+DATA constants<>+1680(SB)/4, $0x3f200000
+DATA constants<>+1684(SB)/4, $0x3f200000
+DATA constants<>+1688(SB)/4, $0x3f200000
+DATA constants<>+1692(SB)/4, $0x3f200000
+DATA constants<>+1696(SB)/4, $0x3f200000
+DATA constants<>+1700(SB)/4, $0x3f200000
+DATA constants<>+1704(SB)/4, $0x3f200000
+DATA constants<>+1708(SB)/4, $0x3f200000
+DATA constants<>+1712(SB)/4, $0x3f200000
+DATA constants<>+1716(SB)/4, $0x3f200000
+DATA constants<>+1720(SB)/4, $0x3f200000
+DATA constants<>+1724(SB)/4, $0x3f200000
+DATA constants<>+1728(SB)/4, $0x80000000
+DATA constants<>+1732(SB)/4, $0x80000000
+DATA constants<>+1736(SB)/4, $0x80000000
+DATA constants<>+1740(SB)/4, $0x80000000
+DATA constants<>+1744(SB)/4, $0x80000000
+DATA constants<>+1748(SB)/4, $0x80000000
+DATA constants<>+1752(SB)/4, $0x80000000
+DATA constants<>+1756(SB)/4, $0x80000000
+DATA constants<>+1760(SB)/4, $0x80000000
+DATA constants<>+1764(SB)/4, $0x80000000
+DATA constants<>+1768(SB)/4, $0x80000000
+DATA constants<>+1772(SB)/4, $0x80000000
+DATA constants<>+1776(SB)/4, $0x80000000
+DATA constants<>+1780(SB)/4, $0x80000000
+DATA constants<>+1784(SB)/4, $0x80000000
+DATA constants<>+1788(SB)/4, $0x80000000
+DATA constants<>+1792(SB)/4, $0x40800000
+DATA constants<>+1796(SB)/4, $0x40800000
+DATA constants<>+1800(SB)/4, $0x40800000
+DATA constants<>+1804(SB)/4, $0x40800000
+DATA constants<>+1808(SB)/4, $0x40800000
+DATA constants<>+1812(SB)/4, $0x40800000
+DATA constants<>+1816(SB)/4, $0x40800000
+DATA constants<>+1820(SB)/4, $0x40800000
+DATA constants<>+1824(SB)/4, $0x40800000
+DATA constants<>+1828(SB)/4, $0x40800000
+DATA constants<>+1832(SB)/4, $0x40800000
+DATA constants<>+1836(SB)/4, $0x40800000
+DATA constants<>+1840(SB)/4, $0x40800000
+DATA constants<>+1844(SB)/4, $0x40800000
+DATA constants<>+1848(SB)/4, $0x40800000
+DATA constants<>+1852(SB)/4, $0x40800000
+DATA constants<>+1856(SB)/4, $0x38a57263
+DATA constants<>+1860(SB)/4, $0x38a57263
+DATA constants<>+1864(SB)/4, $0x38a57263
+DATA constants<>+1868(SB)/4, $0x38a57263
+DATA constants<>+1872(SB)/4, $0x38a57263
+DATA constants<>+1876(SB)/4, $0x38a57263
+DATA constants<>+1880(SB)/4, $0x38a57263
+DATA constants<>+1884(SB)/4, $0x38a57263
+DATA constants<>+1888(SB)/4, $0x38a57263
+DATA constants<>+1892(SB)/4, $0x38a57263
+DATA constants<>+1896(SB)/4, $0x38a57263
+DATA constants<>+1900(SB)/4, $0x38a57263
+DATA constants<>+1904(SB)/4, $0x38a57263
+DATA constants<>+1908(SB)/4, $0x38a57263
+DATA constants<>+1912(SB)/4, $0x38a57263
+DATA constants<>+1916(SB)/4, $0x38a57263
+DATA constants<>+1920(SB)/4, $0xba5242f4
+DATA constants<>+1924(SB)/4, $0xba5242f4
+DATA constants<>+1928(SB)/4, $0xba5242f4
+DATA constants<>+1932(SB)/4, $0xba5242f4
+DATA constants<>+1936(SB)/4, $0xba5242f4
+DATA constants<>+1940(SB)/4, $0xba5242f4
+DATA constants<>+1944(SB)/4, $0xba5242f4
+DATA constants<>+1948(SB)/4, $0xba5242f4
+DATA constants<>+1952(SB)/4, $0xba5242f4
+DATA constants<>+1956(SB)/4, $0xba5242f4
+DATA constants<>+1960(SB)/4, $0xba5242f4
+DATA constants<>+1964(SB)/4, $0xba5242f4
+DATA constants<>+1968(SB)/4, $0xba5242f4
+DATA constants<>+1972(SB)/4, $0xba5242f4
+DATA constants<>+1976(SB)/4, $0xba5242f4
+DATA constants<>+1980(SB)/4, $0xba5242f4
+DATA constants<>+1984(SB)/4, $0x3baa0cfa
+DATA constants<>+1988(SB)/4, $0x3baa0cfa
+DATA constants<>+1992(SB)/4, $0x3baa0cfa
+DATA constants<>+1996(SB)/4, $0x3baa0cfa
+DATA constants<>+2000(SB)/4, $0x3baa0cfa
+DATA constants<>+2004(SB)/4, $0x3baa0cfa
+DATA constants<>+2008(SB)/4, $0x3baa0cfa
+DATA constants<>+2012(SB)/4, $0x3baa0cfa
+DATA constants<>+2016(SB)/4, $0x3baa0cfa
+DATA constants<>+2020(SB)/4, $0x3baa0cfa
+DATA constants<>+2024(SB)/4, $0x3baa0cfa
+DATA constants<>+2028(SB)/4, $0x3baa0cfa
+DATA constants<>+2032(SB)/4, $0x3baa0cfa
+DATA constants<>+2036(SB)/4, $0x3baa0cfa
+DATA constants<>+2040(SB)/4, $0x3baa0cfa
+DATA constants<>+2044(SB)/4, $0x3baa0cfa
+DATA constants<>+2048(SB)/4, $0xbcdbfdda
+DATA constants<>+2052(SB)/4, $0xbcdbfdda
+DATA constants<>+2056(SB)/4, $0xbcdbfdda
+DATA constants<>+2060(SB)/4, $0xbcdbfdda
+DATA constants<>+2064(SB)/4, $0xbcdbfdda
+DATA constants<>+2068(SB)/4, $0xbcdbfdda
+DATA constants<>+2072(SB)/4, $0xbcdbfdda
+DATA constants<>+2076(SB)/4, $0xbcdbfdda
+DATA constants<>+2080(SB)/4, $0xbcdbfdda
+DATA constants<>+2084(SB)/4, $0xbcdbfdda
+DATA constants<>+2088(SB)/4, $0xbcdbfdda
+DATA constants<>+2092(SB)/4, $0xbcdbfdda
+DATA constants<>+2096(SB)/4, $0xbcdbfdda
+DATA constants<>+2100(SB)/4, $0xbcdbfdda
+DATA constants<>+2104(SB)/4, $0xbcdbfdda
+DATA constants<>+2108(SB)/4, $0xbcdbfdda
+DATA constants<>+2112(SB)/4, $0x3de71690
+DATA constants<>+2116(SB)/4, $0x3de71690
+DATA constants<>+2120(SB)/4, $0x3de71690
+DATA constants<>+2124(SB)/4, $0x3de71690
+DATA constants<>+2128(SB)/4, $0x3de71690
+DATA constants<>+2132(SB)/4, $0x3de71690
+DATA constants<>+2136(SB)/4, $0x3de71690
+DATA constants<>+2140(SB)/4, $0x3de71690
+DATA constants<>+2144(SB)/4, $0x3de71690
+DATA constants<>+2148(SB)/4, $0x3de71690
+DATA constants<>+2152(SB)/4, $0x3de71690
+DATA constants<>+2156(SB)/4, $0x3de71690
+DATA constants<>+2160(SB)/4, $0x3de71690
+DATA constants<>+2164(SB)/4, $0x3de71690
+DATA constants<>+2168(SB)/4, $0x3de71690
+DATA constants<>+2172(SB)/4, $0x3de71690
+DATA constants<>+2176(SB)/4, $0xbec0939f
+DATA constants<>+2180(SB)/4, $0xbec0939f
+DATA constants<>+2184(SB)/4, $0xbec0939f
+DATA constants<>+2188(SB)/4, $0xbec0939f
+DATA constants<>+2192(SB)/4, $0xbec0939f
+DATA constants<>+2196(SB)/4, $0xbec0939f
+DATA constants<>+2200(SB)/4, $0xbec0939f
+DATA constants<>+2204(SB)/4, $0xbec0939f
+DATA constants<>+2208(SB)/4, $0xbec0939f
+DATA constants<>+2212(SB)/4, $0xbec0939f
+DATA constants<>+2216(SB)/4, $0xbec0939f
+DATA constants<>+2220(SB)/4, $0xbec0939f
+DATA constants<>+2224(SB)/4, $0xbec0939f
+DATA constants<>+2228(SB)/4, $0xbec0939f
+DATA constants<>+2232(SB)/4, $0xbec0939f
+DATA constants<>+2236(SB)/4, $0xbec0939f
+DATA constants<>+2240(SB)/4, $0x3e0375d4
+DATA constants<>+2244(SB)/4, $0x3e0375d4
+DATA constants<>+2248(SB)/4, $0x3e0375d4
+DATA constants<>+2252(SB)/4, $0x3e0375d4
+DATA constants<>+2256(SB)/4, $0x3e0375d4
+DATA constants<>+2260(SB)/4, $0x3e0375d4
+DATA constants<>+2264(SB)/4, $0x3e0375d4
+DATA constants<>+2268(SB)/4, $0x3e0375d4
+DATA constants<>+2272(SB)/4, $0x3e0375d4
+DATA constants<>+2276(SB)/4, $0x3e0375d4
+DATA constants<>+2280(SB)/4, $0x3e0375d4
+DATA constants<>+2284(SB)/4, $0x3e0375d4
+DATA constants<>+2288(SB)/4, $0x3e0375d4
+DATA constants<>+2292(SB)/4, $0x3e0375d4
+DATA constants<>+2296(SB)/4, $0x3e0375d4
+DATA constants<>+2300(SB)/4, $0x3e0375d4
+DATA constants<>+2304(SB)/4, $0x3fb504f3
+DATA constants<>+2308(SB)/4, $0x3fb504f3
+DATA constants<>+2312(SB)/4, $0x3fb504f3
+DATA constants<>+2316(SB)/4, $0x3fb504f3
+DATA constants<>+2320(SB)/4, $0x3fb504f3
+DATA constants<>+2324(SB)/4, $0x3fb504f3
+DATA constants<>+2328(SB)/4, $0x3fb504f3
+DATA constants<>+2332(SB)/4, $0x3fb504f3
+DATA constants<>+2336(SB)/4, $0x3fb504f3
+DATA constants<>+2340(SB)/4, $0x3fb504f3
+DATA constants<>+2344(SB)/4, $0x3fb504f3
+DATA constants<>+2348(SB)/4, $0x3fb504f3
+DATA constants<>+2352(SB)/4, $0x3fb504f3
+DATA constants<>+2356(SB)/4, $0x3fb504f3
+DATA constants<>+2360(SB)/4, $0x3fb504f3
+DATA constants<>+2364(SB)/4, $0x3fb504f3
+DATA constants<>+2368(SB)/4, $0xb90b57bf
+DATA constants<>+2372(SB)/4, $0xb90b57bf
+DATA constants<>+2376(SB)/4, $0xb90b57bf
+DATA constants<>+2380(SB)/4, $0xb90b57bf
+DATA constants<>+2384(SB)/4, $0xb90b57bf
+DATA constants<>+2388(SB)/4, $0xb90b57bf
+DATA constants<>+2392(SB)/4, $0xb90b57bf
+DATA constants<>+2396(SB)/4, $0xb90b57bf
+DATA constants<>+2400(SB)/4, $0xb90b57bf
+DATA constants<>+2404(SB)/4, $0xb90b57bf
+DATA constants<>+2408(SB)/4, $0xb90b57bf
+DATA constants<>+2412(SB)/4, $0xb90b57bf
+DATA constants<>+2416(SB)/4, $0xb90b57bf
+DATA constants<>+2420(SB)/4, $0xb90b57bf
+DATA constants<>+2424(SB)/4, $0xb90b57bf
+DATA constants<>+2428(SB)/4, $0xb90b57bf
+DATA constants<>+2432(SB)/4, $0x393a06dd
+DATA constants<>+2436(SB)/4, $0x393a06dd
+DATA constants<>+2440(SB)/4, $0x393a06dd
+DATA constants<>+2444(SB)/4, $0x393a06dd
+DATA constants<>+2448(SB)/4, $0x393a06dd
+DATA constants<>+2452(SB)/4, $0x393a06dd
+DATA constants<>+2456(SB)/4, $0x393a06dd
+DATA constants<>+2460(SB)/4, $0x393a06dd
+DATA constants<>+2464(SB)/4, $0x393a06dd
+DATA constants<>+2468(SB)/4, $0x393a06dd
+DATA constants<>+2472(SB)/4, $0x393a06dd
+DATA constants<>+2476(SB)/4, $0x393a06dd
+DATA constants<>+2480(SB)/4, $0x393a06dd
+DATA constants<>+2484(SB)/4, $0x393a06dd
+DATA constants<>+2488(SB)/4, $0x393a06dd
+DATA constants<>+2492(SB)/4, $0x393a06dd
+DATA constants<>+2496(SB)/4, $0x3acdb004
+DATA constants<>+2500(SB)/4, $0x3acdb004
+DATA constants<>+2504(SB)/4, $0x3acdb004
+DATA constants<>+2508(SB)/4, $0x3acdb004
+DATA constants<>+2512(SB)/4, $0x3acdb004
+DATA constants<>+2516(SB)/4, $0x3acdb004
+DATA constants<>+2520(SB)/4, $0x3acdb004
+DATA constants<>+2524(SB)/4, $0x3acdb004
+DATA constants<>+2528(SB)/4, $0x3acdb004
+DATA constants<>+2532(SB)/4, $0x3acdb004
+DATA constants<>+2536(SB)/4, $0x3acdb004
+DATA constants<>+2540(SB)/4, $0x3acdb004
+DATA constants<>+2544(SB)/4, $0x3acdb004
+DATA constants<>+2548(SB)/4, $0x3acdb004
+DATA constants<>+2552(SB)/4, $0x3acdb004
+DATA constants<>+2556(SB)/4, $0x3acdb004
+DATA constants<>+2560(SB)/4, $0xbb6622f1
+DATA constants<>+2564(SB)/4, $0xbb6622f1
+DATA constants<>+2568(SB)/4, $0xbb6622f1
+DATA constants<>+2572(SB)/4, $0xbb6622f1
+DATA constants<>+2576(SB)/4, $0xbb6622f1
+DATA constants<>+2580(SB)/4, $0xbb6622f1
+DATA constants<>+2584(SB)/4, $0xbb6622f1
+DATA constants<>+2588(SB)/4, $0xbb6622f1
+DATA constants<>+2592(SB)/4, $0xbb6622f1
+DATA constants<>+2596(SB)/4, $0xbb6622f1
+DATA constants<>+2600(SB)/4, $0xbb6622f1
+DATA constants<>+2604(SB)/4, $0xbb6622f1
+DATA constants<>+2608(SB)/4, $0xbb6622f1
+DATA constants<>+2612(SB)/4, $0xbb6622f1
+DATA constants<>+2616(SB)/4, $0xbb6622f1
+DATA constants<>+2620(SB)/4, $0xbb6622f1
+DATA constants<>+2624(SB)/4, $0xbbf6921e
+DATA constants<>+2628(SB)/4, $0xbbf6921e
+DATA constants<>+2632(SB)/4, $0xbbf6921e
+DATA constants<>+2636(SB)/4, $0xbbf6921e
+DATA constants<>+2640(SB)/4, $0xbbf6921e
+DATA constants<>+2644(SB)/4, $0xbbf6921e
+DATA constants<>+2648(SB)/4, $0xbbf6921e
+DATA constants<>+2652(SB)/4, $0xbbf6921e
+DATA constants<>+2656(SB)/4, $0xbbf6921e
+DATA constants<>+2660(SB)/4, $0xbbf6921e
+DATA constants<>+2664(SB)/4, $0xbbf6921e
+DATA constants<>+2668(SB)/4, $0xbbf6921e
+DATA constants<>+2672(SB)/4, $0xbbf6921e
+DATA constants<>+2676(SB)/4, $0xbbf6921e
+DATA constants<>+2680(SB)/4, $0xbbf6921e
+DATA constants<>+2684(SB)/4, $0xbbf6921e
+DATA constants<>+2688(SB)/4, $0x3d7769de
+DATA constants<>+2692(SB)/4, $0x3d7769de
+DATA constants<>+2696(SB)/4, $0x3d7769de
+DATA constants<>+2700(SB)/4, $0x3d7769de
+DATA constants<>+2704(SB)/4, $0x3d7769de
+DATA constants<>+2708(SB)/4, $0x3d7769de
+DATA constants<>+2712(SB)/4, $0x3d7769de
+DATA constants<>+2716(SB)/4, $0x3d7769de
+DATA constants<>+2720(SB)/4, $0x3d7769de
+DATA constants<>+2724(SB)/4, $0x3d7769de
+DATA constants<>+2728(SB)/4, $0x3d7769de
+DATA constants<>+2732(SB)/4, $0x3d7769de
+DATA constants<>+2736(SB)/4, $0x3d7769de
+DATA constants<>+2740(SB)/4, $0x3d7769de
+DATA constants<>+2744(SB)/4, $0x3d7769de
+DATA constants<>+2748(SB)/4, $0x3d7769de
+DATA constants<>+2752(SB)/4, $0xbe3f0006
+DATA constants<>+2756(SB)/4, $0xbe3f0006
+DATA constants<>+2760(SB)/4, $0xbe3f0006
+DATA constants<>+2764(SB)/4, $0xbe3f0006
+DATA constants<>+2768(SB)/4, $0xbe3f0006
+DATA constants<>+2772(SB)/4, $0xbe3f0006
+DATA constants<>+2776(SB)/4, $0xbe3f0006
+DATA constants<>+2780(SB)/4, $0xbe3f0006
+DATA constants<>+2784(SB)/4, $0xbe3f0006
+DATA constants<>+2788(SB)/4, $0xbe3f0006
+DATA constants<>+2792(SB)/4, $0xbe3f0006
+DATA constants<>+2796(SB)/4, $0xbe3f0006
+DATA constants<>+2800(SB)/4, $0xbe3f0006
+DATA constants<>+2804(SB)/4, $0xbe3f0006
+DATA constants<>+2808(SB)/4, $0xbe3f0006
+DATA constants<>+2812(SB)/4, $0xbe3f0006
+DATA constants<>+2816(SB)/4, $0x3ec636cf
+DATA constants<>+2820(SB)/4, $0x3ec636cf
+DATA constants<>+2824(SB)/4, $0x3ec636cf
+DATA constants<>+2828(SB)/4, $0x3ec636cf
+DATA constants<>+2832(SB)/4, $0x3ec636cf
+DATA constants<>+2836(SB)/4, $0x3ec636cf
+DATA constants<>+2840(SB)/4, $0x3ec636cf
+DATA constants<>+2844(SB)/4, $0x3ec636cf
+DATA constants<>+2848(SB)/4, $0x3ec636cf
+DATA constants<>+2852(SB)/4, $0x3ec636cf
+DATA constants<>+2856(SB)/4, $0x3ec636cf
+DATA constants<>+2860(SB)/4, $0x3ec636cf
+DATA constants<>+2864(SB)/4, $0x3ec636cf
+DATA constants<>+2868(SB)/4, $0x3ec636cf
+DATA constants<>+2872(SB)/4, $0x3ec636cf
+DATA constants<>+2876(SB)/4, $0x3ec636cf
+DATA constants<>+2880(SB)/4, $0xbf1b9f1c
+DATA constants<>+2884(SB)/4, $0xbf1b9f1c
+DATA constants<>+2888(SB)/4, $0xbf1b9f1c
+DATA constants<>+2892(SB)/4, $0xbf1b9f1c
+DATA constants<>+2896(SB)/4, $0xbf1b9f1c
+DATA constants<>+2900(SB)/4, $0xbf1b9f1c
+DATA constants<>+2904(SB)/4, $0xbf1b9f1c
+DATA constants<>+2908(SB)/4, $0xbf1b9f1c
+DATA constants<>+2912(SB)/4, $0xbf1b9f1c
+DATA constants<>+2916(SB)/4, $0xbf1b9f1c
+DATA constants<>+2920(SB)/4, $0xbf1b9f1c
+DATA constants<>+2924(SB)/4, $0xbf1b9f1c
+DATA constants<>+2928(SB)/4, $0xbf1b9f1c
+DATA constants<>+2932(SB)/4, $0xbf1b9f1c
+DATA constants<>+2936(SB)/4, $0xbf1b9f1c
+DATA constants<>+2940(SB)/4, $0xbf1b9f1c
+DATA constants<>+2944(SB)/4, $0x3f415a5e
+DATA constants<>+2948(SB)/4, $0x3f415a5e
+DATA constants<>+2952(SB)/4, $0x3f415a5e
+DATA constants<>+2956(SB)/4, $0x3f415a5e
+DATA constants<>+2960(SB)/4, $0x3f415a5e
+DATA constants<>+2964(SB)/4, $0x3f415a5e
+DATA constants<>+2968(SB)/4, $0x3f415a5e
+DATA constants<>+2972(SB)/4, $0x3f415a5e
+DATA constants<>+2976(SB)/4, $0x3f415a5e
+DATA constants<>+2980(SB)/4, $0x3f415a5e
+DATA constants<>+2984(SB)/4, $0x3f415a5e
+DATA constants<>+2988(SB)/4, $0x3f415a5e
+DATA constants<>+2992(SB)/4, $0x3f415a5e
+DATA constants<>+2996(SB)/4, $0x3f415a5e
+DATA constants<>+3000(SB)/4, $0x3f415a5e
+DATA constants<>+3004(SB)/4, $0x3f415a5e
+DATA constants<>+3008(SB)/4, $0xc2dc0000
+DATA constants<>+3012(SB)/4, $0xc2dc0000
+DATA constants<>+3016(SB)/4, $0xc2dc0000
+DATA constants<>+3020(SB)/4, $0xc2dc0000
+DATA constants<>+3024(SB)/4, $0xc2dc0000
+DATA constants<>+3028(SB)/4, $0xc2dc0000
+DATA constants<>+3032(SB)/4, $0xc2dc0000
+DATA constants<>+3036(SB)/4, $0xc2dc0000
+DATA constants<>+3040(SB)/4, $0xc2dc0000
+DATA constants<>+3044(SB)/4, $0xc2dc0000
+DATA constants<>+3048(SB)/4, $0xc2dc0000
+DATA constants<>+3052(SB)/4, $0xc2dc0000
+DATA constants<>+3056(SB)/4, $0xc2dc0000
+DATA constants<>+3060(SB)/4, $0xc2dc0000
+DATA constants<>+3064(SB)/4, $0xc2dc0000
+DATA constants<>+3068(SB)/4, $0xc2dc0000
+DATA constants<>+3072(SB)/4, $0xc16b3333
+DATA constants<>+3076(SB)/4, $0xc16b3333
+DATA constants<>+3080(SB)/4, $0xc16b3333
+DATA constants<>+3084(SB)/4, $0xc16b3333
+DATA constants<>+3088(SB)/4, $0xc16b3333
+DATA constants<>+3092(SB)/4, $0xc16b3333
+DATA constants<>+3096(SB)/4, $0xc16b3333
+DATA constants<>+3100(SB)/4, $0xc16b3333
+DATA constants<>+3104(SB)/4, $0xc16b3333
+DATA constants<>+3108(SB)/4, $0xc16b3333
+DATA constants<>+3112(SB)/4, $0xc16b3333
+DATA constants<>+3116(SB)/4, $0xc16b3333
+DATA constants<>+3120(SB)/4, $0xc16b3333
+DATA constants<>+3124(SB)/4, $0xc16b3333
+DATA constants<>+3128(SB)/4, $0xc16b3333
+DATA constants<>+3132(SB)/4, $0xc16b3333
+DATA constants<>+3136(SB)/4, $0x416b3333
+DATA constants<>+3140(SB)/4, $0x416b3333
+DATA constants<>+3144(SB)/4, $0x416b3333
+DATA constants<>+3148(SB)/4, $0x416b3333
+DATA constants<>+3152(SB)/4, $0x416b3333
+DATA constants<>+3156(SB)/4, $0x416b3333
+DATA constants<>+3160(SB)/4, $0x416b3333
+DATA constants<>+3164(SB)/4, $0x416b3333
+DATA constants<>+3168(SB)/4, $0x416b3333
+DATA constants<>+3172(SB)/4, $0x416b3333
+DATA constants<>+3176(SB)/4, $0x416b3333
+DATA constants<>+3180(SB)/4, $0x416b3333
+DATA constants<>+3184(SB)/4, $0x416b3333
+DATA constants<>+3188(SB)/4, $0x416b3333
+DATA constants<>+3192(SB)/4, $0x416b3333
+DATA constants<>+3196(SB)/4, $0x416b3333
+DATA constants<>+3200(SB)/4, $0x38d584cc
+DATA constants<>+3204(SB)/4, $0x38d584cc
+DATA constants<>+3208(SB)/4, $0x38d584cc
+DATA constants<>+3212(SB)/4, $0x38d584cc
+DATA constants<>+3216(SB)/4, $0x38d584cc
+DATA constants<>+3220(SB)/4, $0x38d584cc
+DATA constants<>+3224(SB)/4, $0x38d584cc
+DATA constants<>+3228(SB)/4, $0x38d584cc
+DATA constants<>+3232(SB)/4, $0x38d584cc
+DATA constants<>+3236(SB)/4, $0x38d584cc
+DATA constants<>+3240(SB)/4, $0x38d584cc
+DATA constants<>+3244(SB)/4, $0x38d584cc
+DATA constants<>+3248(SB)/4, $0x38d584cc
+DATA constants<>+3252(SB)/4, $0x38d584cc
+DATA constants<>+3256(SB)/4, $0x38d584cc
+DATA constants<>+3260(SB)/4, $0x38d584cc
+DATA constants<>+3264(SB)/4, $0xba9aa54d
+DATA constants<>+3268(SB)/4, $0xba9aa54d
+DATA constants<>+3272(SB)/4, $0xba9aa54d
+DATA constants<>+3276(SB)/4, $0xba9aa54d
+DATA constants<>+3280(SB)/4, $0xba9aa54d
+DATA constants<>+3284(SB)/4, $0xba9aa54d
+DATA constants<>+3288(SB)/4, $0xba9aa54d
+DATA constants<>+3292(SB)/4, $0xba9aa54d
+DATA constants<>+3296(SB)/4, $0xba9aa54d
+DATA constants<>+3300(SB)/4, $0xba9aa54d
+DATA constants<>+3304(SB)/4, $0xba9aa54d
+DATA constants<>+3308(SB)/4, $0xba9aa54d
+DATA constants<>+3312(SB)/4, $0xba9aa54d
+DATA constants<>+3316(SB)/4, $0xba9aa54d
+DATA constants<>+3320(SB)/4, $0xba9aa54d
+DATA constants<>+3324(SB)/4, $0xba9aa54d
+DATA constants<>+3328(SB)/4, $0x3c236084
+DATA constants<>+3332(SB)/4, $0x3c236084
+DATA constants<>+3336(SB)/4, $0x3c236084
+DATA constants<>+3340(SB)/4, $0x3c236084
+DATA constants<>+3344(SB)/4, $0x3c236084
+DATA constants<>+3348(SB)/4, $0x3c236084
+DATA constants<>+3352(SB)/4, $0x3c236084
+DATA constants<>+3356(SB)/4, $0x3c236084
+DATA constants<>+3360(SB)/4, $0x3c236084
+DATA constants<>+3364(SB)/4, $0x3c236084
+DATA constants<>+3368(SB)/4, $0x3c236084
+DATA constants<>+3372(SB)/4, $0x3c236084
+DATA constants<>+3376(SB)/4, $0x3c236084
+DATA constants<>+3380(SB)/4, $0x3c236084
+DATA constants<>+3384(SB)/4, $0x3c236084
+DATA constants<>+3388(SB)/4, $0x3c236084
+DATA constants<>+3392(SB)/4, $0xbd882c03
+DATA constants<>+3396(SB)/4, $0xbd882c03
+DATA constants<>+3400(SB)/4, $0xbd882c03
+DATA constants<>+3404(SB)/4, $0xbd882c03
+DATA constants<>+3408(SB)/4, $0xbd882c03
+DATA constants<>+3412(SB)/4, $0xbd882c03
+DATA constants<>+3416(SB)/4, $0xbd882c03
+DATA constants<>+3420(SB)/4, $0xbd882c03
+DATA constants<>+3424(SB)/4, $0xbd882c03
+DATA constants<>+3428(SB)/4, $0xbd882c03
+DATA constants<>+3432(SB)/4, $0xbd882c03
+DATA constants<>+3436(SB)/4, $0xbd882c03
+DATA constants<>+3440(SB)/4, $0xbd882c03
+DATA constants<>+3444(SB)/4, $0xbd882c03
+DATA constants<>+3448(SB)/4, $0xbd882c03
+DATA constants<>+3452(SB)/4, $0xbd882c03
+DATA constants<>+3456(SB)/4, $0x3ecc4229
+DATA constants<>+3460(SB)/4, $0x3ecc4229
+DATA constants<>+3464(SB)/4, $0x3ecc4229
+DATA constants<>+3468(SB)/4, $0x3ecc4229
+DATA constants<>+3472(SB)/4, $0x3ecc4229
+DATA constants<>+3476(SB)/4, $0x3ecc4229
+DATA constants<>+3480(SB)/4, $0x3ecc4229
+DATA constants<>+3484(SB)/4, $0x3ecc4229
+DATA constants<>+3488(SB)/4, $0x3ecc4229
+DATA constants<>+3492(SB)/4, $0x3ecc4229
+DATA constants<>+3496(SB)/4, $0x3ecc4229
+DATA constants<>+3500(SB)/4, $0x3ecc4229
+DATA constants<>+3504(SB)/4, $0x3ecc4229
+DATA constants<>+3508(SB)/4, $0x3ecc4229
+DATA constants<>+3512(SB)/4, $0x3ecc4229
+DATA constants<>+3516(SB)/4, $0x3ecc4229
+DATA constants<>+3520(SB)/4, $0xbf000000
+DATA constants<>+3524(SB)/4, $0xbf000000
+DATA constants<>+3528(SB)/4, $0xbf000000
+DATA constants<>+3532(SB)/4, $0xbf000000
+DATA constants<>+3536(SB)/4, $0xbf000000
+DATA constants<>+3540(SB)/4, $0xbf000000
+DATA constants<>+3544(SB)/4, $0xbf000000
+DATA constants<>+3548(SB)/4, $0xbf000000
+DATA constants<>+3552(SB)/4, $0xbf000000
+DATA constants<>+3556(SB)/4, $0xbf000000
+DATA constants<>+3560(SB)/4, $0xbf000000
+DATA constants<>+3564(SB)/4, $0xbf000000
+DATA constants<>+3568(SB)/4, $0xbf000000
+DATA constants<>+3572(SB)/4, $0xbf000000
+DATA constants<>+3576(SB)/4, $0xbf000000
+DATA constants<>+3580(SB)/4, $0xbf000000
+DATA constants<>+3584(SB)/4, $0x3f400000
+DATA constants<>+3588(SB)/4, $0x3f400000
+DATA constants<>+3592(SB)/4, $0x3f400000
+DATA constants<>+3596(SB)/4, $0x3f400000
+DATA constants<>+3600(SB)/4, $0x3f400000
+DATA constants<>+3604(SB)/4, $0x3f400000
+DATA constants<>+3608(SB)/4, $0x3f400000
+DATA constants<>+3612(SB)/4, $0x3f400000
+DATA constants<>+3616(SB)/4, $0x3f400000
+DATA constants<>+3620(SB)/4, $0x3f400000
+DATA constants<>+3624(SB)/4, $0x3f400000
+DATA constants<>+3628(SB)/4, $0x3f400000
+DATA constants<>+3632(SB)/4, $0x3f400000
+DATA constants<>+3636(SB)/4, $0x3f400000
+DATA constants<>+3640(SB)/4, $0x3f400000
+DATA constants<>+3644(SB)/4, $0x3f400000
+DATA constants<>+3648(SB)/4, $0xc1300000
+DATA constants<>+3652(SB)/4, $0xc1300000
+DATA constants<>+3656(SB)/4, $0xc1300000
+DATA constants<>+3660(SB)/4, $0xc1300000
+DATA constants<>+3664(SB)/4, $0xc1300000
+DATA constants<>+3668(SB)/4, $0xc1300000
+DATA constants<>+3672(SB)/4, $0xc1300000
+DATA constants<>+3676(SB)/4, $0xc1300000
+DATA constants<>+3680(SB)/4, $0xc1300000
+DATA constants<>+3684(SB)/4, $0xc1300000
+DATA constants<>+3688(SB)/4, $0xc1300000
+DATA constants<>+3692(SB)/4, $0xc1300000
+DATA constants<>+3696(SB)/4, $0xc1300000
+DATA constants<>+3700(SB)/4, $0xc1300000
+DATA constants<>+3704(SB)/4, $0xc1300000
+DATA constants<>+3708(SB)/4, $0xc1300000
+DATA constants<>+3712(SB)/4, $0x41300000
+DATA constants<>+3716(SB)/4, $0x41300000
+DATA constants<>+3720(SB)/4, $0x41300000
+DATA constants<>+3724(SB)/4, $0x41300000
+DATA constants<>+3728(SB)/4, $0x41300000
+DATA constants<>+3732(SB)/4, $0x41300000
+DATA constants<>+3736(SB)/4, $0x41300000
+DATA constants<>+3740(SB)/4, $0x41300000
+DATA constants<>+3744(SB)/4, $0x41300000
+DATA constants<>+3748(SB)/4, $0x41300000
+DATA constants<>+3752(SB)/4, $0x41300000
+DATA constants<>+3756(SB)/4, $0x41300000
+DATA constants<>+3760(SB)/4, $0x41300000
+DATA constants<>+3764(SB)/4, $0x41300000
+DATA constants<>+3768(SB)/4, $0x41300000
+DATA constants<>+3772(SB)/4, $0x41300000
+DATA constants<>+3776(SB)/4, $0x3fcc4228
+DATA constants<>+3780(SB)/4, $0x3fcc4228
+DATA constants<>+3784(SB)/4, $0x3fcc4228
+DATA constants<>+3788(SB)/4, $0x3fcc4228
+DATA constants<>+3792(SB)/4, $0x3fcc4228
+DATA constants<>+3796(SB)/4, $0x3fcc4228
+DATA constants<>+3800(SB)/4, $0x3fcc4228
+DATA constants<>+3804(SB)/4, $0x3fcc4228
+DATA constants<>+3808(SB)/4, $0x3fcc4228
+DATA constants<>+3812(SB)/4, $0x3fcc4228
+DATA constants<>+3816(SB)/4, $0x3fcc4228
+DATA constants<>+3820(SB)/4, $0x3fcc4228
+DATA constants<>+3824(SB)/4, $0x3fcc4228
+DATA constants<>+3828(SB)/4, $0x3fcc4228
+DATA constants<>+3832(SB)/4, $0x3fcc4228
+DATA constants<>+3836(SB)/4, $0x3fcc4228
+DATA constants<>+3840(SB)/4, $0x3d922279
+DATA constants<>+3844(SB)/4, $0x3d922279
+DATA constants<>+3848(SB)/4, $0x3d922279
+DATA constants<>+3852(SB)/4, $0x3d922279
+DATA constants<>+3856(SB)/4, $0x3d922279
+DATA constants<>+3860(SB)/4, $0x3d922279
+DATA constants<>+3864(SB)/4, $0x3d922279
+DATA constants<>+3868(SB)/4, $0x3d922279
+DATA constants<>+3872(SB)/4, $0x3d922279
+DATA constants<>+3876(SB)/4, $0x3d922279
+DATA constants<>+3880(SB)/4, $0x3d922279
+DATA constants<>+3884(SB)/4, $0x3d922279
+DATA constants<>+3888(SB)/4, $0x3d922279
+DATA constants<>+3892(SB)/4, $0x3d922279
+DATA constants<>+3896(SB)/4, $0x3d922279
+DATA constants<>+3900(SB)/4, $0x3d922279
+DATA constants<>+3904(SB)/4, $0x3124d8b5
+DATA constants<>+3908(SB)/4, $0x3124d8b5
+DATA constants<>+3912(SB)/4, $0x3124d8b5
+DATA constants<>+3916(SB)/4, $0x3124d8b5
+DATA constants<>+3920(SB)/4, $0x3124d8b5
+DATA constants<>+3924(SB)/4, $0x3124d8b5
+DATA constants<>+3928(SB)/4, $0x3124d8b5
+DATA constants<>+3932(SB)/4, $0x3124d8b5
+DATA constants<>+3936(SB)/4, $0x3124d8b5
+DATA constants<>+3940(SB)/4, $0x3124d8b5
+DATA constants<>+3944(SB)/4, $0x3124d8b5
+DATA constants<>+3948(SB)/4, $0x3124d8b5
+DATA constants<>+3952(SB)/4, $0x3124d8b5
+DATA constants<>+3956(SB)/4, $0x3124d8b5
+DATA constants<>+3960(SB)/4, $0x3124d8b5
+DATA constants<>+3964(SB)/4, $0x3124d8b5
+DATA constants<>+3968(SB)/4, $0x344f50d9
+DATA constants<>+3972(SB)/4, $0x344f50d9
+DATA constants<>+3976(SB)/4, $0x344f50d9
+DATA constants<>+3980(SB)/4, $0x344f50d9
+DATA constants<>+3984(SB)/4, $0x344f50d9
+DATA constants<>+3988(SB)/4, $0x344f50d9
+DATA constants<>+3992(SB)/4, $0x344f50d9
+DATA constants<>+3996(SB)/4, $0x344f50d9
+DATA constants<>+4000(SB)/4, $0x344f50d9
+DATA constants<>+4004(SB)/4, $0x344f50d9
+DATA constants<>+4008(SB)/4, $0x344f50d9
+DATA constants<>+4012(SB)/4, $0x344f50d9
+DATA constants<>+4016(SB)/4, $0x344f50d9
+DATA constants<>+4020(SB)/4, $0x344f50d9
+DATA constants<>+4024(SB)/4, $0x344f50d9
+DATA constants<>+4028(SB)/4, $0x344f50d9
+GLOBL constants<>(SB), RODATA|NOPTR, $4032

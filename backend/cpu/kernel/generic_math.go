@@ -32,8 +32,14 @@ func erf(dst, x []float32) {
 	}
 }
 
-// sigmoidTimes returns a·sigmoid(b).
-func sigmoidTimes(a, b float64) float64 { return a / (1 + math.Exp(-b)) }
+// sigmoidTimes returns a·sigmoid(b). Both grow together: where b is -Inf the
+// limit is zero.
+func sigmoidTimes(a, b float64) float64 {
+	if math.IsInf(b, -1) {
+		return math.Copysign(0, -1)
+	}
+	return a / (1 + math.Exp(-b))
+}
 
 func silu(dst, x []float32) {
 	for i, f := range x[:len(dst)] {
@@ -51,7 +57,7 @@ func swiGLU(dst, gate, up []float32) {
 // gelu uses the complementary error function, which keeps the left tail exact.
 func gelu(dst, x []float32) {
 	for i, f := range x[:len(dst)] {
-		x := float64(f)
+		x := max(float64(f), -40) // -Inf times zero would be NaN
 		dst[i] = float32(x * 0.5 * math.Erfc(-x/math.Sqrt2))
 	}
 }

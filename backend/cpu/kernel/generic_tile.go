@@ -76,18 +76,18 @@ func tileRows(a, b []float32, i, k int) [2][genericNR]float32 {
 
 func peak(rounds int) int {
 	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	x := float32(rounds)
+	x := 1 / float32(rounds+1)
 	for range rounds {
-		s0 += x * x
-		s1 += x * x
-		s2 += x * x
-		s3 += x * x
-		s4 += x * x
-		s5 += x * x
-		s6 += x * x
-		s7 += x * x
+		s0 = s0*x + x
+		s1 = s1*x + x
+		s2 = s2*x + x
+		s3 = s3*x + x
+		s4 = s4*x + x
+		s5 = s5*x + x
+		s6 = s6*x + x
+		s7 = s7*x + x
 	}
-	if s0+s1+s2+s3+s4+s5+s6+s7 < 0 { // never: it keeps the sums alive
+	if s0+s1+s2+s3+s4+s5+s6+s7 == -1 { // never: it keeps the sums alive
 		return 0
 	}
 	return 16 * rounds

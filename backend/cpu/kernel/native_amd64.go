@@ -4,9 +4,6 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-//go:generate sh -c "cd _generate && go run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel"
-//go:generate sh -c "cd _generate && go run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel"
-
 // native returns the Sets in assembly that processor and operating system support.
 func native() []*Set {
 	var sets []*Set
@@ -24,7 +21,7 @@ func avx512() *Set {
 	s := generic()
 	s.Name = "avx512"
 	tileLoops{
-		rows: 12, columns: 32,
+		rows: 12, columns: 32, step: 1,
 		tile: tileAVX512, packRows: packRowsAVX512, packCols: packColsAVX512, peak: peakAVX512,
 	}.into(s)
 	s.Float32 = storedLoops{
@@ -53,11 +50,15 @@ func avx512() *Set {
 		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
+	s.GemvInt8 = gemvInt8(gemv1Int8AVX512, 1)
+	compactLoops{gemv: gemvCompactAVX512, expand: expandAVX512}.into(s)
 	rowLoops{
 		add: addAVX512, sub: subAVX512, mul: mulAVX512, div: divAVX512, max: maxAVX512, min: minAVX512,
 		addScalar: addScalarAVX512, mulScalar: mulScalarAVX512, axpy: axpyAVX512,
 		dot: dotAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, maxOf: maxOfAVX512, indexOf: indexOfAVX512,
 		rotate: rotateAVX512, norm: normAVX512, normBias: normBiasAVX512,
+		exp: expAVX512, tanh: tanhAVX512, erf: erfAVX512, silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512,
+		swiGLU: swiGLUAVX512, expSum: expSumAVX512,
 	}.into(s)
 	return s
 }
@@ -66,7 +67,7 @@ func avx2() *Set {
 	s := generic()
 	s.Name = "avx2"
 	tileLoops{
-		rows: 6, columns: 16,
+		rows: 6, columns: 16, step: 8,
 		tile: tileAVX2, packRows: packRowsAVX2, packCols: packColsAVX2, peak: peakAVX2,
 	}.into(s)
 	s.Float32 = storedLoops{
@@ -92,11 +93,15 @@ func avx2() *Set {
 		widen:      widenFloat16AVX2, narrow: narrowFloat16AVX2,
 		lanes: 8,
 	}.stored(s.NR)
+	s.GemvInt8 = gemvInt8(gemv1Int8AVX2, 8)
+	compactLoops{gemv: gemvCompactAVX2, expand: expandAVX2}.into(s)
 	rowLoops{
 		add: addAVX2, sub: subAVX2, mul: mulAVX2, div: divAVX2, max: maxAVX2, min: minAVX2,
 		addScalar: addScalarAVX2, mulScalar: mulScalarAVX2, axpy: axpyAVX2,
 		dot: dotAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, maxOf: maxOfAVX2, indexOf: indexOfAVX2,
 		rotate: rotateAVX2, norm: normAVX2, normBias: normBiasAVX2,
+		exp: expAVX2, tanh: tanhAVX2, erf: erfAVX2, silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2,
+		swiGLU: swiGLUAVX2, expSum: expSumAVX2,
 	}.into(s)
 	return s
 }

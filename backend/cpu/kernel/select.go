@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+//go:generate go -C _generate run . -isa avx512 -out ../avx512_amd64.s -stubs ../avx512_amd64.go -pkg kernel
+//go:generate go -C _generate run . -isa avx2 -out ../avx2_amd64.s -stubs ../avx2_amd64.go -pkg kernel
+//go:generate go -C _generate run ./neon -out ../neon_arm64.s -stubs ../neon_arm64.go
+
 // Best returns the fastest Set that this processor and operating system can run.
 func Best() *Set { return All()[0] }
 

@@ -24,6 +24,14 @@ type Set struct {
 	// Float32, BFloat16 and Float16 are the loops over each stored dtype.
 	Float32, BFloat16, Float16 Stored
 
+	// GemvInt8 sets y[j] = Σ_p x[p]·w[j,p] for the bytes w[j,p] taken as signed
+	// numbers; w is [len(y),len(x)].
+	GemvInt8 func(y, x []float32, w []byte)
+	// expand converts whole compact blocks to bf16. gemvCompact multiplies len(y) rows of whole
+	// blocks with one row of activations; where it is nil, expand and Gemv do.
+	expand      func(dst, blocks []byte, tables *[32]byte)
+	gemvCompact func(y, x []float32, blocks, first, escapes []byte, tables *[32]byte)
+
 	// PackRows copies a[m,k] into panels of MR rows: panel i/MR holds, for each
 	// column, MR values; rows past m are zero. dst has ceil(m/MR)*MR*k elements.
 	PackRows func(dst, a []float32, lda, m, k int)
@@ -51,8 +59,10 @@ type Set struct {
 	// Max and Min set dst = max/min(x, y); NaN in either gives NaN.
 	Max, Min func(dst, x, y []float32)
 	// Exp, Tanh, Erf, SiLU (x·sigmoid x), GELU (erf form, x·Φ(x)) and GELUTanh
-	// (its tanh approximation, Hendrycks and Gimpel 2016) act on each element
-	// within 2 ulp; dst may be x.
+	// (its tanh approximation, Hendrycks and Gimpel 2016) act on each element;
+	// dst may be x. The first three are within 2 ulp of the exact result, SiLU
+	// and GELUTanh within 3, GELU within 4, subnormal results included. Those
+	// three map -Inf to their limit, -0.
 	Exp, Tanh, Erf, SiLU, GELU, GELUTanh func(dst, x []float32)
 	// SwiGLU sets dst = SiLU(gate)·up (Shazeer 2020); dst may be gate or up.
 	SwiGLU func(dst, gate, up []float32)

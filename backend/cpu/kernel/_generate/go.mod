@@ -1,4 +1,4 @@
-module emily/backend/cpu/kernel/_generate
+module kernelgen
 
 go 1.26
 

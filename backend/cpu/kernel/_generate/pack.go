@@ -23,7 +23,7 @@ func (v isa) pack(name string, d dtype, lanes int) {
 		name += d.name
 	}
 	v.function(name, "(dst *float32, stride int, w *byte, ldw int, n, k int)",
-		fmt.Sprintf("sets %d numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.", lanes))
+		fmt.Sprintf("sets %d numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.%s", lanes, v.wholeColumns()))
 	dst, stride, w, ldw, n, left := param("dst"), param("stride"), param("w"), param("ldw"), param("n"), param("k")
 	var partial OpmaskVirtual
 	if v.wide && lanes < v.lanes {
@@ -71,26 +71,26 @@ func (v isa) pack(name string, d dtype, lanes int) {
 		}
 		ADDQ(I32(int32(v.lanes*d.size)), w)
 	})
-	unlessZero("tail", left, func() {
-		if !v.wide && d.size == 2 {
-			return // the caller's
-		}
-		mask := v.tailMask(left, 15)
-		load(func(m Mem, dst VecPhysical) {
-			if v.wide {
-				v.decodeTail(d, m, mask, dst)
-			} else {
-				v.loadTail(m, mask, dst)
+	if v.wide {
+		unlessZero("tail", left, func() {
+			mask := v.tailMask(left, 0)
+			load(func(m Mem, dst VecPhysical) { v.decodeTail(d, m, mask, dst) })
+			for _, column := range v.transpose() {
+				store(column)
+				DECQ(left)
+				JZ(LabelRef("done"))
 			}
 		})
-		for _, column := range v.transpose() {
-			store(column)
-			DECQ(left)
-			JZ(LabelRef("done"))
-		}
-	})
+	}
 	Label("done")
 	finish()
+}
+
+func (v isa) wholeColumns() string {
+	if v.wide {
+		return ""
+	}
+	return fmt.Sprintf(" k is a multiple of %d.", v.lanes)
 }
 
 // transpose turns the square in the first registers, one row each, and returns

@@ -16,6 +16,9 @@ type dtype struct {
 
 var dtypes = []dtype{{"Float32", 4}, {"BFloat16", 2}, {"Float16", 2}}
 
+// int8s are read only, by one row of activations.
+var int8s = dtype{"Int8", 1}
+
 func (v isa) stored() {
 	for _, d := range dtypes {
 		for rows := 1; rows <= v.gemvRows(); rows++ {
@@ -25,6 +28,7 @@ func (v isa) stored() {
 			v.accumulate(d, rows)
 		}
 	}
+	v.gemv(int8s, 1)
 	for _, d := range dtypes[1:] {
 		v.widen(d)
 		v.narrow(d)
@@ -41,6 +45,9 @@ func (v isa) decode(d dtype, m Mem, dst VecPhysical) {
 		VPSLLD(U8(16), dst, dst)
 	case "Float16":
 		VCVTPH2PS(m, dst)
+	case "Int8":
+		VPMOVSXBD(m, dst)
+		VCVTDQ2PS(dst, dst)
 	}
 }
 
@@ -59,6 +66,9 @@ func (v isa) decodeTail(d dtype, m Mem, t tail, dst VecPhysical) {
 		VPSLLD(U8(16), dst, dst)
 	case "Float16":
 		VCVTPH2PS_Z(m, t.k, dst)
+	case "Int8":
+		VPMOVSXBD_Z(m, t.k, dst)
+		VCVTDQ2PS(dst, dst)
 	}
 }
 
@@ -312,16 +322,15 @@ func (v isa) accumulate(d dtype, rows int) {
 	}
 	v.function(fmt.Sprintf("accumulate%d%s", rows, d.name), "(y *float32, ldy int, p *float32, ldp int, v *byte, ldv int, n, d int)", doc)
 	left, y, column := param("d"), param("y"), param("v")
-	wide := 4
-	if rows == 1 && v.wide {
-		wide = 8
-	}
 	block := func(vectors int, mask *tail) {
 		v.accumulateBlock(d, rows, vectors, mask, y, column)
 		ADDQ(I32(int32(vectors*v.bytes())), y)
 		ADDQ(I32(int32(vectors*v.lanes*d.size)), column)
 	}
-	loop("block", left, wide*v.lanes, func() { block(wide, nil) })
+	if rows == 1 && v.wide { // more columns, to wait less for each sum
+		loop("block8", left, 8*v.lanes, func() { block(8, nil) })
+	}
+	loop("block4", left, 4*v.lanes, func() { block(4, nil) })
 	loop("vector", left, v.lanes, func() { block(1, nil) })
 	if v.wide {
 		unlessZero("tail", left, func() {

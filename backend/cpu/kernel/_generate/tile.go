@@ -26,21 +26,23 @@ func (v isa) tile() {
 	v.function("tile", "(c *float32, ldc int, a, b *float32, k, m, n int, accumulate int)",
 		"computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.")
 	m := param("m")
-	for rows := v.tileRows() / 3; rows <= v.tileRows(); rows += v.tileRows() / 3 {
+	step := v.tileRows() / 3
+	for rows := step; rows <= v.tileRows(); rows += step {
 		next := label("more_rows")
 		if rows < v.tileRows() {
 			CMPQ(m, I32(int32(rows)))
 			JG(LabelRef(next))
 		}
-		v.tileOf(rows, m)
+		v.tileOf(rows, rows-step, m)
 		if rows < v.tileRows() {
 			Label(next)
 		}
 	}
 }
 
-// tileOf computes the first rows of the tile and stores m of them.
-func (v isa) tileOf(rows int, m GPVirtual) {
+// tileOf computes the first rows of the tile and stores m of them, which are
+// more than least.
+func (v isa) tileOf(rows, least int, m GPVirtual) {
 	const columns = 2
 	sum := func(r, c int) VecPhysical { return v.reg(r*columns + c) }
 	free := rows * columns
@@ -79,14 +81,17 @@ func (v isa) tileOf(rows int, m GPVirtual) {
 
 	// Store row by row, until m are done.
 	c, ldc, n, accumulate := param("c"), param("ldc"), param("n"), param("accumulate")
-	narrow, add := label("narrow"), label("add")
+	narrow, add, stored := label("narrow"), label("add"), label("stored")
+	SUBQ(I32(int32(least)), m)
 	full := func(body func(r, c int)) {
 		for r := range rows {
 			for col := range columns {
 				body(r, col)
 			}
-			DECQ(m)
-			JZ(LabelRef(add + "_end"))
+			if r >= least {
+				DECQ(m)
+				JZ(LabelRef(stored))
+			}
 			ADDQ(ldc, c)
 		}
 	}
@@ -119,7 +124,7 @@ func (v isa) tileOf(rows int, m GPVirtual) {
 	full(store(true))
 	Label(plain)
 	full(store(false))
-	Label(add + "_end")
+	Label(stored)
 	finish()
 }
 

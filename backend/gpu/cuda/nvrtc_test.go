@@ -1,0 +1,30 @@
+//go:build linux && !nogpu
+
+package cuda
+
+import (
+	"strings"
+	"testing"
+
+	"emily/backend/gpu/kernels"
+)
+
+// TestCUDASource compiles the kernels, which needs no device, for a range of them.
+func TestCUDASource(t *testing.T) {
+	c, err := openCompiler(0)
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, capability := range []int{75, 80, 90} {
+		if !c.supports(capability) {
+			continue
+		}
+		if code, err := c.cubin(kernels.Source("cuda"), capability); err != nil || !strings.HasPrefix(string(code), "\x7fELF") {
+			t.Errorf("capability %d: %d bytes, %v", capability, len(code), err)
+		}
+	}
+	_, err = c.cubin("#line 7 \"broken.cu\"\nint f( {", 90)
+	if err == nil || !strings.Contains(err.Error(), "broken.cu(7)") {
+		t.Errorf("%v, want the place of the mistake", err)
+	}
+}

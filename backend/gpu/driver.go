@@ -1,0 +1,76 @@
+// Package gpu runs plans on GPUs: it turns each step of a plan into launches of
+// kernels written once (package kernels) and hands them to a driver. What a
+// device has to offer is the interface Driver; the drivers are in the packages
+// below this one.
+package gpu
+
+// Driver is one device with one queue: writes, launches and replays run in the
+// order of the calls. All methods are safe for concurrent use.
+type Driver interface {
+	// Info describes the device.
+	Info() Info
+	// Compile builds a program of package kernels and returns the named kernels in
+	// order. Its error holds the compiler's message with the source line.
+	Compile(source string, names []string) ([]Kernel, error)
+	// Alloc returns memory aligned to 256 bytes. Its contents are undefined.
+	Alloc(bytes int) (Memory, error)
+	// Free returns memory once the work queued so far has ended.
+	Free(m Memory)
+	// Write queues a copy to the device; src may change when it returns.
+	Write(dst Span, src []byte) error
+	// Read waits for the work queued so far and copies from the device.
+	Read(dst []byte, src Span) error
+	// Launch queues one kernel.
+	Launch(l *Launch) error
+	// Record prepares launches that are always queued together. They must not
+	// change as long as the recording is in use.
+	Record(launches []Launch) (Recording, error)
+	// Synchronize waits for the work queued so far and returns its error.
+	Synchronize() error
+	// Close frees the device.
+	Close() error
+}
+
+// Info describes a device.
+type Info struct {
+	// Dialect is the target of package kernels: "cuda" or "host".
+	Dialect string
+	// Backend and Device name the driver and the device in words; Kernels says
+	// what the kernels are compiled for.
+	Backend, Device, Kernels string
+	// Units is the number of blocks that keep the device busy: its multiprocessors.
+	Units int
+}
+
+// Kernel is a driver's handle of a compiled kernel.
+type Kernel uintptr
+
+// Memory is a piece of the device's memory: an address or a driver's handle.
+type Memory struct {
+	Handle uintptr
+	Bytes  int
+}
+
+// Span is a part of a Memory.
+type Span struct {
+	Memory
+	Offset int
+	Bytes  int
+}
+
+// Launch is one run of a kernel over a grid of blocks.
+type Launch struct {
+	Kernel  Kernel
+	Grid    [3]int
+	Threads int // of a block, whole warps
+	// Spans are the kernel's buffers in order; one without bytes is not used.
+	Spans []Span
+	// Args is the kernel's struct of arguments.
+	Args []byte
+}
+
+// Recording is a list of launches that a device replays in one call.
+type Recording interface {
+	Replay() error
+	Close() error
+}

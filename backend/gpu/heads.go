@@ -1,0 +1,147 @@
+package gpu
+
+import (
+	"math"
+
+	"emily/backend"
+)
+
+// places lists for each row its segment and its index there.
+func (b *binder) places(lens []int) operand {
+	var list []int32
+	for s, l := range lens {
+		for i := range l {
+			list = append(list, int32(s), int32(i))
+		}
+	}
+	return b.constant(backend.BufferOf(list))
+}
+
+func bindPositions(b *binder, n *backend.Tensor) bool {
+	b.each(positions, n.Elements(), bytesOf(rowArgs{rows: i32(n.Elements())}), b.arg(0), b.places(n.Attrs().Segments), b.out(0))
+	return true
+}
+
+func bindRotaryTable(b *binder, n *backend.Tensor) bool {
+	args := rotaryArgs{i32(n.Dim(0)), i32(n.Dim(1) / 2), n.Attrs().Scale}
+	b.each(rotaryTable, n.Elements()/2, bytesOf(args), b.arg(0), b.arg(1), b.out(0))
+	return true
+}
+
+// headArgs describes heads that are normalised by the given operands first.
+func (b *binder) headArgs(rows, heads, dim int, a backend.Attrs, norm []*backend.Tensor) headArgs {
+	h := headArgs{rows: i32(rows), heads: i32(heads), dim: i32(dim), norm: i32(int(a.Norm)), eps: a.Eps}
+	if len(norm) > 0 {
+		h.weightType = i32(int(norm[0].DType()))
+	}
+	if len(norm) > 1 {
+		h.biasType = i32(int(norm[1].DType()))
+	}
+	return h
+}
+
+// normOperands are a norm's weight and bias, perhaps unused, from operand i on.
+func (b *binder) normOperands(i int) (weight, bias operand) {
+	stored := append(b.args(i), operand{}, operand{})
+	return stored[0], stored[1]
+}
+
+func bindRoPE(b *binder, n *backend.Tensor) bool {
+	a, args := n.Attrs(), n.Args()
+	h := b.headArgs(n.Dim(0), a.Heads, n.Dim(1)/a.Heads, a, args[2:])
+	h.half = i32(args[1].Dim(1) / 2)
+	weight, bias := b.normOperands(2)
+	b.each(rope, n.Dim(0)*a.Heads*warpSize, bytesOf(h), b.arg(0), b.arg(1), weight, bias, b.out(0))
+	return true
+}
+
+func bindCacheUpdate(b *binder, n *backend.Tensor) bool {
+	a, args := n.Attrs(), n.Args()
+	h := b.headArgs(args[0].Dim(0), a.State.Shape[2], a.State.Shape[4], a, nil)
+	rotary, weight, bias := operand{}, operand{}, operand{}
+	if a.Rotary {
+		h = b.headArgs(int(h.rows), int(h.heads), int(h.dim), a, args[3:])
+		h.half, rotary = i32(args[2].Dim(1)/2), b.arg(2)
+		weight, bias = b.normOperands(3)
+	}
+	b.store(h, a, b.arg(0), rotary, weight, bias, b.arg(1), b.places(a.Segments))
+	return true
+}
+
+// store writes heads of rows into a layer of a cache.
+func (b *binder) store(h headArgs, a backend.Attrs, x, rotary, weight, bias, table, places operand) {
+	s := a.State
+	h.dtype, h.layer, h.slots, h.capacity = i32(int(s.DType)), i32(a.Layer), i32(s.Shape[1]), i32(s.Shape[3])
+	b.each(cacheUpdate, int(h.rows*h.heads)*warpSize, bytesOf(h), x, rotary, weight, bias, table, places, b.state(s))
+}
+
+func bindStateWrite(b *binder, n *backend.Tensor) bool {
+	a, x := n.Attrs(), n.Args()[0]
+	if a.Layer < 0 {
+		b.moveAll(b.arg(0), b.state(a.State))
+		return true
+	}
+	h := b.headArgs(x.Dim(0), a.State.Shape[2], a.State.Shape[4], backend.Attrs{}, nil)
+	b.store(h, a, b.arg(0), operand{}, operand{}, operand{}, b.arg(1), b.places([]int{x.Dim(0)}))
+	return true
+}
+
+func bindStateRead(b *binder, n *backend.Tensor) bool {
+	a := n.Attrs()
+	if a.Layer < 0 {
+		b.moveAll(b.state(a.State), b.out(0))
+		return true
+	}
+	size := n.Bytes() / 2
+	if size > math.MaxInt32 {
+		return false
+	}
+	args := cacheArgs{i32(a.Layer), i32(a.State.Shape[1]), i32(size)}
+	b.each(cacheRead, size, bytesOf(args), b.state(a.State), b.arg(0), b.out(0))
+	return true
+}
+
+const (
+	// mostHeadDim is the largest head that a warp of the attention holds.
+	mostHeadDim = 256
+	// leastSplit is the number of keys under which sharing them among blocks does not pay.
+	leastSplit = 128
+)
+
+func bindAttention(b *binder, n *backend.Tensor) bool {
+	a, t := n.Attrs(), n.Attrs().Attention(n.Args())
+	rows := n.Dim(0)
+	args := attentionArgs{rows: i32(rows), heads: i32(a.Heads), kvHeads: i32(a.KVHeads), dim: i32(n.Dim(1) / a.Heads), causal: flag(a.Causal),
+		window: i32(a.Window), keys: i32(a.Keys), splits: 1, keyType: i32(int(backend.F32)), valueType: i32(int(backend.F32)), scale: a.Scale}
+	var k, v, table operand
+	if a.State != nil {
+		k, v = b.state(a.State), b.state(a.Values)
+		args.cached, args.layer, args.slots, args.capacity = 1, i32(a.Layer), i32(a.State.Shape[1]), i32(a.State.Shape[3])
+		args.keyType, args.valueType = i32(int(a.State.DType)), i32(int(a.Values.DType))
+		if rows > 0 {
+			spare := 2 * b.backend.info.Units / (rows * a.Heads)
+			args.splits = i32(max(1, min(spare, int(args.capacity)/leastSplit)))
+		}
+	} else {
+		k, v = b.arg(1), b.arg(2)
+	}
+	if t.Table != nil {
+		table = b.arg(len(n.Args()) - 1)
+	} else { // one segment without padding
+		table = b.constant(backend.BufferOf([]int32{0, 0, int32(rows)}))
+	}
+	kernel := attention1
+	for wide := warpSize; wide < int(args.dim); wide *= 2 {
+		kernel++
+	}
+	places, partial := b.places(a.Segments), operand{}
+	if args.splits > 1 {
+		partial = b.scratch(4 * int(args.splits) * rows * a.Heads * int(args.dim+2))
+	}
+	const warps = 4
+	b.launch(kernel, [3]int{rows, a.Heads, int(args.splits)}, warps*warpSize, bytesOf(args), b.arg(0), k, v, table, places, b.out(0), partial)
+	if args.splits > 1 {
+		b.launch(attentionMerge, [3]int{rows, a.Heads, 1}, rowThreads(int(args.dim)), bytesOf(args), partial, table, places, b.out(0))
+	}
+	return true
+}

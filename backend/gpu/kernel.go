@@ -1,0 +1,72 @@
+package gpu
+
+import "emily/backend"
+
+// kernel names a kernel of package kernels.
+type kernel int
+
+const (
+	unary kernel = iota
+	binaryFloat
+	binaryInt
+	compareFloat
+	compareInt
+	select32
+	iotas
+	cast
+	copy8
+	copy16
+	copy32
+	gather
+	reduceRows
+	reduceColumns
+	softmax
+	normalise
+	positions
+	rotaryTable
+	rope
+	cacheUpdate
+	cacheRead
+	patches
+	attentionMerge
+	topK
+	attention1
+	attention2
+	attention4
+	attention8
+	productF32  // and vector4, vector16, tiles
+	productBF16 = productF32 + 4
+	productF16  = productF32 + 8
+	numKernels  = productF32 + 12
+)
+
+// The kernels of one stored dtype, from productF32 and so on.
+const (
+	vector1 kernel = iota
+	vector4
+	vector16
+	tiles
+)
+
+var kernelNames = [numKernels]string{
+	unary: "unary", binaryFloat: "binary_float", binaryInt: "binary_int", compareFloat: "compare_float", compareInt: "compare_int",
+	select32: "select_32", iotas: "iota", cast: "cast", copy8: "copy_8", copy16: "copy_16", copy32: "copy_32", gather: "gather",
+	reduceRows: "reduce_rows", reduceColumns: "reduce_columns", softmax: "softmax", normalise: "normalise",
+	positions: "positions", rotaryTable: "rotary_table", rope: "rope", cacheUpdate: "cache_update", cacheRead: "cache_read",
+	patches: "patches", attentionMerge: "attention_merge", topK: "top_k",
+	attention1: "attention_1", attention2: "attention_2", attention4: "attention_4", attention8: "attention_8",
+	productF32: "vector1_float", productF32 + vector4: "vector4_float", productF32 + vector16: "vector16_float", productF32 + tiles: "tiles_float",
+	productBF16: "vector1_bf16", productBF16 + vector4: "vector4_bf16", productBF16 + vector16: "vector16_bf16", productBF16 + tiles: "tiles_bf16",
+	productF16: "vector1_f16", productF16 + vector4: "vector4_f16", productF16 + vector16: "vector16_f16", productF16 + tiles: "tiles_f16",
+}
+
+// products returns the first of a stored dtype's product kernels.
+func products(d backend.DType) kernel {
+	switch d {
+	case backend.BF16:
+		return productBF16
+	case backend.F16:
+		return productF16
+	}
+	return productF32
+}

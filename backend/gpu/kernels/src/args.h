@@ -1,0 +1,62 @@
+// The arguments of the kernels. Package gpu declares the same structs, field
+// by field; every field is a 32-bit int or float.
+
+const int max_rank = 6;
+
+struct MapArgs { // element-wise ops and copies: strides of the operands, in elements
+  int count, op, rank, a0, b0;
+  int shape[max_rank], a[max_rank], b[max_rank], c[max_rank];
+};
+
+struct RowArgs {
+  int rows, width;
+};
+
+struct ReduceArgs { // [outer, count, inner] along the middle
+  int outer, count, inner, op;
+};
+
+struct NormArgs {
+  int rows, width, kind, weightType, biasType;
+  float eps;
+};
+
+struct GatherArgs {
+  int rows, width, limit, dtype;
+};
+
+struct ProductArgs { // y[m, n] = x[m, k] · w; strides in elements
+  int m, n, k, wide;
+  int xBatch[4], wBatch[4], batch[4]; // up to four leading axes
+  int wRow, wColumn;
+  int biasType, activation, combine;
+};
+
+struct PatchArgs { // image [height, width, channels] to a row of inputs for each output
+  int height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft;
+};
+
+struct RotaryArgs {
+  int rows, half;
+  float scale;
+};
+
+struct HeadArgs { // heads of rows, normalised, rotated, and perhaps stored in a cache
+  int rows, heads, dim, half, norm, weightType, biasType;
+  float eps;
+  int dtype, layer, slots, capacity;
+};
+
+struct CacheArgs {
+  int layer, slots, size; // size of one slot in 16-bit words
+};
+
+struct AttentionArgs {
+  int rows, heads, kvHeads, dim, causal, window, keys, splits;
+  int cached, layer, slots, capacity, keyType, valueType;
+  float scale;
+};
+
+struct TopKArgs {
+  int rows, width, chunk, chunks, k, withIDs, withValues;
+};

@@ -1,0 +1,118 @@
+// Attention with the online softmax (Milakov and Gimelshein 2018; Dao et al.
+// 2022): no score is stored. A block serves one head of one row; its warps
+// share the keys, and several blocks may share those of a long cache.
+
+const int attention_warps = 4, most_dim = 256;
+
+// Sums is what some keys contribute: the largest score, and relative to it
+// the sum of the weights and, in acc, of the weighted values.
+struct Sums {
+  float top, sum;
+};
+
+// rescale is the factor of a contribution whose largest score was top; one of no key counts nothing.
+DEVICE float rescale(float top, float to) { return top == -infinity() ? 0.0f : fexp(top - to); }
+
+// attend holds elements lane, lane + WARP... of the head, N a lane.
+template <int N>
+DEVICE void attend(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL(const uchar) k, GLOBAL(const uchar) v, GLOBAL(const int) table,
+                   GLOBAL(const int) places, GLOBAL(float) y, GLOBAL(float) partial, LOCAL(float) acc_of, LOCAL(float) top_of, LOCAL(float) sum_of) {
+  int row = t.group_x, head = t.group_y, split = t.group_z, lane = t.index % WARP, warp = t.index / WARP;
+  int segment = places[2 * row], index = places[2 * row + 1];
+  int slot = table[3 * segment], position = index, real = table[3 * segment + 2];
+  if (slot < 0 || index >= real) return; // padding: the whole block
+  if (a.cached) position += table[3 * segment + 1];
+
+  // The keys from..to are seen; this block takes its share of them.
+  int from = 0, to = a.causal ? position + 1 : a.cached ? a.keys : real;
+  if (a.window > 0 && position - a.window + 1 > 0) from = position - a.window + 1;
+  if (a.cached && to > a.capacity) to = a.capacity;
+  int share = to > from ? (to - from + a.splits - 1) / a.splits : 0;
+  from += split * share;
+  if (to > from + share) to = from + share;
+
+  int kv = head / (a.heads / a.kvHeads), step = a.dim;
+  long base = ((long(a.layer) * a.slots + (slot < a.slots ? slot : 0)) * a.kvHeads + kv) * a.capacity * a.dim;
+  if (!a.cached) {
+    step = a.kvHeads * a.dim;
+    base = long(row - index) * step + kv * a.dim;
+  }
+  long own = (long(row) * a.heads + head) * a.dim;
+  float query[N], acc[N];
+  UNROLL for (int i = 0; i < N; i++) {
+    int d = lane + i * WARP;
+    query[i] = d < a.dim ? q[own + d] * a.scale : 0.0f;
+    acc[i] = 0;
+  }
+  Sums s = {-infinity(), 0};
+  for (int j = from + warp; j < to; j += attention_warps) {
+    long at = base + long(j) * step;
+    float score = 0;
+    UNROLL for (int i = 0; i < N; i++) {
+      int d = lane + i * WARP;
+      if (d < a.dim) score += query[i] * load(k, a.keyType, at + d);
+    }
+    score = warp_sum(score);
+    float top = larger(score, s.top), factor = rescale(s.top, top), weight = fexp(score - top);
+    s.sum = s.sum * factor + weight;
+    s.top = top;
+    UNROLL for (int i = 0; i < N; i++) {
+      int d = lane + i * WARP;
+      if (d < a.dim) acc[i] = acc[i] * factor + weight * load(v, a.valueType, at + d);
+    }
+  }
+
+  // Add up what the warps found.
+  UNROLL for (int i = 0; i < N; i++) acc_of[warp * most_dim + lane + i * WARP] = acc[i];
+  if (lane == 0) {
+    top_of[warp] = s.top;
+    sum_of[warp] = s.sum;
+  }
+  barrier();
+  float top = top_of[0], sum = 0;
+  for (int w = 1; w < attention_warps; w++) top = larger(top, top_of[w]);
+  for (int w = 0; w < attention_warps; w++) sum += sum_of[w] * rescale(top_of[w], top);
+  long part = ((long(split) * a.rows + row) * a.heads + head) * (a.dim + 2);
+  for (int d = t.index; d < a.dim; d += t.count) {
+    float e = 0;
+    for (int w = 0; w < attention_warps; w++) e += acc_of[w * most_dim + d] * rescale(top_of[w], top);
+    if (a.splits == 1)
+      y[own + d] = e / sum;
+    else
+      partial[part + 2 + d] = e;
+  }
+  if (a.splits > 1 && t.index == 0) {
+    partial[part] = top;
+    partial[part + 1] = sum;
+  }
+}
+
+#define ATTENTION(N)                                                                                                       \
+  KERNEL(attention_##N, AttentionArgs, BUF(0, const float, q), BUF(1, const uchar, k), BUF(2, const uchar, v),             \
+         BUF(3, const int, table), BUF(4, const int, places), BUF(5, float, y), BUF(6, float, partial)) {                  \
+    SHARED(float, acc, attention_warps *most_dim);                                                                         \
+    SHARED(float, top, attention_warps);                                                                                   \
+    SHARED(float, sum, attention_warps);                                                                                   \
+    attend<N>(THREAD, args, q, k, v, table, places, y, partial, acc, top, sum);                                            \
+  }
+
+ATTENTION(1)
+ATTENTION(2)
+ATTENTION(4)
+ATTENTION(8)
+
+// attention_merge adds up the shares of the blocks.
+KERNEL(attention_merge, AttentionArgs, BUF(0, const float, partial), BUF(1, const int, table), BUF(2, const int, places), BUF(3, float, y)) {
+  const Thread t = THREAD;
+  int row = t.group_x, head = t.group_y, segment = places[2 * row];
+  if (table[3 * segment] < 0 || places[2 * row + 1] >= table[3 * segment + 2]) return;
+  long size = args.dim + 2, step = long(args.rows) * args.heads * size, at = (long(row) * args.heads + head) * size;
+  float top = -infinity(), sum = 0;
+  for (int s = 0; s < args.splits; s++) top = larger(top, partial[at + s * step]);
+  for (int s = 0; s < args.splits; s++) sum += partial[at + s * step + 1] * rescale(partial[at + s * step], top);
+  for (int d = t.index; d < args.dim; d += t.count) {
+    float e = 0;
+    for (int s = 0; s < args.splits; s++) e += partial[at + s * step + 2 + d] * rescale(partial[at + s * step], top);
+    y[(long(row) * args.heads + head) * args.dim + d] = e / sum;
+  }
+}

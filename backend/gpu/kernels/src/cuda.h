@@ -1,0 +1,69 @@
+// The dialect in CUDA C++, for NVRTC: no header of the host is needed.
+
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned int uint;
+typedef unsigned long long ulong;
+
+struct Thread {
+  int index, count;             // in the block
+  int group_x, group_y, group_z; // the block's place in the grid
+};
+
+#define THREAD Thread{int(threadIdx.x), int(blockDim.x), int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)}
+#define DEVICE static __device__ __forceinline__
+#define GLOBAL(T) T *
+#define LOCAL(T) T *
+#define ARGS(A) const A &
+#define BUF(i, T, name) T *__restrict__ name
+#define SHARED(T, name, n) __shared__ T name[n]
+#define KERNEL(name, A, ...) extern "C" __global__ void name(const A args, __VA_ARGS__)
+#define UNROLL _Pragma("unroll")
+#define UNROLL_4 _Pragma("unroll 4")
+#define AS(T, p) ((T *)(p))
+
+DEVICE void barrier() { __syncthreads(); }
+DEVICE uint shuffle_xor(uint v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
+
+DEVICE float as_float(uint u) { return __uint_as_float(u); }
+DEVICE uint as_uint(float f) { return __float_as_uint(f); }
+
+// warp_fold combines the numbers of a warp's lanes.
+template <float combine(float, float)> DEVICE float warp_fold(float v) {
+  for (int mask = 16; mask > 0; mask /= 2) v = combine(v, __shfl_xor_sync(0xffffffffu, v, mask));
+  return v;
+}
+
+DEVICE float fexp(float x) { return expf(x); }
+DEVICE float flog(float x) { return logf(x); }
+DEVICE float ftanh(float x) { return tanhf(x); }
+DEVICE float ferf(float x) { return erff(x); }
+DEVICE float fsqrt(float x) { return sqrtf(x); }
+DEVICE float fsin(float x) { return sinf(x); }
+DEVICE float fcos(float x) { return cosf(x); }
+
+struct f16 {
+  ushort bits;
+};
+
+DEVICE float to_float(f16 h) {
+  float f;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h.bits));
+  return f;
+}
+
+DEVICE f16 to_f16(float f) {
+  f16 h;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.bits) : "f"(f));
+  return h;
+}
+
+// words4 loads 16 aligned bytes.
+struct Words4 {
+  uint w[4];
+};
+
+template <class T> DEVICE Words4 words4(const T *p) {
+  uint4 u = __ldg((const uint4 *)p);
+  return Words4{{u.x, u.y, u.z, u.w}};
+}

@@ -1,0 +1,314 @@
+// The dialect in standard C++, for the emulator. A block's threads are fibers
+// on one thread of the host: each runs until it meets a barrier.
+
+#include <cmath>
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned int uint;
+typedef unsigned long ulong;
+
+struct Thread {
+  int index, count;             // in the block
+  int group_x, group_y, group_z; // the block's place in the grid
+};
+
+namespace emu {
+
+const int warp_size = 32, max_threads = 1024;
+
+struct Span {
+  char *data;
+  int64_t bytes;
+};
+
+typedef void (*Kernel)(const Span *, const void *, Thread);
+
+// Fiber is a stack on which threads of a block run, one at a time.
+struct Fiber {
+  bool entered;
+  ucontext_t start;
+  jmp_buf place;
+  std::vector<char> stack;
+  int thread;    // of the block
+  uint exchanges; // so far
+  Fiber *prev, *next;
+};
+
+static const char *kernel_name;
+static Kernel kernel;
+static const Span *spans;
+static const void *args;
+static Thread block;
+static bool backwards; // threads run from the last to the first
+
+static char failure[512];
+static jmp_buf scheduler;
+static std::vector<Fiber *> idle; // fibers without a thread
+static Fiber *current;
+static int started;
+
+// Meeting counts the threads that wait for each other.
+struct Meeting {
+  int arrived, ended, generation;
+};
+static Meeting all, warps[max_threads / warp_size];
+static uint exchanged[max_threads / warp_size][2][warp_size];
+
+static void fail(const char *what, long index, long size) {
+  if (failure[0] == 0)
+    snprintf(failure, sizeof failure, "%s: block (%d, %d, %d), thread %d: %s (index %ld of %ld)", kernel_name,
+             block.group_x, block.group_y, block.group_z, current->thread, what, index, size);
+}
+
+[[noreturn]] static void enter(Fiber *f) {
+  current = f;
+  if (!f->entered) {
+    f->entered = true;
+    setcontext(&f->start);
+  }
+  _longjmp(f->place, 1);
+}
+
+// settle ends a meeting that no thread is missing from.
+static void settle(Meeting &m, int size) {
+  if (m.arrived == 0 || m.arrived + m.ended < size) return;
+  if (m.ended > 0) fail("some threads do not reach this barrier", m.arrived, size);
+  m.arrived = 0;
+  m.generation++;
+}
+
+static int warp_threads(int warp) {
+  int left = block.count - warp * warp_size;
+  return left < warp_size ? left : warp_size;
+}
+
+// run is the life of a fiber: it takes threads until the block has none left.
+static void run() {
+  for (;;) {
+    Fiber *f = current;
+    while (started < block.count) {
+      int at = started++;
+      f->thread = backwards ? block.count - 1 - at : at;
+      f->exchanges = 0;
+      Thread t = block;
+      t.index = f->thread;
+      kernel(spans, args, t);
+      int warp = f->thread / warp_size;
+      all.ended++;
+      warps[warp].ended++;
+      settle(all, block.count);
+      settle(warps[warp], warp_threads(warp));
+    }
+    Fiber *next = f->next;
+    f->prev->next = next;
+    next->prev = f->prev;
+    idle.push_back(f);
+    if (_setjmp(f->place) == 0) {
+      if (next == f) _longjmp(scheduler, 1);
+      enter(next);
+    }
+  }
+}
+
+// join adds a fiber without a thread to the ring of the block's fibers.
+static Fiber *join(Fiber *after) {
+  Fiber *f;
+  if (idle.empty()) {
+    f = new Fiber();
+    f->stack.resize(256 << 10);
+    getcontext(&f->start);
+    f->start.uc_stack.ss_sp = f->stack.data();
+    f->start.uc_stack.ss_size = f->stack.size();
+    makecontext(&f->start, run, 0);
+  } else {
+    f = idle.back();
+    idle.pop_back();
+  }
+  if (after == nullptr) after = f->next = f;
+  f->prev = after;
+  f->next = after->next;
+  f->next->prev = f;
+  after->next = f;
+  return f;
+}
+
+// yield lets the next thread run.
+static void yield() {
+  Fiber *f = current;
+  Fiber *next = started < block.count ? join(f) : f->next;
+  if (next != f && _setjmp(f->place) == 0) enter(next);
+}
+
+static void meet(Meeting &m, int size) {
+  int generation = m.generation;
+  m.arrived++;
+  settle(m, size);
+  while (m.generation == generation) yield();
+}
+
+static void run_block() {
+  started = 0;
+  all = Meeting{};
+  memset(warps, 0, sizeof warps);
+  if (_setjmp(scheduler) == 0) enter(join(nullptr));
+}
+
+// Pointer is a pointer into a buffer that knows the buffer's bounds.
+template <class T> struct Pointer {
+  T *at, *from, *to;
+
+  explicit Pointer(const Span &s) : at((T *)s.data), from(at), to((T *)(s.data + s.bytes)) {}
+  Pointer(T *at, T *from, T *to) : at(at), from(from), to(to) {}
+  operator Pointer<const T>() const { return {at, from, to}; }
+
+  T &operator[](long i) const {
+    static uint64_t nowhere;
+    long index = at - from + i, size = to - from;
+    if (index >= 0 && index < size) return at[i];
+    fail("outside of a buffer", index, size);
+    nowhere = 0;
+    return *(T *)&nowhere;
+  }
+  Pointer operator+(long i) const { return {at + i, from, to}; }
+};
+
+template <class A, class... P, size_t... I>
+static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, const void *args, Thread t, std::index_sequence<I...>) {
+  body(*(const A *)args, t, Pointer<P>(s[I])...);
+}
+
+template <class A, class... P>
+static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, const void *args, Thread t) {
+  call<A, P...>(body, s, args, t, std::index_sequence_for<P...>());
+}
+
+} // namespace emu
+
+#define THREAD _thread
+#define DEVICE static inline
+#define GLOBAL(T) emu::Pointer<T>
+#define LOCAL(T) T *
+#define ARGS(A) const A &
+#define BUF(i, T, name) emu::Pointer<T> name
+#define SHARED(T, name, n) static T name[n]
+#define KERNEL(name, A, ...)                                                                      \
+  static void name##_body(const A &args, Thread _thread, __VA_ARGS__);                            \
+  extern "C" void name(const emu::Span *s, const void *args, Thread t) {                          \
+    emu::call(name##_body, s, args, t);                                                           \
+  }                                                                                               \
+  static void name##_body(const A &args, Thread _thread, __VA_ARGS__)
+#define UNROLL
+#define UNROLL_4
+#define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
+
+DEVICE void barrier() { emu::meet(emu::all, emu::block.count); }
+
+DEVICE float as_float(uint u) {
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
+}
+
+DEVICE uint as_uint(float f) {
+  uint u;
+  memcpy(&u, &f, 4);
+  return u;
+}
+
+namespace emu {
+
+// exchange shows a lane the words of its whole warp.
+static const uint *exchange(uint v) {
+  int warp = current->thread / warp_size, lane = current->thread % warp_size;
+  uint *words = exchanged[warp][current->exchanges++ % 2]; // the other half may still be read
+  words[lane] = v;
+  meet(warps[warp], warp_threads(warp));
+  return words;
+}
+
+} // namespace emu
+
+DEVICE uint shuffle_xor(uint v, int mask) { return emu::exchange(v)[emu::current->thread % emu::warp_size ^ mask]; }
+
+// warp_fold combines the numbers of a warp's lanes.
+template <float combine(float, float)> DEVICE float warp_fold(float v) {
+  const uint *words = emu::exchange(as_uint(v));
+  v = as_float(words[0]);
+  for (int lane = 1; lane < emu::warp_size; lane++) v = combine(v, as_float(words[lane]));
+  return v;
+}
+
+DEVICE float fexp(float x) { return expf(x); }
+DEVICE float flog(float x) { return logf(x); }
+DEVICE float ftanh(float x) { return tanhf(x); }
+DEVICE float ferf(float x) { return erff(x); }
+DEVICE float fsqrt(float x) { return sqrtf(x); }
+DEVICE float fsin(float x) { return sinf(x); }
+DEVICE float fcos(float x) { return cosf(x); }
+
+struct f16 {
+  ushort bits;
+};
+
+// to_float widens an IEEE 754 binary16 by scaling its exponent as a float's.
+DEVICE float to_float(f16 h) {
+  uint magnitude = uint(h.bits & 0x7fff) << 13, sign = uint(h.bits & 0x8000) << 16;
+  if (magnitude >= 0x1fu << 23) return as_float(sign | 0x7f800000 | (magnitude & 0x7fffff));
+  return as_float(sign | as_uint(as_float(magnitude) * 0x1p112f));
+}
+
+// to_f16 rounds to nearest, ties to even.
+DEVICE f16 to_f16(float f) {
+  uint u = as_uint(f), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
+  if (magnitude > 0x7f800000) return f16{ushort(sign | 0x7e00)};
+  if (magnitude >= 0x477ff000) return f16{ushort(sign | 0x7c00)}; // 65520 and above
+  if (magnitude < 0x38800000)                                     // below 2^-14: a multiple of 2^-24
+    return f16{ushort(sign | (as_uint(as_float(magnitude) + 0.5f) - as_uint(0.5f)))};
+  magnitude += 0xfff + (magnitude >> 13 & 1);
+  return f16{ushort(sign | (magnitude - 0x38000000) >> 13)};
+}
+
+// words4 loads 16 aligned bytes.
+struct Words4 {
+  uint w[4];
+};
+
+template <class T> DEVICE Words4 words4(emu::Pointer<T> p) {
+  Words4 w = {};
+  long last = 16 / sizeof(T) - 1;
+  if (uintptr_t(p.at) % 16 != 0)
+    emu::fail("a vector that is not aligned", long(uintptr_t(p.at) % 16), 16);
+  else if (&p[0] == p.at && &p[last] == p.at + last)
+    memcpy(&w, p.at, 16);
+  return w;
+}
+
+// emu_launch runs a grid and returns nullptr or what went wrong.
+extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int backwards,
+                                  const emu::Span *spans, const void *args) {
+  emu::kernel = kernel;
+  emu::kernel_name = name;
+  emu::spans = spans;
+  emu::args = args;
+  emu::backwards = backwards != 0;
+  emu::failure[0] = 0;
+  emu::block.count = threads;
+  for (int z = 0; z < grid[2]; z++)
+    for (int y = 0; y < grid[1]; y++)
+      for (int x = 0; x < grid[0] && emu::failure[0] == 0; x++) {
+        emu::block.group_x = x;
+        emu::block.group_y = y;
+        emu::block.group_z = z;
+        emu::run_block();
+      }
+  return emu::failure[0] ? emu::failure : nullptr;
+}

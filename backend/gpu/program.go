@@ -1,0 +1,84 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"emily/backend"
+)
+
+// memoryAlignment is the least distance of buffers in one piece of memory.
+const memoryAlignment = 256
+
+// program is a plan whose steps are bound to launches.
+type program struct {
+	backend      *Backend
+	plan         *backend.Plan
+	launches     []launch
+	steps        []int // the first launch of each step, and the number of launches at the end
+	constants    []operand
+	data         []byte // of the constants
+	memory       Memory // the same on the device
+	scratchBytes int
+	err          error // of an upload, while binding
+}
+
+// Compile binds each step of the plan to launches and uploads the weights.
+func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
+	p := &program{backend: b, plan: plan}
+	bind := &binder{program: p}
+	for _, st := range plan.Steps {
+		p.steps = append(p.steps, len(p.launches))
+		if err := errors.Join(bind.bind(st), p.err); err != nil {
+			return nil, err
+		}
+	}
+	p.steps = append(p.steps, len(p.launches))
+	var err error
+	if p.memory, err = b.copied(p.data); err != nil {
+		return nil, fmt.Errorf("constants: %w", err)
+	}
+	p.data = nil
+	return p, nil
+}
+
+func (p *program) Plan() *backend.Plan { return p.plan }
+
+func (p *program) Close() error {
+	p.backend.driver.Free(p.memory)
+	p.memory = Memory{}
+	return nil
+}
+
+// Bind finds the program's states by their specs and allocates its memory.
+func (p *program) Bind(states ...backend.State) (backend.Session, error) {
+	s := &session{program: p, driver: p.backend.driver}
+	for _, spec := range p.plan.States {
+		i := slices.IndexFunc(states, func(st backend.State) bool { return st != nil && st.Spec() == spec })
+		if i < 0 {
+			return nil, fmt.Errorf("the program needs the state %s", spec)
+		}
+		st, ok := states[i].(*state)
+		if !ok || st.driver != s.driver {
+			return nil, fmt.Errorf("state %s belongs to another backend", spec)
+		}
+		if !st.open {
+			return nil, fmt.Errorf("state %s is closed", spec)
+		}
+		s.states = append(s.states, st)
+	}
+	if err := s.allocate(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if p.plan.Options.Lane == backend.Eager {
+		return s, nil
+	}
+	var err error
+	if s.recording, err = s.driver.Record(s.resolve(p.launches)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}

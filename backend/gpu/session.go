@@ -1,0 +1,210 @@
+package gpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"emily/backend"
+)
+
+// session owns the memory of a program's intermediate results, inputs and
+// outputs on the device.
+type session struct {
+	program         *program
+	driver          Driver
+	states          []*state
+	memory          Memory // arena, scratch, inputs and outputs, in this order
+	arena, scratch  int    // where they begin
+	inputs, outputs []int
+	storages        []Memory // of the eager lane
+	recording       Recording
+	steps           *stepper
+	closed          bool
+}
+
+// allocate lays out one piece of memory for all that lives as long as the session.
+func (s *session) allocate() error {
+	p, g := s.program.plan, s.program.plan.Graph
+	end := 0
+	take := func(n int) int {
+		at := end
+		end += (n + memoryAlignment - 1) &^ (memoryAlignment - 1)
+		return at
+	}
+	if p.Options.Lane == backend.Eager {
+		s.storages = make([]Memory, len(p.Storages))
+	} else {
+		s.arena = take(p.Arena)
+	}
+	s.scratch = take(s.program.scratchBytes)
+	for _, t := range g.Inputs() {
+		s.inputs = append(s.inputs, take(t.Bytes()))
+	}
+	for _, o := range g.Outputs() {
+		s.outputs = append(s.outputs, take(o.Tensor.Bytes()))
+	}
+	var err error
+	if s.memory, err = s.driver.Alloc(end); err != nil {
+		return fmt.Errorf("memory for a session: %w", err)
+	}
+	return nil
+}
+
+// span finds the memory of an operand.
+func (s *session) span(o operand) Span {
+	at := Span{s.memory, o.offset, o.bytes}
+	switch o.kind {
+	case unused:
+		return Span{}
+	case inWeight:
+		at.Memory = o.memory
+	case inConstants:
+		at.Memory = s.program.memory
+	case inState:
+		at.Memory = s.states[o.index].memory
+	case inScratch:
+		at.Offset += s.scratch
+	case inInput:
+		at.Offset += s.inputs[o.index]
+	case inOutput:
+		at.Offset += s.outputs[o.index]
+	case inStorage:
+		if s.storages != nil {
+			at.Memory = s.storages[o.index]
+		} else {
+			at.Offset += s.arena + s.program.plan.Storages[o.index].Offset
+		}
+	}
+	return at
+}
+
+func (s *session) resolve(launches []launch) []Launch {
+	list := make([]Launch, len(launches))
+	for i, l := range launches {
+		list[i] = Launch{Kernel: s.program.backend.kernels[l.kernel], Grid: l.grid, Threads: l.threads, Args: l.args, Spans: make([]Span, len(l.operands))}
+		for j, o := range l.operands {
+			list[i].Spans[j] = s.span(o)
+		}
+	}
+	return list
+}
+
+// check reports whether the session can run.
+func (s *session) check() error {
+	if s.closed {
+		return errors.New("the session is closed")
+	}
+	for _, st := range s.states {
+		if !st.open {
+			return fmt.Errorf("state %s is closed", st.spec)
+		}
+	}
+	return nil
+}
+
+// Run copies the inputs to the device, computes the graph once and copies the outputs back.
+func (s *session) Run(ctx context.Context, in, out []backend.Buffer) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	g := s.program.plan.Graph
+	if len(in) != len(s.inputs) || len(out) != len(s.outputs) {
+		return fmt.Errorf("the program has %d inputs and %d outputs, got %d and %d", len(s.inputs), len(s.outputs), len(in), len(out))
+	}
+	for i, t := range g.Inputs() {
+		if len(in[i]) != t.Bytes() {
+			return fmt.Errorf("input %s: %d bytes, want %s%v", t.Attrs().Name, len(in[i]), t.DType(), t.Shape())
+		}
+		if err := s.driver.Write(Span{s.memory, s.inputs[i], len(in[i])}, in[i]); err != nil {
+			return err
+		}
+	}
+	for i, o := range g.Outputs() {
+		if len(out[i]) != o.Tensor.Bytes() {
+			return fmt.Errorf("output %s: %d bytes, want %s%v", o.Name, len(out[i]), o.Tensor.DType(), o.Tensor.Shape())
+		}
+	}
+	if err := s.compute(ctx); err != nil {
+		return err
+	}
+	for i := range out {
+		if err := s.driver.Read(out[i], Span{s.memory, s.outputs[i], len(out[i])}); err != nil {
+			return err
+		}
+	}
+	return s.driver.Synchronize()
+}
+
+// compute queues the whole plan, or in the eager lane runs it.
+func (s *session) compute(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.storages == nil {
+		return s.recording.Replay()
+	}
+	return s.eager(ctx)
+}
+
+// eager finishes one step after the other; each result gets memory of its own
+// before its step and loses it after its last reader.
+func (s *session) eager(ctx context.Context) (err error) {
+	p := s.program
+	born, dead := make([][]int, len(p.plan.Steps)), make([][]int, len(p.plan.Steps))
+	for i, st := range p.plan.Storages {
+		if st.First >= 0 {
+			born[st.First], dead[st.Last] = append(born[st.First], i), append(dead[st.Last], i)
+		}
+	}
+	defer s.release()
+	for i := range p.plan.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for _, storage := range born[i] {
+			if s.storages[storage], err = s.driver.Alloc(p.plan.Storages[storage].Bytes); err != nil {
+				return err
+			}
+		}
+		for _, l := range s.resolve(p.launches[p.steps[i]:p.steps[i+1]]) {
+			if err := s.driver.Launch(&l); err != nil {
+				return fmt.Errorf("%s: %w", p.plan.Steps[i].Node, err)
+			}
+		}
+		if err := s.driver.Synchronize(); err != nil {
+			return fmt.Errorf("%s: %w", p.plan.Steps[i].Node, err)
+		}
+		for _, storage := range dead[i] {
+			s.driver.Free(s.storages[storage])
+			s.storages[storage] = Memory{}
+		}
+	}
+	return nil
+}
+
+// release frees the results of an eager run that ended early.
+func (s *session) release() {
+	for i, m := range s.storages {
+		if m != (Memory{}) {
+			s.driver.Free(m)
+			s.storages[i] = Memory{}
+		}
+	}
+}
+
+// Close frees the session's memory.
+func (s *session) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var err error
+	if s.recording != nil {
+		err = s.recording.Close()
+	}
+	if s.memory != (Memory{}) {
+		s.driver.Free(s.memory)
+	}
+	return errors.Join(err, s.steps.close(s.driver))
+}
