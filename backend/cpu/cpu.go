@@ -54,7 +54,7 @@ func New(opt Options) (*Backend, error) {
 			return nil, err
 		}
 	}
-	return &Backend{set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing), small: map[*backend.Weight][]float32{}}, nil
+	return &Backend{set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing, set), small: map[*backend.Weight][]float32{}}, nil
 }
 
 // Info names the kernels and counts the workers.

@@ -23,6 +23,8 @@ type Packing struct {
 	// After is the number of runs of decoding programs before forms are made, so
 	// that one short answer does not pay for them.
 	After int
+	// Anyway packs with kernels, too, that do not read compact weights faster.
+	Anyway bool
 	// Notice, if not nil, is told in one line what was made, or why it was not. It is
 	// called from other goroutines.
 	Notice func(string)
@@ -59,8 +61,8 @@ type demand struct {
 	kind compact.Kind
 }
 
-func newForms(p *Packing) *forms {
-	if p == nil {
+func newForms(p *Packing, set *kernel.Set) *forms {
+	if p == nil || !p.Anyway && !set.CompactPays() {
 		return nil
 	}
 	return &forms{Packing: *p, store: compact.NewStore(p.Dir), known: map[*backend.Weight]*form{}}

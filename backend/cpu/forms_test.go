@@ -143,7 +143,7 @@ func packedFiles(t *testing.T, dir string) []string {
 func pack(t *testing.T, d packable, dir string) {
 	t.Helper()
 	notice, lines := notices()
-	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Dir: dir, After: 2, Notice: notice}})
+	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, After: 2, Notice: notice}})
 	r := d.open(t, be, backend.Fuse, 1, 1, 1)
 	defer r.close()
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
@@ -176,7 +176,7 @@ func TestPacking(t *testing.T) {
 	for _, set := range kernel.All() {
 		for _, threads := range []int{1, 3} {
 			plain := open(t, cpu.Options{Threads: threads, Kernels: set.Name})
-			packed := open(t, cpu.Options{Threads: threads, Kernels: set.Name, Packing: &cpu.Packing{Dir: dir}})
+			packed := open(t, cpu.Options{Threads: threads, Kernels: set.Name, Packing: &cpu.Packing{Anyway: true, Dir: dir}})
 			for _, lane := range []backend.Lane{backend.Fuse, backend.Native} {
 				for _, c := range []struct{ rows, want, top int }{{1, 1, 1}, {1, 1, 50}, {2, 1, 5}, {16, 2, 3}, {17, 1, 1}, {40, 17, 2}} {
 					a, b := d.open(t, plain, lane, c.rows, c.want, c.top), d.open(t, packed, lane, c.rows, c.want, c.top)
@@ -209,7 +209,7 @@ func TestPacking(t *testing.T) {
 func TestPackingReadsForms(t *testing.T) {
 	d, dir := newPackable(), t.TempDir()
 	pack(t, d, dir)
-	be := open(t, cpu.Options{Packing: &cpu.Packing{Dir: dir}})
+	be := open(t, cpu.Options{Packing: &cpu.Packing{Anyway: true, Dir: dir}})
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
 	other := newPackable()
 	clear(other.k.Data)
@@ -226,7 +226,7 @@ func TestPackingLive(t *testing.T) {
 	d, dir := newPackable(), t.TempDir()
 	notice, lines := notices()
 	a := d.open(t, open(t, cpu.Options{Threads: 2}), backend.Fuse, 1, 1, 4)
-	b := d.open(t, open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Dir: dir, Notice: notice}}), backend.Fuse, 1, 1, 4)
+	b := d.open(t, open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}}), backend.Fuse, 1, 1, 4)
 	defer a.close()
 	defer b.close()
 	rng := rand.New(rand.NewPCG(2, 2))
@@ -248,7 +248,7 @@ func TestPackingLive(t *testing.T) {
 func TestPackingResumes(t *testing.T) {
 	d, dir := newPackable(), t.TempDir()
 	notice, lines := notices()
-	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Dir: dir, Notice: notice}})
+	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}})
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
 	for runs := 2; len(packedFiles(t, dir)) < 6; runs *= 2 {
 		r := d.open(t, be, backend.Fuse, 1, 1, 1)
@@ -284,7 +284,7 @@ func TestPackingDamaged(t *testing.T) {
 		}
 	}
 	notice, lines := notices()
-	be := open(t, cpu.Options{Packing: &cpu.Packing{Dir: dir, Notice: notice}})
+	be := open(t, cpu.Options{Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}})
 	r := d.open(t, be, backend.Fuse, 1, 1, 1)
 	r.run(normalRows(rand.New(rand.NewPCG(1, 1)), 1))
 	select {
@@ -307,7 +307,7 @@ func TestPackingTellsOnce(t *testing.T) {
 		d.k.Data[i] = byte(i * i >> 3)
 	}
 	notice, lines := notices()
-	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Dir: dir, Notice: notice}})
+	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}})
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
 	for i := range 3 {
 		r := d.open(t, be, backend.Fuse, 1, 1, 1)
@@ -320,6 +320,20 @@ func TestPackingTellsOnce(t *testing.T) {
 	}
 	if files := packedFiles(t, dir); len(files) != 5 || len(lines) > 0 {
 		t.Errorf("the store holds %v; %d more notices", files, len(lines))
+	}
+}
+
+// TestPackingSlow has kernels for which packing is no gain.
+func TestPackingSlow(t *testing.T) {
+	notice, lines := notices()
+	d, dir := newPackable(), t.TempDir()
+	r := d.open(t, open(t, cpu.Options{Kernels: "generic", Packing: &cpu.Packing{Dir: dir, Notice: notice}}), backend.Fuse, 1, 1, 1)
+	for range 5 {
+		r.run(normalRows(rand.New(rand.NewPCG(1, 1)), 1))
+	}
+	r.close()
+	if files := packedFiles(t, dir); len(files) > 0 || len(lines) > 0 {
+		t.Errorf("%v were packed, %d notices", files, len(lines))
 	}
 }
 
@@ -339,7 +353,7 @@ func TestPackingRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			notice, lines := notices()
-			d, p := newPackable(), &cpu.Packing{Dir: t.TempDir(), Notice: notice}
+			d, p := newPackable(), &cpu.Packing{Anyway: true, Dir: t.TempDir(), Notice: notice}
 			c.change(&d, p)
 			r := d.open(t, open(t, cpu.Options{Packing: p}), backend.Fuse, 1, 1, 1)
 			for range 5 {

@@ -189,6 +189,10 @@ func expandTogether(k int) int { return max(4, (16<<10)/(2*max(k, 1))&^3) }
 // CompactScratch is the size of the scratch memory of GemvCompact and PackCompact.
 func (s *Set) CompactScratch(k int) int { return 2 * k * max(s.NR, expandTogether(k)) }
 
+// CompactPays reports whether these loops read compact weights faster than
+// plain ones. Others are for results, not for speed.
+func (s *Set) CompactPays() bool { return s.gemvCompact != nil }
+
 // GemvCompact sets y[r,i] = Σ_p x[r,p]·w[j+i,p] for r < rows (1 to 16) and i < n: the
 // same bits as BFloat16.Gemv of the plain weights gives.
 func (s *Set) GemvCompact(y []float32, ldy int, x []float32, ldx int, w *Compact, j, rows, n int, scratch []byte) {
