@@ -94,7 +94,7 @@ func newApp(std stdio) *cli.App {
 		BashComplete: completeCommands,
 	}
 	for _, c := range app.Commands {
-		c.OnUsageError, c.BashComplete = onUsageError, completeFlags
+		c.OnUsageError, c.BashComplete, c.HideHelpCommand = onUsageError, completeFlags, true
 	}
 	return app
 }
