@@ -19,10 +19,12 @@ type (
 	}
 	gatherArgs  struct{ rows, width, limit, dtype int32 }
 	productArgs struct {
-		m, n, k, wide                 int32
-		xBatch, wBatch, batch         [4]int32
-		wRow, wColumn                 int32
-		biasType, activation, combine int32
+		m, n, k, wide                      int32
+		xBatch, wBatch, batch              [4]int32
+		wRow, wColumn                      int32
+		biasType, activation, combine      int32
+		norm, normWeightType, normBiasType int32
+		eps                                float32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32

@@ -102,10 +102,12 @@ func bindStateRead(b *binder, n *backend.Tensor) bool {
 }
 
 const (
+	// attentionWarps share the keys of a block of the attention.
+	attentionWarps = 8
 	// mostHeadDim is the largest head that a warp of the attention holds.
 	mostHeadDim = 256
 	// leastSplit is the number of keys under which sharing them among blocks does not pay.
-	leastSplit = 128
+	leastSplit = 256
 )
 
 func bindAttention(b *binder, n *backend.Tensor) bool {
@@ -138,8 +140,7 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	if args.splits > 1 {
 		partial = b.scratch(4 * int(args.splits) * rows * a.Heads * int(args.dim+2))
 	}
-	const warps = 4
-	b.launch(kernel, [3]int{rows, a.Heads, int(args.splits)}, warps*warpSize, bytesOf(args), b.arg(0), k, v, table, places, b.out(0), partial)
+	b.launch(kernel, [3]int{rows, a.Heads, int(args.splits)}, attentionWarps*warpSize, bytesOf(args), b.arg(0), k, v, table, places, b.out(0), partial)
 	if args.splits > 1 {
 		b.launch(attentionMerge, [3]int{rows, a.Heads, 1}, rowThreads(int(args.dim)), bytesOf(args), partial, table, places, b.out(0))
 	}

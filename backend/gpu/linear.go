@@ -6,13 +6,14 @@ import "emily/backend"
 type linearOperands struct {
 	backend.LinearArgs
 	m, k     int
-	x        operand // normalised, if there is a norm before the product
+	x        operand // normalised, if a kernel of its own does that
 	weights  []operand
 	biases   []operand
 	residual operand
+	norm     []operand // if the product applies it
 }
 
-// linearOperands sorts the step's operands and adds the norm that comes first.
+// linearOperands sorts the step's operands. With many rows it adds the norm that comes first.
 func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	a := n.Attrs()
 	l := linearOperands{LinearArgs: a.Linear(n.Args()), x: b.arg(0)}
@@ -25,7 +26,9 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	if a.Residual {
 		l.residual, rest = rest[0], rest[1:]
 	}
-	if a.Norm != backend.NoNorm {
+	if l.m <= mostNormedRows {
+		l.norm = rest
+	} else if a.Norm != backend.NoNorm {
 		y := b.scratch(l.X.Bytes())
 		b.normalise(l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, rest, y)
 		l.x = y
@@ -33,9 +36,15 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	return l
 }
 
-// product is the product with weight i and its bias.
+// product is the product with weight i, its bias and the norm.
 func (b *binder) product(l linearOperands, i int, y operand) *product {
 	p := b.linear(l.x, l.m, l.k, l.Weights[i], l.weights[i], y)
+	a := b.step.Node.Attrs()
+	for j, w := range l.norm {
+		p.norm[j] = w
+		p.productArgs.norm, p.eps = i32(int(a.Norm)), a.Eps
+		*[]*int32{&p.normWeightType, &p.normBiasType}[j] = i32(int(l.Norm[j].DType()))
+	}
 	if l.biases != nil {
 		p.bias, p.biasType = l.biases[i], i32(int(l.Biases[i].DType()))
 	}

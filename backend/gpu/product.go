@@ -11,6 +11,7 @@ type product struct {
 	x, w, y  operand
 	bias     operand
 	residual operand
+	norm     [2]operand // weight and bias of the norm of x that the product applies
 }
 
 // The ways in which a product meets its residual.
@@ -19,9 +20,14 @@ const (
 	multiplyResidual
 )
 
-// mostVectorRows is the number of rows up to which a warp for each column,
-// which reads the column of w once for all, beats tiles.
-const mostVectorRows = 16
+const (
+	// mostVectorRows is the number of rows up to which a warp for each column,
+	// which reads the column of w once for all, beats tiles.
+	mostVectorRows = 16
+	// mostNormedRows is the number of rows up to which every block of a product
+	// normalises x for itself rather than a kernel before it.
+	mostNormedRows = 4
+)
 
 // linear is a product with a weight [n, k].
 func (b *binder) linear(x operand, m, k int, w *backend.Tensor, stored, y operand) *product {
@@ -35,7 +41,7 @@ func (b *binder) linear(x operand, m, k int, w *backend.Tensor, stored, y operan
 // multiply adds the launch of a product.
 func (b *binder) multiply(p *product) {
 	k, m, n := products(p.dtype), int(p.m), int(p.n)
-	operands := []operand{p.x, p.w, p.bias, p.residual, p.y}
+	operands := []operand{p.x, p.w, p.bias, p.residual, p.norm[0], p.norm[1], p.y}
 	if p.wRow != 1 || m > mostVectorRows {
 		const side = 64 // of a tile
 		b.launch(k+tiles, [3]int{(n + side - 1) / side, (m + side - 1) / side, p.count}, 256, bytesOf(p.productArgs), operands...)

@@ -172,11 +172,11 @@ func (d *driver) load(code []byte, names []string, compiled []gpu.Kernel) error 
 func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 	m := gpu.Memory{Bytes: bytes}
 	err := d.do(func() error {
-		address, size := uintptr(unsafe.Pointer(&m.Handle)), uintptr(max(bytes, 1))
+		size := uintptr(max(bytes, 1))
 		if d.pools {
-			return d.lib.call("allocating device memory", d.lib.allocAsync, address, size, d.stream)
+			return d.lib.call("allocating device memory", d.lib.allocAsync, uintptr(unsafe.Pointer(&m.Handle)), size, d.stream)
 		}
-		return d.lib.call("allocating device memory", d.lib.alloc, address, size)
+		return d.lib.call("allocating device memory", d.lib.alloc, uintptr(unsafe.Pointer(&m.Handle)), size)
 	})
 	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
 		free, total := d.memory()

@@ -30,6 +30,8 @@ struct ProductArgs { // y[m, n] = x[m, k] · w; strides in elements
   int xBatch[4], wBatch[4], batch[4]; // up to four leading axes
   int wRow, wColumn;
   int biasType, activation, combine;
+  int norm, normWeightType, normBiasType; // of x before the product
+  float eps;
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output

@@ -16,7 +16,7 @@ struct Thread {
 #define LOCAL(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) T *__restrict__ name
-#define SHARED(T, name, n) __shared__ T name[n]
+#define SHARED(T, name, n) __shared__ alignas(16) T name[n]
 #define KERNEL(name, A, ...) extern "C" __global__ void name(const A args, __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll 4")

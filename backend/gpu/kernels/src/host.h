@@ -199,7 +199,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define LOCAL(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) emu::Pointer<T> name
-#define SHARED(T, name, n) static T name[n]
+#define SHARED(T, name, n) alignas(16) static T name[n]
 #define KERNEL(name, A, ...)                                                                      \
   static void name##_body(const A &args, Thread _thread, __VA_ARGS__);                            \
   extern "C" void name(const emu::Span *s, const void *args, Thread t) {                          \

@@ -28,38 +28,81 @@ DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, GLOBAL(co
   return v;
 }
 
-// vector multiplies up to R rows of x by one row of w a warp, w [n, k].
+// stage_size is the floats of x that a block of vector holds.
+const int stage_size = 8192;
+
+// staged is the place of element i of a row: the two halves of each eight lie
+// apart, so that neighbouring lanes read neighbouring 16 bytes.
+DEVICE int staged(int i, int row_size) { return (i / 4 % 2) * (row_size / 2) + i / 8 * 4 + i % 4; }
+
+struct alignas(16) Four {
+  float v[4];
+};
+
+// Norm is how a row of x is normalised on its way to the stage.
+struct Norm {
+  float mean, scale;
+};
+
+DEVICE Norm norm_of(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, LOCAL(float) shared) {
+  Norm n = {0, 1};
+  if (p.norm == NoNorm) return n;
+  if (p.norm == LayerNorm) {
+    for (int i = t.index; i < p.k; i += t.count) n.mean += x[i];
+    n.mean = block_sum(t, n.mean, shared) / float(p.k);
+  }
+  float squares = 0;
+  for (int i = t.index; i < p.k; i += t.count) squares += (x[i] - n.mean) * (x[i] - n.mean);
+  n.scale = 1.0f / fsqrt(block_sum(t, squares, shared) / float(p.k) + p.eps);
+  return n;
+}
+
+// vector multiplies up to R rows of x, which the block holds in xs, by one row
+// of w a warp, w [n, k].
 template <int R, class W>
-DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const W) w, GLOBAL(const uchar) bias, GLOBAL(const float) residual, GLOBAL(float) y) {
+DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const W) w, GLOBAL(const uchar) bias, GLOBAL(const float) residual,
+                   GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, GLOBAL(float) y, LOCAL(float) xs, LOCAL(float) shared) {
+  const int size = stage_size / R;
   int column = (t.group_x * t.count + t.index) / WARP, lane = t.index % WARP;
-  if (column >= p.n) return; // the whole warp
   Batch b = batch_of(p, t.group_z);
-  int first = t.group_y * R;
+  Norm norms[R];
   float sum[R];
-  int from[R]; // of each row; rows past the last repeat it
   UNROLL for (int r = 0; r < R; r++) {
     sum[r] = 0;
-    from[r] = (first + r < p.m ? first + r : p.m - 1) * p.k;
+    if (r < p.m) norms[r] = norm_of(t, p, x + (b.x + long(r) * p.k), shared);
   }
-  GLOBAL(const float) xs = x + b.x;
-  GLOBAL(const W) ws = w + (b.w + long(column) * p.wColumn);
-  if (p.wide) {
-    UNROLL_4 for (int i = 8 * lane; i < p.k; i += 8 * WARP) {
-      Eight e = load8(ws + i);
-      UNROLL for (int r = 0; r < R; r++) {
-        Eight f = load8(xs + (from[r] + i));
-        UNROLL for (int j = 0; j < 8; j++) sum[r] += e.v[j] * f.v[j];
+  for (int k0 = 0; k0 < p.k; k0 += size) {
+    int length = p.k - k0 < size ? p.k - k0 : size;
+    if (k0 > 0) barrier(); // the last stage has been read
+    UNROLL for (int r = 0; r < R; r++)
+      for (int i = t.index; r < p.m && i < length; i += t.count) {
+        float v = x[b.x + long(r) * p.k + k0 + i];
+        if (p.norm != NoNorm) v = (v - norms[r].mean) * norms[r].scale * load(norm_weight, p.normWeightType, k0 + i);
+        if (p.norm == LayerNorm) v += load(norm_bias, p.normBiasType, k0 + i);
+        xs[r * size + staged(i, size)] = v;
+      }
+    barrier();
+    if (column >= p.n) continue;
+    GLOBAL(const W) ws = w + (b.w + long(column) * p.wColumn + k0);
+    if (p.wide) {
+      UNROLL_4 for (int i = 8 * lane; i < length; i += 8 * WARP) {
+        Eight e = load8(ws + i);
+        UNROLL for (int r = 0; r < R; r++) {
+          Four f = *(LOCAL(const Four))(xs + r * size + i / 2), g = *(LOCAL(const Four))(xs + r * size + size / 2 + i / 2);
+          UNROLL for (int j = 0; j < 4; j++) sum[r] += e.v[j] * f.v[j] + e.v[4 + j] * g.v[j];
+        }
+      }
+    } else {
+      for (int i = lane; i < length; i += WARP) {
+        float e = to_float(ws[i]);
+        UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[r * size + staged(i, size)];
       }
     }
-  } else {
-    for (int i = lane; i < p.k; i += WARP) {
-      float e = to_float(ws[i]);
-      UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[from[r] + i];
-    }
   }
+  if (column >= p.n) return; // the whole warp
   UNROLL for (int r = 0; r < R; r++) {
     float v = warp_sum(sum[r]);
-    if (lane == r && first + r < p.m) y[b.y + long(first + r) * p.n + column] = finish(p, v, first + r, column, bias, residual);
+    if (lane == r && r < p.m) y[b.y + long(r) * p.n + column] = finish(p, v, r, column, bias, residual);
   }
 }
 
@@ -106,16 +149,21 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
     }
 }
 
-#define PRODUCT(name, W, ...)                                                                                                  \
-  KERNEL(name, ProductArgs, BUF(0, const float, x), BUF(1, const W, w), BUF(2, const uchar, bias), BUF(3, const float, residual), BUF(4, float, y)) { \
-    __VA_ARGS__                                                                                                                \
+#define PRODUCT(name, W, ...)                                                                                          \
+  KERNEL(name, ProductArgs, BUF(0, const float, x), BUF(1, const W, w), BUF(2, const uchar, bias), BUF(3, const float, residual), \
+         BUF(4, const uchar, norm_weight), BUF(5, const uchar, norm_bias), BUF(6, float, y)) {                         \
+    __VA_ARGS__                                                                                                        \
   }
 
-#define PRODUCTS(W)                                                                            \
-  PRODUCT(vector1_##W, W, vector<1>(THREAD, args, x, w, bias, residual, y);)                   \
-  PRODUCT(vector4_##W, W, vector<4>(THREAD, args, x, w, bias, residual, y);)                   \
-  PRODUCT(vector16_##W, W, vector<16>(THREAD, args, x, w, bias, residual, y);)                 \
-  PRODUCT(tiles_##W, W, SHARED(float, xt, depth *padded); SHARED(float, wt, depth *padded);    \
+#define VECTOR(R, W)                                                                                                   \
+  PRODUCT(vector##R##_##W, W, SHARED(float, xs, stage_size); SHARED(float, shared, WARP);                              \
+          vector<R>(THREAD, args, x, w, bias, residual, norm_weight, norm_bias, y, xs, shared);)
+
+#define PRODUCTS(W)                                                                                                    \
+  VECTOR(1, W)                                                                                                         \
+  VECTOR(4, W)                                                                                                         \
+  VECTOR(16, W)                                                                                                        \
+  PRODUCT(tiles_##W, W, SHARED(float, xt, depth *padded); SHARED(float, wt, depth *padded);                            \
           tiles(THREAD, args, x, w, bias, residual, y, xt, wt);)
 
 PRODUCTS(float)
