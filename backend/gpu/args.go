@@ -19,10 +19,11 @@ type (
 	}
 	gatherArgs  struct{ rows, width, limit, dtype int32 }
 	productArgs struct {
-		m, n, k, wide                      int32
+		m, k, wide                         int32
+		n, biasType                        [mostMembers]int32
 		xBatch, wBatch, batch              [4]int32
 		wRow, wColumn                      int32
-		biasType, activation, combine      int32
+		activation, combine                int32
 		norm, normWeightType, normBiasType int32
 		eps                                float32
 	}

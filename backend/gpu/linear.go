@@ -1,6 +1,10 @@
 package gpu
 
-import "emily/backend"
+import (
+	"slices"
+
+	"emily/backend"
+)
 
 // linearOperands are the operands of a Linear and its relatives by their roles.
 type linearOperands struct {
@@ -36,45 +40,62 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	return l
 }
 
-// product is the product with weight i, its bias and the norm.
-func (b *binder) product(l linearOperands, i int, y operand) *product {
-	p := b.linear(l.x, l.m, l.k, l.Weights[i], l.weights[i], y)
-	a := b.step.Node.Attrs()
-	for j, w := range l.norm {
-		p.norm[j] = w
-		p.productArgs.norm, p.eps = i32(int(a.Norm)), a.Eps
-		*[]*int32{&p.normWeightType, &p.normBiasType}[j] = i32(int(l.Norm[j].DType()))
+// multiply adds the products of x with every weight. Those of one dtype share
+// launches where a warp computes each column. finish completes the arguments.
+func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *product)) {
+	var p *product
+	for i, w := range l.Weights {
+		if p == nil || p.dtype != w.DType() || len(p.members) == mostMembers || !p.vectors() {
+			if p != nil {
+				b.multiply(p)
+			}
+			p = linear(l.x, l.m, l.k, w.DType())
+			l.normalise(p, b.step.Node.Attrs())
+			finish(p)
+		}
+		m := member{w: l.weights[i], y: outs[i]}
+		if l.biases != nil {
+			m.bias, p.biasType[len(p.members)] = l.biases[i], i32(int(l.Biases[i].DType()))
+		}
+		p.add(w.Dim(0), m)
 	}
-	if l.biases != nil {
-		p.bias, p.biasType = l.biases[i], i32(int(l.Biases[i].DType()))
+	b.multiply(p)
+}
+
+// normalise makes the product apply the norm of x, if that is its task.
+func (l *linearOperands) normalise(p *product, a backend.Attrs) {
+	if len(l.norm) == 0 {
+		return
 	}
-	return p
+	p.productArgs.norm, p.eps = i32(int(a.Norm)), a.Eps
+	copy(p.norm[:], l.norm)
+	p.normWeightType = i32(int(l.Norm[0].DType()))
+	if len(l.Norm) > 1 {
+		p.normBiasType = i32(int(l.Norm[1].DType()))
+	}
 }
 
 // bindLinear binds one product or a group of products of the same rows.
 func bindLinear(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
+	var outs []operand
 	for i := range l.weights {
-		p := b.product(l, i, b.out(i))
-		p.activation = i32(int(n.Attrs().Activation))
-		if n.Attrs().Residual {
-			p.residual, p.combine = l.residual, addResidual
-		}
-		b.multiply(p)
+		outs = append(outs, b.out(i))
 	}
+	l.multiply(b, outs, func(p *product) {
+		p.activation = i32(int(n.Attrs().Activation))
+		p.residual, p.combine = l.residual, flag(n.Attrs().Residual)
+	})
 	return true
 }
 
-// bindGatedLinear multiplies the up projection by the activated gate where the
-// gate is finished.
 func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
-	up := b.product(l, 1, b.scratch(n.Bytes()))
-	b.multiply(up)
-	gate := b.product(l, 0, b.out(0))
-	gate.activation = i32(int(backend.SiLU))
-	gate.residual, gate.combine = up.y, multiplyResidual
-	b.multiply(gate)
+	gate, up := b.scratch(n.Bytes()), b.scratch(n.Bytes())
+	l.multiply(b, []operand{gate, up}, func(*product) {})
+	m := broadcast(n.Shape(), n, n)
+	m.op = i32(slices.Index(binaryOps, backend.OpSwiGLU))
+	b.each(binaryFloat, n.Elements(), bytesOf(m), gate, up, b.out(0))
 	return true
 }
 
@@ -82,7 +103,7 @@ func bindLinearTopK(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
 	width := l.Weights[0].Dim(0)
 	logits := b.scratch(4 * l.m * width)
-	b.multiply(b.product(l, 0, logits))
+	l.multiply(b, []operand{logits}, func(*product) {})
 	b.topK(logits, l.m, width, n.Attrs().K, b.out(0), b.out(1))
 	return true
 }

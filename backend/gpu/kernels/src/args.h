@@ -25,11 +25,12 @@ struct GatherArgs {
   int rows, width, limit, dtype;
 };
 
-struct ProductArgs { // y[m, n] = x[m, k] · w; strides in elements
-  int m, n, k, wide;
+struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; strides in elements
+  int m, k, wide;
+  int n[3], biasType[3];
   int xBatch[4], wBatch[4], batch[4]; // up to four leading axes
   int wRow, wColumn;
-  int biasType, activation, combine;
+  int activation, combine;
   int norm, normWeightType, normBiasType; // of x before the product
   float eps;
 };
