@@ -1,7 +1,7 @@
 // The arguments of the kernels. Package gpu declares the same structs, field
 // by field; every field is a 32-bit int or float.
 
-const int max_rank = 6;
+enum { max_rank = 6 };
 
 struct MapArgs { // element-wise ops and copies: strides of the operands, in elements
   int count, op, rank, a0, b0;

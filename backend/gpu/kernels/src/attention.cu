@@ -2,10 +2,10 @@
 // 2022): no score is stored. A block serves one head of one row; its warps
 // share the keys, and several blocks may share those of a long cache.
 
-const int attention_warps = 8, most_dim = 256;
+enum { attention_warps = 8, most_dim = 256 };
 
 // keys_at_once is the number of keys whose loads a warp has in flight.
-const int keys_at_once = 4;
+enum { keys_at_once = 4 };
 
 // Sums is what some keys contribute: the largest score, and relative to it
 // the sum of the weights and, in acc, of the weighted values.

@@ -1,6 +1,6 @@
 // What all targets share. WARP threads of consecutive index form a warp.
 
-const int WARP = 32;
+enum { WARP = 32 };
 
 // Element types as package backend numbers them.
 enum { F32 = 1, BF16, F16, I32, U8 };

@@ -24,7 +24,7 @@ DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, int membe
 }
 
 // stage_size is the floats of x that a block of vector holds.
-const int stage_size = 8192;
+enum { stage_size = 8192 };
 
 // staged is the place of element i of a row: the two halves of each eight lie
 // apart, so that neighbouring lanes read neighbouring 16 bytes.
@@ -112,7 +112,7 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
 }
 
 // A tile of the result is tile x tile, summed over depth elements of k at a time.
-const int tile = 64, depth = 16, padded = tile + 1;
+enum { tile = 64, depth = 16, padded = tile + 1 };
 
 // tiles computes one tile a block; each of its 256 threads holds 4 x 4 sums.
 template <class W>
