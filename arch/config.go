@@ -22,7 +22,7 @@ const maxLayers = 4096
 // CheckLayers returns an error for a number of layers that no model has.
 func CheckLayers(name string, n int) error {
 	if n < 1 || n > maxLayers {
-		return fmt.Errorf("%s is %d, not between 1 and %d", name, n, maxLayers)
+		return fmt.Errorf("%s is %d, which is not between 1 and %d", name, n, maxLayers)
 	}
 	return nil
 }

@@ -32,10 +32,17 @@ func ReadTemplate(f *loader.Folder) (*tokenizer.ChatTemplate, error) {
 	return t, nil
 }
 
-// RenderJSON renders messages and tools, each a JSON list (tools may be nil),
-// with the start of the model's answer at the end. args are further variables.
+// RenderJSON renders messages, a JSON list or an object that holds it as
+// "messages", and tools, a JSON list or nil, with the start of the model's answer
+// at the end. args are further variables.
 func RenderJSON(ctx context.Context, t *tokenizer.ChatTemplate, messages, tools json.RawMessage, args map[string]any) (string, error) {
 	chat := tokenizer.Chat{AddGenerationPrompt: true, Options: args}
+	var saved struct {
+		Messages json.RawMessage `json:"messages"`
+	}
+	if json.Unmarshal(messages, &saved) == nil && saved.Messages != nil {
+		messages = saved.Messages
+	}
 	if err := json.Unmarshal(messages, &chat.Messages); err != nil {
 		return "", fmt.Errorf("the messages are not a JSON list: %w", err)
 	}

@@ -5,15 +5,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"emily/loader/hub"
 )
 
-// Options say where Find looks. The zero value is what a command line wants.
+// Options say where Find looks. With the zero value it looks on this machine
+// alone.
 type Options struct {
-	// Getenv replaces os.Getenv. Find reads HF_HUB_CACHE, HF_HOME,
-	// XDG_CACHE_HOME and the home folder's variable.
+	// Getenv replaces os.Getenv. Package hub lists the variables that are read.
 	Getenv func(string) string
+	// Download lets Find fetch from the hub what the cache lacks.
+	Download bool
+	// Token is the hub's access token; "" takes that of the environment.
+	Token string
+	// Progress is told about downloads; nil for nobody.
+	Progress hub.Progress
+	// Accept is asked about the config.json of a model before its weights are
+	// fetched; its error ends the download. nil accepts all.
+	Accept func(*Config) error
 }
 
 func (o Options) getenv(name string) string {
@@ -22,10 +32,6 @@ func (o Options) getenv(name string) string {
 	}
 	return os.Getenv(name)
 }
-
-// hubName is a repository on the Hugging Face Hub: org/name, or name alone for
-// the oldest ones.
-var hubName = regexp.MustCompile(`^(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}$`)
 
 // Find returns the folder that ref names. In this order, ref is
 //
@@ -36,7 +42,10 @@ var hubName = regexp.MustCompile(`^(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-
 //     one it is the branch main.
 //
 // A folder that exists wins over a cached model of the same name, as it does
-// in Python's transformers. Errors say what is wrong and what to do about it.
+// in Python's transformers. With o.Download, a model of which the cache lacks
+// something is fetched from the hub; one that is complete is used without
+// asking whether there is a newer commit, which Pull does. Errors say what is
+// wrong and what to do about it.
 func Find(ctx context.Context, ref string, o Options) (*Folder, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -53,14 +62,34 @@ func Find(ctx context.Context, ref string, o Options) (*Folder, error) {
 	case looksLikePath(ref):
 		return nil, noSuchPath(ref)
 	}
+	name, revision, ok := splitRef(ref)
+	if !ok {
+		return nil, noSuchPath(ref)
+	}
+	cache := newCache(o)
+	found, err := cache.find(name, revision)
+	if !o.Download || err == nil && cache.complete(found) {
+		return found, err
+	}
+	pulled, pullErr := Pull(ctx, ref, o)
+	switch {
+	case pullErr == nil:
+		return pulled, nil
+	case reasonOf(pullErr) == hub.Offline:
+		return found, err
+	case err == nil && reasonOf(pullErr) == hub.Failed && found.hasWeights():
+		return found, nil // what it seems to lack may not exist
+	}
+	return nil, pullErr
+}
+
+// splitRef splits org/name@revision. Without a revision it is main.
+func splitRef(ref string) (name, revision string, ok bool) {
 	name, revision, pinned := strings.Cut(ref, "@")
 	if !pinned {
 		revision = "main"
 	}
-	if !hubName.MatchString(name) {
-		return nil, noSuchPath(ref)
-	}
-	return newCache(o).find(name, revision)
+	return name, revision, hub.ValidName(name)
 }
 
 // fromFile returns the folder of a file that holds all weights.

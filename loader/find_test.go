@@ -101,7 +101,7 @@ func TestCacheFolder(t *testing.T) {
 		{"/xdg/huggingface/hub", "XDG_CACHE_HOME"},
 		{"/home/me/.cache/huggingface/hub", ""},
 	} {
-		if got := filepath.ToSlash(newCache(environment(vars)).dir); got != step.want {
+		if got := filepath.ToSlash(newCache(environment(vars)).Dir); got != step.want {
 			t.Errorf("got %s, want %s", got, step.want)
 		}
 		delete(vars, step.remove)

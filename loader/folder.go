@@ -22,6 +22,7 @@ type Folder struct {
 	path     string
 	revision string
 	only     string // if set, the one file that holds the weights
+	remote   bool
 }
 
 // FromFS returns the root of fsys as a folder, for models that are embedded
@@ -50,8 +51,12 @@ func (f *Folder) Name() string { return f.name }
 // Path returns the folder's absolute path, or "" if it is not on disk.
 func (f *Folder) Path() string { return f.path }
 
-// Revision returns the commit of a snapshot in the cache, else "".
+// Revision returns the commit of a snapshot in the cache or on the hub, else "".
 func (f *Folder) Revision() string { return f.revision }
+
+// Remote reports whether the files are on the hub, so that Open would
+// transfer the weights.
+func (f *Folder) Remote() bool { return f.remote }
 
 // Has reports whether the folder holds a file with this slash-separated name.
 func (f *Folder) Has(name string) bool {

@@ -111,7 +111,7 @@ func TestBF16(t *testing.T) {
 func TestConfig(t *testing.T) {
 	b := golden.Backend(t)
 	for _, c := range []struct{ fields, want string }{
-		{`{"num_hidden_layers": 1000000000}`, "num_hidden_layers is 1000000000, not between 1 and 4096"},
+		{`{"num_hidden_layers": 1000000000}`, "num_hidden_layers is 1000000000, which is not between 1 and 4096"},
 		{`{"hidden_size": 0}`, "config.json: hidden_size is 0"},
 		{`{"hidden_size": 128}`, "has shape [300 64], the configuration asks for [300 128]"},
 		{`{"num_attention_heads": 3}`, "a hidden size of 64 does not divide into 3 heads"},

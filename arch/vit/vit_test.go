@@ -119,7 +119,7 @@ func TestConfig(t *testing.T) {
 		{`{"patch_size": [8, 6]}`, "the configuration asks for"},
 		{`{"patch_size": "8"}`, "patch_size"},
 		{`{"num_channels": 4}`, "has shape [48 3 8 8], the configuration asks for [48 4 8 8]"},
-		{`{"num_hidden_layers": 1000000}`, "num_hidden_layers is 1000000, not between 1 and 4096"},
+		{`{"num_hidden_layers": 1000000}`, "num_hidden_layers is 1000000, which is not between 1 and 4096"},
 		{`{"num_attention_heads": 7}`, "a hidden size of 48 does not divide into 7 heads"},
 	} {
 		golden.CheckConfig(t, b, "tiny-vit", c.fields, c.want)

@@ -187,5 +187,6 @@ func (t *transcription) alignWords(ctx context.Context, segments []arch.Segment,
 			token += w.tokens
 		}
 	}
+	tighten(segments)
 	return nil
 }

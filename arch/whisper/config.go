@@ -1,7 +1,6 @@
 package whisper
 
 import (
-	"errors"
 	"fmt"
 
 	"emily/arch"
@@ -48,7 +47,10 @@ func (c *Config) check() error {
 	}); err != nil {
 		return err
 	}
-	if err := errors.Join(arch.CheckLayers("encoder_layers", c.EncoderLayers), arch.CheckLayers("decoder_layers", c.DecoderLayers)); err != nil {
+	if err := arch.CheckLayers("encoder_layers", c.EncoderLayers); err != nil {
+		return err
+	}
+	if err := arch.CheckLayers("decoder_layers", c.DecoderLayers); err != nil {
 		return err
 	}
 	for _, heads := range []int{c.EncoderAttentionHeads, c.DecoderAttentionHeads} {

@@ -171,7 +171,7 @@ func TestBF16(t *testing.T) {
 func TestConfig(t *testing.T) {
 	b := golden.Backend(t)
 	for _, c := range []struct{ fields, want string }{
-		{`{"encoder_layers": 1000000}`, "encoder_layers is 1000000, not between 1 and 4096"},
+		{`{"encoder_layers": 1000000}`, "encoder_layers is 1000000, which is not between 1 and 4096"},
 		{`{"decoder_attention_heads": 5}`, "a hidden size of 64 does not divide into 5 heads"},
 		{`{"max_target_positions": 1000000}`, "has shape [96 64], the configuration asks for [1000000 64]"},
 		{`{"vocab_size": 400}`, "is to be suppressed but outside the vocabulary of 400"},

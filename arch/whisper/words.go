@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"emily/arch"
 )
 
 // word is some tokens of a text.
@@ -89,4 +91,39 @@ func joinPunctuation(words []word) []word {
 		joined = append(joined, pending)
 	}
 	return joined
+}
+
+// tighten shortens words beside pauses. Alignment gives the silence between
+// sentences to the word before or after it; a word that is more than twice as
+// long as the median (at most 0.7 s) is cut on that side.
+func tighten(segments []arch.Segment) {
+	const longest = 0.7 // seconds
+	var durations []float64
+	for _, s := range segments {
+		for _, w := range s.Words {
+			durations = append(durations, w.End-w.Start)
+		}
+	}
+	if len(durations) == 0 {
+		return
+	}
+	slices.Sort(durations)
+	limit := 2 * min(longest, durations[len(durations)/2])
+	for _, s := range segments {
+		for i := range s.Words {
+			w := &s.Words[i]
+			switch {
+			case w.End-w.Start <= limit:
+			case endsSentence(w.Text):
+				w.End = w.Start + limit
+			case i == 0 || endsSentence(s.Words[i-1].Text):
+				w.Start = w.End - limit
+			}
+		}
+	}
+}
+
+func endsSentence(word string) bool {
+	last, _ := utf8.DecodeLastRuneInString(word)
+	return strings.ContainsRune(".。!！?？", last)
 }

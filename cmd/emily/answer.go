@@ -30,7 +30,7 @@ func newAnswer(std stdio) *cli.Command {
 		Name:  "answer",
 		Usage: "find the answer to a question in a text",
 		Description: "Texts longer than the model's window are read in overlapping windows.\n\n" +
-			"Example: emily answer --model distilbert-base-uncased-distilled-squad -q \"Who wrote it?\" -f book.txt",
+			"Example: emily answer --model distilbert/distilbert-base-uncased-distilled-squad -q \"Who wrote it?\" -f book.txt",
 		Flags:  append(flags, computeFlags()...),
 		Action: func(c *cli.Context) error { return runAnswer(c.Context, c, std) },
 	}

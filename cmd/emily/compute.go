@@ -9,7 +9,6 @@ import (
 
 	"emily/arch"
 	"emily/backend"
-	"emily/backend/cpu"
 	"emily/loader"
 )
 
@@ -20,14 +19,12 @@ func modelFlag() cli.Flag {
 
 // computeFlags say how a model computes; they mean the same in every command.
 func computeFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Usage: "the device's kind: cpu", Value: "cpu"},
+	return append(deviceFlags(),
 		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
 		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
 		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},
-		&cli.IntFlag{Name: "threads", Usage: "worker threads, 0 for one per processor"},
 		&cli.BoolFlag{Name: "verbose", Usage: "tell on stderr what runs where, and how fast"},
-	}
+	)
 }
 
 // session is a loaded model with the backend that it runs on.
@@ -42,7 +39,7 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	folder, err := findFolder(ctx, c)
+	folder, err := findFolder(ctx, c, std)
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +67,17 @@ func (s *session) close() {
 	s.backend.Close()
 }
 
-// findFolder resolves --model.
-func findFolder(ctx context.Context, c *cli.Context) (*loader.Folder, error) {
+// findFolder resolves --model, and downloads a model that the cache lacks.
+func findFolder(ctx context.Context, c *cli.Context, std stdio) (folder *loader.Folder, err error) {
 	ref := c.String("model")
 	if ref == "" {
 		return nil, usagef("no model was named: add --model with a folder or org/name")
 	}
-	return loader.Find(ctx, ref, loader.Options{})
+	err = withProgress(std, false, func(o loader.Options) (err error) {
+		folder, err = loader.Find(ctx, ref, o)
+		return err
+	})
+	return folder, err
 }
 
 // checkTask says which command a model of another kind belongs to.
@@ -113,17 +114,4 @@ func computeOptions(c *cli.Context, std stdio) (arch.Options, error) {
 		opt.Event = func(line string) { fmt.Fprintln(std.err, line) }
 	}
 	return opt, nil
-}
-
-// openBackend starts the device that --backend names.
-func openBackend(c *cli.Context) (backend.Backend, error) {
-	if c.Int("threads") < 0 {
-		return nil, usagef("--threads must be 0 or more, got %d", c.Int("threads"))
-	}
-	switch name := c.String("backend"); name {
-	case "cpu", "":
-		return cpu.New(cpu.Options{Threads: c.Int("threads")})
-	default:
-		return nil, usagef("--backend: there is no %q here; choose cpu", name)
-	}
 }

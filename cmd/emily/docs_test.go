@@ -10,7 +10,7 @@ import (
 
 // TestDocumentedCommands runs every emily command line of the README and the
 // docs as it is printed, in a folder with the files that they name and with a
-// cache in which their models are tiny ones.
+// hub on which their models are tiny ones.
 func TestDocumentedCommands(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -56,11 +56,14 @@ func commandLines(markdown string) []string {
 
 func runDocumented(t *testing.T, root, line string) {
 	dir := t.TempDir()
-	t.Setenv("HF_HUB_CACHE", cacheOf(t, root, map[string]string{
+	standIns := map[string]string{}
+	for name, tiny := range map[string]string{
 		"Qwen/Qwen3-0.6B": "tiny-qwen3", "openai/whisper-tiny": "tiny-whisper", "google/vit-base-patch16-224": "tiny-vit",
-		"distilbert-base-uncased-distilled-squad": "tiny-distilbert-qa", "sentence-transformers/all-MiniLM-L6-v2": "tiny-bert",
-	}))
-	t.Setenv("HF_HUB_OFFLINE", "1")
+		"distilbert/distilbert-base-uncased-distilled-squad": "tiny-distilbert-qa", "sentence-transformers/all-MiniLM-L6-v2": "tiny-bert",
+	} {
+		standIns[name] = filepath.Join(root, "testdata", "models", tiny)
+	}
+	hubOf(t, standIns)
 	for from, to := range map[string]string{
 		"testdata/models/tiny-llama":           "models/smollm2-135m-instruct",
 		"testdata":                             "testdata",
@@ -87,27 +90,6 @@ func runDocumented(t *testing.T, root, line string) {
 	if stdout, stderr, code := emily(t, "Once upon a time", args[1:]...); code != exitOK || stdout == "" {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
-}
-
-// cacheOf makes a Hugging Face cache whose models are those of testdata.
-func cacheOf(t *testing.T, root string, models map[string]string) string {
-	dir := t.TempDir()
-	const commit = "0123456789abcdef0123456789abcdef01234567"
-	for name, tiny := range models {
-		repo := filepath.Join(dir, "models--"+strings.ReplaceAll(name, "/", "--"))
-		for _, sub := range []string{"refs", "snapshots"} {
-			if err := os.MkdirAll(filepath.Join(repo, sub), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.WriteFile(filepath.Join(repo, "refs", "main"), []byte(commit), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(filepath.Join(root, "testdata", "models", tiny), filepath.Join(repo, "snapshots", commit)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }
 
 // splitQuoted cuts a line into words as a shell does, with double quotes.

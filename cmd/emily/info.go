@@ -21,7 +21,8 @@ func newInfo(std stdio) *cli.Command {
 		Name:      "info",
 		Usage:     "what a model is: architecture, parameters, dtypes, memory",
 		ArgsUsage: "[MODEL]",
-		Description: "Reads config.json and the headers of the safetensors files, not the weights.\n\n" +
+		Description: "Reads config.json and the headers of the safetensors files, not the weights. Of a model that is not in the cache it reads them\n" +
+			"on the hub and stores nothing.\n\n" +
 			"Example: emily info Qwen/Qwen3-0.6B --tensors",
 		Flags: []cli.Flag{
 			modelFlag(),
@@ -36,6 +37,7 @@ func newInfo(std stdio) *cli.Command {
 type modelInfo struct {
 	Name         string           `json:"name"`
 	Path         string           `json:"path,omitempty"`
+	Remote       bool             `json:"remote,omitempty"` // read on the hub
 	Architecture string           `json:"architecture"`
 	Task         arch.Task        `json:"task,omitempty"`
 	Parameters   int64            `json:"parameters"`
@@ -65,7 +67,11 @@ func runInfo(ctx context.Context, c *cli.Context, std stdio) error {
 			return err
 		}
 	}
-	folder, err := findFolder(ctx, c)
+	ref := c.String("model")
+	if ref == "" {
+		return usagef("no model was named: add a folder or org/name")
+	}
+	folder, err := loader.Peek(ctx, ref, loader.Options{})
 	if err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func describe(folder *loader.Folder, tensors bool) (*modelInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := &modelInfo{Name: folder.Name(), Path: folder.Path(), Architecture: strings.Join(config.Architectures, ", "), DTypes: map[string]int64{}}
+	info := &modelInfo{Name: folder.Name(), Path: folder.Path(), Remote: folder.Remote(), Architecture: strings.Join(config.Architectures, ", "), DTypes: map[string]int64{}}
 	list, err := folder.Tensors()
 	if err != nil {
 		return nil, err
@@ -110,6 +116,9 @@ func describe(folder *loader.Folder, tensors bool) (*modelInfo, error) {
 		return info, nil
 	}
 	info.Task = class.Task
+	if folder.Remote() {
+		return info, nil // what the class would tell needs the weights
+	}
 	if info.Facts, info.Unused, err = arch.Describe(class, folder, config); err != nil {
 		info.Problem = err.Error()
 	}
@@ -122,6 +131,9 @@ func (m *modelInfo) print(w io.Writer) error {
 	row("model", "%s", m.Name)
 	if m.Path != "" {
 		row("folder", "%s", m.Path)
+	}
+	if m.Remote {
+		row("folder", "none: on the hub, not downloaded")
 	}
 	row("architecture", "%s", m.Architecture)
 	if m.Task != "" {

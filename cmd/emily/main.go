@@ -88,7 +88,7 @@ func newApp(std stdio) *cli.App {
 		OnUsageError:              onUsageError,
 		Action:                    noCommand,
 		Commands: []*cli.Command{
-			newGenerate(std), newChat(std), newTranscribe(std), newClassify(std), newAnswer(std), newEmbed(std), newTokenize(std), newInfo(std), newVerify(std), newDoctor(std), newCompletion(std),
+			newPull(std), newModels(std), newGenerate(std), newChat(std), newTranscribe(std), newClassify(std), newAnswer(std), newEmbed(std), newTokenize(std), newInfo(std), newVerify(std), newDoctor(std), newCompletion(std),
 		},
 		BashComplete: completeCommands,
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"emily/backend/gpu/emu"
 )
 
 const (
@@ -74,6 +76,44 @@ func TestUsage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { fails(t, exitUsage, tt.texts, tt.args...) })
 	}
+}
+
+func TestParseDevice(t *testing.T) {
+	for _, tt := range []struct {
+		backend string
+		chosen  bool
+		device  string
+		want    string
+		index   int
+		fails   bool
+	}{
+		{"cpu", false, "", "cpu", 0, false},
+		{"cuda", true, "", "cuda", 0, false},
+		{"cpu", false, "cuda:1", "cuda", 1, false},
+		{"cpu", false, "cuda", "cuda", 0, false},
+		{"cuda", true, "2", "cuda", 2, false},
+		{"cpu", true, "cuda:1", "", 0, true},
+		{"cpu", false, "cuda:x", "", 0, true},
+		{"cpu", false, "cuda:-1", "", 0, true},
+		{"cpu", true, "1", "", 0, true},
+	} {
+		name, index, err := parseDevice(tt.backend, tt.chosen, tt.device)
+		if (err != nil) != tt.fails || name != tt.want || index != tt.index {
+			t.Errorf("%+v: got %s:%d, %v", tt, name, index, err)
+		}
+	}
+}
+
+// TestEmulator runs the commands on the emulated GPU.
+func TestEmulator(t *testing.T) {
+	if _, err := emu.Probe(); err != nil {
+		t.Skip(err)
+	}
+	cpu := succeed(t, "", "generate", "once upon", "--model", models+"/tiny-llama", "--raw", "-n", "6")
+	if got := succeed(t, "", "generate", "once upon", "--model", models+"/tiny-llama", "--raw", "-n", "6", "--backend", "emu"); got != cpu {
+		t.Errorf("the emulator says %q, the CPU %q", got, cpu)
+	}
+	succeed(t, "", "verify", "--model", models+"/tiny-vit", tiny+"/tiny-vit.json", "--backend", "emu")
 }
 
 func TestFlagsAfterArguments(t *testing.T) {

@@ -49,7 +49,7 @@ func runTokenize(ctx context.Context, c *cli.Context, std stdio) error {
 	if err := checkTokenizeFlags(c); err != nil {
 		return err
 	}
-	folder, err := findFolder(ctx, c)
+	folder, err := findFolder(ctx, c, std)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"emily/backend"
+	"emily/backend/cpu"
+	"emily/backend/gpu/cuda"
+	"emily/backend/gpu/emu"
+)
+
+// deviceFlags choose what computes.
+func deviceFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, or emu, which runs the GPU's kernels on the CPU", Value: "cpu"},
+		&cli.StringFlag{Name: "device", Usage: "one of several GPUs, such as cuda:1"},
+		&cli.IntFlag{Name: "threads", Usage: "worker threads of the CPU, 0 for one per processor"},
+	}
+}
+
+// openBackend starts the device that the flags name.
+func openBackend(c *cli.Context) (backend.Backend, error) {
+	if c.Int("threads") < 0 {
+		return nil, usagef("--threads must be 0 or more, got %d", c.Int("threads"))
+	}
+	name, index, err := parseDevice(c.String("backend"), c.IsSet("backend"), c.String("device"))
+	if err != nil {
+		return nil, err
+	}
+	switch name {
+	case "cpu":
+		return cpu.New(cpu.Options{Threads: c.Int("threads")})
+	case "cuda":
+		return cuda.New(index)
+	case "emu":
+		return emu.New()
+	}
+	return nil, usagef("--backend: there is no %q; choose cpu, cuda or emu", name)
+}
+
+// parseDevice joins --backend and --device, which may name the backend too.
+func parseDevice(name string, chosen bool, device string) (string, int, error) {
+	if device == "" {
+		return name, 0, nil
+	}
+	kind, number, numbered := strings.Cut(device, ":")
+	if !numbered {
+		number = "0"
+		if _, err := strconv.Atoi(kind); err == nil {
+			kind, number = name, kind
+		}
+	}
+	index, err := strconv.Atoi(number)
+	switch {
+	case err != nil || index < 0:
+		return "", 0, usagef("--device: %q is not like cuda:1", device)
+	case chosen && kind != name:
+		return "", 0, usagef("--device %s is not of --backend %s", device, name)
+	case kind != "cuda" && index > 0:
+		return "", 0, usagef("--device: there is one %s only", kind)
+	}
+	return kind, index, nil
+}
