@@ -31,13 +31,13 @@ type (
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32
 	}
 	rotaryArgs struct {
-		rows, half int32
-		scale      float32
+		rows, pairs int32
+		scale       float32
 	}
 	headArgs struct {
-		rows, heads, dim, half, norm, weightType, biasType int32
-		eps                                                float32
-		dtype, layer, slots, capacity                      int32
+		rows, heads, dim, pairs, norm, weightType, biasType int32
+		eps                                                 float32
+		dtype, layer, slots, capacity                       int32
 	}
 	cacheArgs     struct{ layer, slots, size int32 }
 	attentionArgs struct {

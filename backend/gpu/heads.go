@@ -49,7 +49,7 @@ func (b *binder) normOperands(i int) (weight, bias operand) {
 func bindRoPE(b *binder, n *backend.Tensor) bool {
 	a, args := n.Attrs(), n.Args()
 	h := b.headArgs(n.Dim(0), a.Heads, n.Dim(1)/a.Heads, a, args[2:])
-	h.half = i32(args[1].Dim(1) / 2)
+	h.pairs = i32(args[1].Dim(1) / 2)
 	weight, bias := b.normOperands(2)
 	b.each(rope, n.Dim(0)*a.Heads*warpSize, bytesOf(h), b.arg(0), b.arg(1), weight, bias, b.out(0))
 	return true
@@ -61,7 +61,7 @@ func bindCacheUpdate(b *binder, n *backend.Tensor) bool {
 	rotary, weight, bias := operand{}, operand{}, operand{}
 	if a.Rotary {
 		h = b.headArgs(int(h.rows), int(h.heads), int(h.dim), a, args[3:])
-		h.half, rotary = i32(args[2].Dim(1)/2), b.arg(2)
+		h.pairs, rotary = i32(args[2].Dim(1)/2), b.arg(2)
 		weight, bias = b.normOperands(3)
 	}
 	b.store(h, a, b.arg(0), rotary, weight, bias, b.arg(1), b.places(a.Segments))

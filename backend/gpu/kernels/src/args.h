@@ -40,12 +40,12 @@ struct PatchArgs { // image [height, width, channels] to a row of inputs for eac
 };
 
 struct RotaryArgs {
-  int rows, half;
+  int rows, pairs;
   float scale;
 };
 
 struct HeadArgs { // heads of rows, normalised, rotated, and perhaps stored in a cache
-  int rows, heads, dim, half, norm, weightType, biasType;
+  int rows, heads, dim, pairs, norm, weightType, biasType;
   float eps;
   int dtype, layer, slots, capacity;
 };

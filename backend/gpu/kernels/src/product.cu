@@ -24,15 +24,11 @@ DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, int membe
 }
 
 // stage_size is the floats of x that a block of vector holds.
-enum { stage_size = 8192 };
+enum { stage_size = 4096 };
 
 // staged is the place of element i of a row: the two halves of each eight lie
 // apart, so that neighbouring lanes read neighbouring 16 bytes.
 DEVICE int staged(int i, int row_size) { return (i / 4 % 2) * (row_size / 2) + i / 8 * 4 + i % 4; }
-
-struct alignas(16) Four {
-  float v[4];
-};
 
 // Norm is how a row of x is normalised on its way to the stage.
 struct Norm {
@@ -93,13 +89,13 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
       UNROLL_4 for (int i = 8 * lane; i < length; i += 8 * WARP) {
         Eight e = load8(ws + i);
         UNROLL for (int r = 0; r < R; r++) {
-          Four f = *(LOCAL(const Four))(xs + r * size + i / 2), g = *(LOCAL(const Four))(xs + r * size + size / 2 + i / 2);
+          Four f = four(xs + r * size + i / 2), g = four(xs + r * size + size / 2 + i / 2);
           UNROLL for (int j = 0; j < 4; j++) sum[r] += e.v[j] * f.v[j] + e.v[4 + j] * g.v[j];
         }
       }
     } else {
       for (int i = lane; i < length; i += WARP) {
-        float e = to_float(ws[i]);
+        float e = number(ws, i);
         UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[r * size + staged(i, size)];
       }
     }
@@ -133,7 +129,7 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
         c = i % tile;
         k = i / tile;
       }
-      wt[k * padded + c] = column0 + c < p.n[0] && k0 + k < p.k ? to_float(w[b.w + long(k0 + k) * p.wRow + long(column0 + c) * p.wColumn]) : 0.0f;
+      wt[k * padded + c] = column0 + c < p.n[0] && k0 + k < p.k ? number(w, b.w + long(k0 + k) * p.wRow + long(column0 + c) * p.wColumn) : 0.0f;
     }
     barrier();
     UNROLL for (int k = 0; inside && k < depth; k++) {
