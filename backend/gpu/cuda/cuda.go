@@ -265,6 +265,9 @@ func (d *driver) Launch(l *gpu.Launch) error {
 // launch queues a kernel on a stream. Its parameters are the struct of
 // arguments, then the buffers' addresses.
 func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
+	if len(l.Spans) > len(d.pointers) {
+		return fmt.Errorf("%s takes %d buffers, at most %d are possible", d.names[l.Kernel], len(l.Spans), len(d.pointers))
+	}
 	d.params[0] = unsafe.Pointer(&l.Args[0])
 	for i, s := range l.Spans {
 		d.pointers[i] = 0

@@ -15,9 +15,10 @@ struct Thread {
 #define ARGS(A) constant A &
 #define BUF(i, T, name) device T *name [[buffer(i)]]
 #define SHARED(T, name, n) alignas(16) threadgroup T name[n]
-#define KERNEL(name, A, ...)                                                                   \
-  kernel void name(constant A &args [[buffer(30)]], uint _index [[thread_index_in_threadgroup]], \
-                   uint3 _count [[threads_per_threadgroup]], uint3 _group [[threadgroup_position_in_grid]], __VA_ARGS__)
+#define KERNEL(name, A, ...)                                                                      \
+  [[kernel, max_total_threads_per_threadgroup(256)]] void name(                                   \
+      constant A &args [[buffer(30)]], uint _index [[thread_index_in_threadgroup]],               \
+      uint3 _count [[threads_per_threadgroup]], uint3 _group [[threadgroup_position_in_grid]], __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll(4)")
 #define AS(T, p) ((device T *)(p))
