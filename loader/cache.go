@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -84,6 +85,9 @@ func (c cache) revisions(name string) []string {
 
 // notFound says that a model is not cached, and what else it may be called.
 func (c cache) notFound(name string) error {
+	if _, err := os.ReadDir(c.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the model cache cannot be read: %w", err)
+	}
 	if guess := c.guess(name); guess != "" {
 		return fmt.Errorf("%s is neither a folder nor a model in the cache (%s); did you mean %s?", name, c.Dir, guess)
 	}

@@ -57,3 +57,24 @@ func ExampleWriteSafetensors() {
 	fmt.Println(tensors[0].Name, tensors[0].DType, tensors[0].Shape, tensors[0].Bytes, err)
 	// Output: ones BF16 [2] 4 <nil>
 }
+
+// A model comes from the hub into the cache, or what is new of it.
+func ExamplePull() {
+	folder, err := loader.Pull(context.Background(), "Qwen/Qwen3-0.6B", loader.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(folder.Path())
+}
+
+// The configuration and the headers of a model are read on the hub.
+func ExampleRemote() {
+	folder, err := loader.Remote(context.Background(), "Qwen/Qwen3-0.6B", loader.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tensors, err := folder.Tensors()
+	fmt.Println(len(tensors), err)
+}

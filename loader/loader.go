@@ -7,6 +7,10 @@
 //	defer checkpoint.Close()
 //	err = loader.Bind(checkpoint, "", &weights, dims)
 //
+// Find looks on this machine, and with Options.Download fetches what is missing
+// from the Hugging Face Hub. Pull fetches a model or its newest version, and
+// Remote and Peek look into one that is not here. Package hub does the transfers.
+//
 // Files are hostile input: what they state is checked before it is used, and a
 // fault is an error of one line that names the file.
 package loader

@@ -43,8 +43,8 @@ type lines struct {
 }
 
 // Begin starts the lines with the first transfer.
-func (l *lines) Begin(_ int, size, have int64) {
-	l.total.extend(size, have)
+func (l *lines) Begin(_ int, size int64) {
+	l.total.extend(size, 0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stop != nil {
@@ -65,9 +65,9 @@ func (l *lines) Begin(_ int, size, have int64) {
 	})
 }
 
-func (l *lines) Start(string, int64, int64) {}
-func (l *lines) Add(_ string, bytes int64)  { l.total.add(bytes) }
-func (l *lines) Done(string)                {}
+func (l *lines) Start(_ string, _, have int64) { l.total.extend(0, have) }
+func (l *lines) Add(_ string, bytes int64)     { l.total.add(bytes) }
+func (l *lines) Done(string)                   {}
 
 func (l *lines) Note(line string) {
 	l.mu.Lock()
@@ -108,8 +108,8 @@ type bar struct {
 }
 
 // Begin makes the bar of the whole, or longer.
-func (b *bars) Begin(_ int, size, have int64) {
-	b.total.extend(size, have)
+func (b *bars) Begin(_ int, size int64) {
+	b.total.extend(size, 0)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mpb == nil {
@@ -117,7 +117,6 @@ func (b *bars) Begin(_ int, size, have int64) {
 		b.whole = b.line("total", &b.total, 1<<20)
 	}
 	b.whole.SetTotal(b.total.size(), false)
-	b.whole.SetCurrent(b.total.current())
 }
 
 // line adds a bar that shows a meter. One that starts without a total ends
@@ -135,7 +134,14 @@ func (b *bars) line(name string, m *meter, priority int) *mpb.Bar {
 func (b *bars) Start(file string, size, have int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mpb == nil || b.files[file] != nil {
+	if b.mpb == nil { // no transfer
+		return
+	}
+	b.total.extend(0, have)
+	b.whole.SetCurrent(b.total.current())
+	if f := b.files[file]; f != nil {
+		f.extend(0, have)
+		f.SetCurrent(f.current())
 		return
 	}
 	f := &bar{meter: meter{now: time.Now}}

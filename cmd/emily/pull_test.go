@@ -14,8 +14,12 @@ import (
 	"emily/loader/hub/hubtest"
 )
 
-// No test asks a hub on the network.
-func init() { os.Setenv("HF_HUB_OFFLINE", "1") }
+// No test asks a hub on the network; a process of a test has its own variables.
+func init() {
+	if os.Getenv("EMILY_TEST_MAIN") == "" {
+		os.Setenv("HF_HUB_OFFLINE", "1")
+	}
+}
 
 // testHub starts a hub with tiny models as org/NAME, and points the commands to
 // it and to an empty cache.
@@ -220,7 +224,7 @@ func TestProgressLines(t *testing.T) {
 	if out.Len() > 0 || p.started() {
 		t.Errorf("nothing to do: %q", out.String())
 	}
-	p.Begin(1, 1000, 0)
+	p.Begin(1, 1000)
 	p.Add("a", 500)
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		p.mu.Lock()
@@ -241,7 +245,7 @@ func TestProgressLines(t *testing.T) {
 func TestBars(t *testing.T) {
 	var out bytes.Buffer
 	b := &bars{w: &out, files: make(map[string]*bar), total: meter{now: time.Now}}
-	b.Begin(2, 3000, 500)
+	b.Begin(2, 3000)
 	b.Start("a", 1000, 500)
 	b.Start("b", 2000, 0)
 	b.Add("a", 500)

@@ -17,6 +17,7 @@ const (
 	maxListing = 64 << 20 // bytes of the answer that lists a repository
 	maxFiles   = 100_000
 	maxSize    = 8 << 40 // bytes of one file
+	maxOther   = 1 << 30 // bytes of a file that holds no weights
 )
 
 // Repo is one commit of a repository of the hub.

@@ -13,7 +13,8 @@ import (
 // blob is a content to fetch and the files that have it.
 type blob struct {
 	fact
-	files []string
+	files     []string
+	announced bool // as something to transfer
 }
 
 // Fetch puts files of the repository into the cache, those that are not there
@@ -94,6 +95,7 @@ func (r *Repo) announce(f *folder, blobs []*blob) error {
 	count := 0
 	for _, b := range blobs {
 		if !f.hasBlob(b.fact) {
+			b.announced = true
 			count++
 			size += b.size
 			have += journaled(f, b.fact, r.client.pace.piece)
@@ -106,7 +108,7 @@ func (r *Repo) announce(f *folder, blobs []*blob) error {
 		return &Error{Reason: NoSpace, message: fmt.Sprintf("%s needs %.2f GB more and the disk of %s has %.2f GB free: free some space (emily models lists what is cached), or set HF_HUB_CACHE to another disk",
 			r.Name, float64(size-have)/1e9, f.cache.Dir, float64(free)/1e9)}
 	}
-	r.client.progress.Begin(count, size, have)
+	r.client.progress.Begin(count, size)
 	return nil
 }
 
@@ -118,12 +120,11 @@ func (r *Repo) fetchBlob(ctx context.Context, f *folder, b *blob, slot *semaphor
 	}
 	defer unlock()
 	files := slices.DeleteFunc(slices.Clone(b.files), func(name string) bool { return f.hasFile(r.Commit, name) })
-	if len(files) == 0 {
-		r.client.progress.Done(b.files[0]) // by another process
-		return nil
-	}
-	if f.hasBlob(b.fact) {
-		f.Remove(journalName(b.etag)) // its writer died after the last step but one
+	if len(files) == 0 || f.hasBlob(b.fact) {
+		if b.announced { // another process was first
+			r.client.progress.Start(b.files[0], b.size, b.size)
+		}
+		f.Remove(journalName(b.etag)) // of a writer that died after its last step but one
 	} else if err := r.download(ctx, f, b, slot); err != nil {
 		return err
 	}

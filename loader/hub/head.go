@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +15,9 @@ type fact struct {
 	etag string // the name of its blob: a SHA-256, a Git blob's SHA-1, or another hash
 	size int64
 }
+
+// unknown is the size of a file that a mirror does not tell.
+const unknown = -1
 
 // facts remembers what was asked.
 type facts struct {
@@ -50,6 +54,12 @@ func (r *Repo) fact(ctx context.Context, file string) (f fact, err error) {
 		}
 		return true, nil
 	})
+	if err == nil && f.size == unknown {
+		f.size, err = r.askSize(ctx, file)
+	}
+	if err == nil && f.size > maxOther && path.Ext(file) != ".safetensors" {
+		err = fmt.Errorf("%s: %d bytes are more than such a file ever has (limit %d)", r.target(file), f.size, int64(maxOther))
+	}
 	if err != nil {
 		return fact{}, err
 	}
@@ -93,9 +103,37 @@ func parseFact(resp *http.Response, commit string) (f fact, err error) {
 	if f.etag, err = parseETag(tag); err != nil {
 		return f, err
 	}
+	if size == "" {
+		f.size = unknown
+		return f, nil
+	}
 	f.size, err = strconv.ParseInt(size, 10, 64)
 	if err != nil || f.size < 0 || f.size > maxSize {
 		return f, fmt.Errorf("the server's size of it, %q, is not one", shorten(size))
 	}
 	return f, nil
+}
+
+// askSize asks for the first byte of a file to learn its size.
+func (r *Repo) askSize(ctx context.Context, file string) (size int64, err error) {
+	c := r.client
+	err = c.retry(ctx, func() (bool, error) {
+		resp, err := c.do(ctx, http.MethodGet, r.url(file), r.target(file), http.Header{"Range": {"bytes=0-0"}})
+		if err != nil {
+			return false, err
+		}
+		defer resp.Body.Close()
+		size = resp.ContentLength
+		if resp.StatusCode == http.StatusPartialContent {
+			_, total, _ := strings.Cut(resp.Header.Get("Content-Range"), "/")
+			if size, err = strconv.ParseInt(total, 10, 64); err != nil {
+				size = unknown
+			}
+		}
+		if size < 0 || size > maxSize {
+			return false, fmt.Errorf("%s: the server does not tell its size", r.target(file))
+		}
+		return true, nil
+	})
+	return size, err
 }

@@ -43,9 +43,10 @@ type Options struct {
 // goroutines at once and return soon.
 type Progress interface {
 	// Begin comes once per call that has something to transfer: the number of
-	// files, their size, and how many bytes an earlier call has left.
-	Begin(files int, size, have int64)
-	// Start announces one file: its size, and the bytes that are there already.
+	// files and the sum of their sizes.
+	Begin(files int, size int64)
+	// Start announces one of these files: its size, and the bytes of it that are
+	// there already. It comes again for a file that is started again.
 	Start(file string, size, have int64)
 	// Add says that bytes of a file arrived. They are negative if bytes that
 	// were counted before turned out to be useless.
@@ -141,7 +142,7 @@ func (c *Client) Offline() bool { return c.offline }
 
 type silent struct{}
 
-func (silent) Begin(int, int64, int64)    {}
+func (silent) Begin(int, int64)           {}
 func (silent) Start(string, int64, int64) {}
 func (silent) Add(string, int64)          {}
 func (silent) Done(string)                {}

@@ -173,7 +173,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{"cut", at(hubtest.Store, big, 8, hubtest.Fault{Cut: 100_001}), ""},
 		{"cut early", at(hubtest.Store, big, 3, hubtest.Fault{Cut: 1}), ""},
-		{"cut always", at(hubtest.Store, big, always, hubtest.Fault{Cut: 77_777}), ""},
+		{"cut always", at(hubtest.Store, big, always, hubtest.Fault{Cut: 20_001}), ""},
 		{"cut small", at(hubtest.Get, "config.json", 2, hubtest.Fault{Cut: 5}), ""},
 		{"stall", at(hubtest.Store, big, 2, hubtest.Fault{Stall: 100_000}), ""},
 		{"429", at(hubtest.Store, big, 2, hubtest.Fault{Status: 429, Header: map[string]string{"Retry-After": "0"}}), ""},
@@ -201,6 +201,9 @@ func TestFaults(t *testing.T) {
 		{"negative size", at(hubtest.Head, big, always, hubtest.Fault{Header: map[string]string{"X-Linked-Size": "-1"}}), "is not one"},
 		{"other commit", at(hubtest.Head, big, always, hubtest.Fault{Header: map[string]string{"X-Repo-Commit": "../x"}}), "instead of"},
 		{"huge", at(hubtest.Head, big, always, hubtest.Fault{Header: map[string]string{"X-Linked-Size": "8000000000000"}}), "free some space"},
+		{"no size", at(hubtest.Head, "config.json", always, hubtest.Fault{NoSize: true}), ""},
+		{"no size of a large file", at(hubtest.Head, big, always, hubtest.Fault{NoSize: true}), ""},
+		{"large configuration", at(hubtest.Head, "config.json", always, hubtest.Fault{Status: 200, Header: map[string]string{"X-Linked-Size": "2000000000"}}), "more than such a file ever has"},
 		{"changed once", func(r hubtest.Request, before int) *hubtest.Fault {
 			if r.Kind == hubtest.Store && before == 2 {
 				return &hubtest.Fault{Header: map[string]string{"ETag": `"other"`}}
@@ -219,7 +222,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			s := hubtest.New(t)
 			s.Add("org/name", sample)
-			s.Fail = tt.fail
+			s.OnRequest(tt.fail)
 			c := client(t, s, t.TempDir())
 			r, err := pull(t.Context(), c, "org/name")
 			if tt.err != "" {
@@ -245,14 +248,33 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestSlowLine takes longer for a file than a silence may last.
+func TestSlowLine(t *testing.T) {
+	t.Parallel()
+	s := hubtest.New(t)
+	files := map[string]string{"tokenizer.json": random(4, 200_000)}
+	s.Add("org/name", files)
+	s.OnRequest(func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Slow: 150 * time.Millisecond} })
+	c := client(t, s, t.TempDir())
+	c.pace.stall = 1500 * time.Millisecond
+	r, err := pull(t.Context(), c, "org/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFiles(t, r, files)
+	if n := s.Count(hubtest.Get, "tokenizer.json"); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 // TestWrongContentIsRemoved runs again after a wrong hash, when nothing of the
 // wrong file may be left.
 func TestWrongContentIsRemoved(t *testing.T) {
 	s := hubtest.New(t)
 	s.Add("org/name", sample)
-	s.Fail = func(r hubtest.Request, before int) *hubtest.Fault {
+	s.OnRequest(func(r hubtest.Request, before int) *hubtest.Fault {
 		return &hubtest.Fault{Flip: r.Kind == hubtest.Store && before == 0}
-	}
+	})
 	c := client(t, s, t.TempDir())
 	var refused *Error
 	if _, err := pull(t.Context(), c, "org/name"); !errors.As(err, &refused) || refused.Reason != Corrupt {
@@ -396,15 +418,14 @@ func TestInterrupt(t *testing.T) {
 	s.Add("org/name", sample)
 	cache := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	s.Sent = func(total int64) {
+	s.OnSent(func(total int64) {
 		if total > 700_000 {
 			cancel()
 		}
-	}
+	})
 	if _, err := pull(ctx, client(t, s, cache), "org/name"); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	s.Sent = nil
 	before := s.Total()
 	c := client(t, s, cache)
 	r, err := pull(t.Context(), c, "org/name")

@@ -102,7 +102,7 @@ func TestKill(t *testing.T) {
 	var at int64 // the process dies when so many bytes were sent in all
 	var late time.Duration
 	var process *os.Process
-	s.Sent = func(total int64) {
+	s.OnSent(func(total int64) {
 		mu.Lock()
 		defer mu.Unlock()
 		if process != nil && total >= at {
@@ -110,7 +110,7 @@ func TestKill(t *testing.T) {
 			process.Kill()
 			process = nil
 		}
-	}
+	})
 	killed := 0
 	for trial := range 50 {
 		cache := filepath.Join(t.TempDir(), "hub")
@@ -157,7 +157,7 @@ func TestTwoProcesses(t *testing.T) {
 	s := hubtest.New(t)
 	files := map[string]string{"config.json": "{}", "a.safetensors": random(8, 900_000), "b.safetensors": random(9, 900_000)}
 	s.Add("org/name", files)
-	s.Sent = func(int64) { time.Sleep(time.Millisecond) }
+	s.OnSent(func(int64) { time.Sleep(time.Millisecond) })
 	cache := t.TempDir()
 	var wg sync.WaitGroup
 	for range 2 {

@@ -27,7 +27,7 @@ func (c *Client) lock(ctx context.Context, repo, etag, file string) (unlock func
 	}
 	if err == nil && !held {
 		c.progress.Note(fmt.Sprintf("another process is downloading %s: waiting for it", file))
-		held, err = l.TryLockContext(ctx, 50*time.Millisecond)
+		_, err = l.TryLockContext(ctx, 50*time.Millisecond)
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -74,11 +74,11 @@ func TestPartialModel(t *testing.T) {
 	s := hubtest.New(t)
 	s.Add("org/name", sample)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.Sent = func(total int64) {
+	s.OnSent(func(total int64) {
 		if total > 600_000 {
 			cancel()
 		}
-	}
+	})
 	c := client(t, s, t.TempDir())
 	pull(ctx, c, "org/name")
 	models, err := c.cache.Models()

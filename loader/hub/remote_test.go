@@ -14,12 +14,12 @@ import (
 func TestRemote(t *testing.T) {
 	s := hubtest.New(t)
 	s.Add("org/name", sample)
-	s.Fail = func(r hubtest.Request, before int) *hubtest.Fault {
+	s.OnRequest(func(r hubtest.Request, before int) *hubtest.Fault {
 		if r.Kind == hubtest.Store && before == 1 {
 			return &hubtest.Fault{Cut: 10}
 		}
 		return nil
-	}
+	})
 	c := client(t, s, t.TempDir())
 	r, err := c.Repo(t.Context(), "org/name", "")
 	if err != nil {

@@ -67,14 +67,15 @@ func (c *Client) send(ctx context.Context, client *http.Client, method, address 
 		return nil, err
 	}
 	timer := time.AfterFunc(c.pace.stall, func() { cancel(errStalled) })
+	timer.Stop()
 	resp.Body = &watchedBody{resp.Body, ctx, cancel, timer, c.pace.stall}
 	return resp, nil
 }
 
 var errStalled = errors.New("no data came for a while")
 
-// watchedBody restarts a timer with every read, so that a slow line is no
-// error but a dead one is.
+// watchedBody has a timer that runs while a read waits, so that a dead line is
+// an error but a slow one, or a slow disk, is not.
 type watchedBody struct {
 	io.ReadCloser
 	ctx    context.Context
@@ -86,6 +87,7 @@ type watchedBody struct {
 func (b *watchedBody) Read(p []byte) (int, error) {
 	b.timer.Reset(b.limit)
 	n, err := b.ReadCloser.Read(p)
+	b.timer.Stop()
 	if err != nil && err != io.EOF && context.Cause(b.ctx) == errStalled {
 		err = errStalled
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"emily/loader/hub/hubtest"
 )
@@ -85,43 +86,48 @@ func TestDamagedPartial(t *testing.T) {
 	}
 	const part, log = ".emily-part", ".emily-journal"
 	header := len(journalHeader(int64(len(sample[bigFile])), quick.piece))
+	const all = 1 << 20
 	tests := []struct {
 		name   string
 		damage func(*testing.T, string)
+		lost   int64 // pieces that may be transferred again
 	}{
-		{"nothing", func(*testing.T, string) {}},
-		{"zeroed data", change(part, func(b []byte) []byte { return make([]byte, len(b)) })},
-		{"one bit", change(part, func(b []byte) []byte { b[1000] ^= 1; return b })},
-		{"cut data", change(part, func(b []byte) []byte { return b[:100_000] })},
-		{"no data", change(part, func([]byte) []byte { return nil })},
-		{"longer data", change(part, func(b []byte) []byte { return append(b, make([]byte, 1<<21)...) })},
-		{"torn entry", change(log, func(b []byte) []byte { return b[:len(b)-5] })},
-		{"bad entry", change(log, func(b []byte) []byte { b[header+3] ^= 1; return b })},
-		{"repeated entries", change(log, func(b []byte) []byte { return append(b, b[header:]...) })},
+		{"nothing", func(*testing.T, string) {}, 0},
+		{"zeroed data", change(part, func(b []byte) []byte { return make([]byte, len(b)) }), all},
+		{"one bit", change(part, func(b []byte) []byte { b[1000] ^= 1; return b }), 1},
+		{"cut data", change(part, func(b []byte) []byte { return b[:100_000] }), all},
+		{"no data", change(part, func([]byte) []byte { return nil }), all},
+		{"longer data", change(part, func(b []byte) []byte { return append(b, make([]byte, 1<<21)...) }), 0},
+		{"torn entry", change(log, func(b []byte) []byte { return b[:len(b)-5] }), 1},
+		{"bad entry", change(log, func(b []byte) []byte { b[header+3] ^= 1; return b }), all},
+		{"repeated entries", change(log, func(b []byte) []byte { return append(b, b[header:]...) }), 0},
 		{"other pieces", change(log, func(b []byte) []byte {
 			return append([]byte("emily journal 1: 9 bytes in pieces of 3\n"), b[header:]...)
-		})},
-		{"garbage", change(log, func(b []byte) []byte { return bytes.Repeat([]byte{0xff}, 1<<20) })},
-		{"empty journal", change(log, func([]byte) []byte { return nil })},
+		}), all},
+		{"garbage", change(log, func(b []byte) []byte { return bytes.Repeat([]byte{0xff}, 1<<20) }), all},
+		{"empty journal", change(log, func([]byte) []byte { return nil }), all},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := hubtest.New(t)
+			s.Narrow()
 			s.Add("org/name", sample)
 			cache := t.TempDir()
 			ctx, cancel := context.WithCancel(t.Context())
-			s.Sent = func(total int64) {
-				if total > 600_000 {
+			s.OnSent(func(total int64) {
+				if total > 900_000 {
 					cancel()
 				}
-			}
+			})
 			c := client(t, s, cache)
 			blob := blobFile(t, s, c, bigFile, "")
 			pull(ctx, c, "org/name")
-			s.Sent = nil
-			if _, err := os.Stat(blob + log); err != nil {
+			info, err := os.Stat(blob + log)
+			if err != nil {
 				t.Fatal("nothing was left:", err)
 			}
+			left := (info.Size() - int64(header)) / entrySize * quick.piece
+			before := s.Bytes(bigFile)
 			tt.damage(t, blob)
 			r, err := pull(t.Context(), client(t, s, cache), "org/name")
 			if err != nil {
@@ -129,7 +135,52 @@ func TestDamagedPartial(t *testing.T) {
 			}
 			checkFiles(t, r, sample)
 			checkTidy(t, r.client.cache, "org/name")
+			sent, size := s.Bytes(bigFile)-before, int64(len(sample[bigFile]))
+			// A span more, for a last piece that is shorter than left says and for
+			// what the hub was still sending to the interrupted transfer.
+			if most := min(max(size-left, 0)+tt.lost*quick.piece, size) + quick.span; sent > most {
+				t.Errorf("%d bytes were sent of %d, of which %d were there", sent, size, left)
+			}
 		})
+	}
+}
+
+// TestKilledBeforeTheJournalIsRemoved has a complete blob whose journal is left.
+func TestKilledBeforeTheJournalIsRemoved(t *testing.T) {
+	s := hubtest.New(t)
+	s.Add("org/name", sample)
+	c := client(t, s, t.TempDir())
+	blob := blobFile(t, s, c, bigFile, "")
+	for path, text := range map[string]string{blob: sample[bigFile], blob + ".emily-journal": "emily journal 1"} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := pull(t.Context(), c, "org/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFiles(t, r, sample)
+	checkTidy(t, c.cache, "org/name")
+	if s.Bytes(bigFile) > 0 {
+		t.Error("the blob was transferred again")
+	}
+}
+
+// TestNoRanges has a storage that sends whole files only: each once.
+func TestNoRanges(t *testing.T) {
+	s := hubtest.New(t)
+	s.Add("org/name", sample)
+	s.OnRequest(func(hubtest.Request, int) *hubtest.Fault { return &hubtest.Fault{Whole: true} })
+	s.OnSent(func(int64) { time.Sleep(time.Millisecond) })
+	c := client(t, s, t.TempDir())
+	r, err := pull(t.Context(), c, "org/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFiles(t, r, sample)
+	if sent := s.Bytes(bigFile); sent != int64(len(sample[bigFile])) {
+		t.Errorf("%d bytes were sent for %d", sent, len(sample[bigFile]))
 	}
 }
 

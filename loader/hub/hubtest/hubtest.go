@@ -17,23 +17,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Server is a hub and its storage.
 type Server struct {
 	// URL is the hub's address, for HF_ENDPOINT.
 	URL string
-	// Fail, if set, is asked about every request: what is requested and how
-	// many requests for the same came before. It is set before the first one.
-	Fail func(r Request, before int) *Fault
-	// Sent, if set, is called with the bytes of bodies sent so far, often.
-	Sent func(total int64)
 
 	hub, store *httptest.Server
 	narrow     atomic.Bool
 	total      atomic.Int64
 
 	mu     sync.Mutex
+	fail   func(r Request, before int) *Fault
+	sent   func(total int64)
 	models map[string]*model
 	counts map[Request]int
 	bytes  map[string]int64
@@ -63,11 +61,13 @@ type Fault struct {
 	Header map[string]string // these headers, with any answer
 	Cut    int64             // the connection ends after so many bytes of the body
 	Stall  int64             // nothing more comes after so many bytes
+	Slow   time.Duration     // a pause after each 16 KiB of the body
 	Flip   bool              // the first byte of the body is wrong
 	Longer int64             // that many bytes too many (negative: too few)
 	HTML   bool              // a web page
 	Loop   bool              // a redirect to the same address
 	Whole  bool              // ranges are ignored
+	NoSize bool              // an answer to HEAD does not tell the size
 }
 
 type model struct {
@@ -148,6 +148,21 @@ func (s *Server) Gate(name, token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.models[name].gated = token
+}
+
+// OnRequest sets what is asked about every request: what is requested, and how
+// many requests for the same came before. It returns what goes wrong, or nil.
+func (s *Server) OnRequest(fail func(r Request, before int) *Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
+}
+
+// OnSent sets what is called, often, with the bytes of contents sent so far.
+func (s *Server) OnSent(sent func(total int64)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = sent
 }
 
 func gitID(data []byte) string {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // fault counts a request and returns what is to go wrong with it.
@@ -16,9 +17,10 @@ func (s *Server) fault(kind Kind, file string) *Fault {
 	s.mu.Lock()
 	before := s.counts[r]
 	s.counts[r]++
+	fail := s.fail
 	s.mu.Unlock()
-	if s.Fail != nil {
-		if f := s.Fail(r, before); f != nil {
+	if fail != nil {
+		if f := fail(r, before); f != nil {
 			return f
 		}
 	}
@@ -168,7 +170,9 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, m *model, nam
 	fault := s.fault(kind, path)
 	if f.sha256 != "" {
 		w.Header().Set("X-Linked-Etag", `"`+f.sha256+`"`)
-		w.Header().Set("X-Linked-Size", fmt.Sprint(len(f.data)))
+		if !fault.NoSize {
+			w.Header().Set("X-Linked-Size", fmt.Sprint(len(f.data)))
+		}
 		w.Header().Set("X-Xet-Ignored", "1")
 		if !early(w, r, fault) {
 			http.Redirect(w, r, s.store.URL+"/"+m.commit+"/"+name+"/"+url.PathEscape(path)+"?signature=secret", http.StatusFound)
@@ -228,7 +232,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	case fault.Longer < 0:
 		body = body[:max(len(body)+int(fault.Longer), 0)]
 	}
-	h.Set("Content-Length", fmt.Sprint(len(body)))
+	if !fault.NoSize {
+		h.Set("Content-Length", fmt.Sprint(len(body)))
+	}
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return
@@ -241,15 +247,24 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	if stop := max(fault.Cut, fault.Stall); stop > 0 {
 		end = min(end, int(stop))
 	}
-	chunk := 1 << 20
-	if s.Sent != nil {
+	s.mu.Lock()
+	sent, chunk := s.sent, 1<<20
+	s.mu.Unlock()
+	if sent != nil || fault.Slow > 0 {
 		chunk = 16 << 10
 	}
 	for at := 0; at < end; at += chunk {
 		n, err := w.Write(body[at:min(at+chunk, end)])
-		s.count(path, int64(n))
+		total := s.count(path, int64(n))
+		if sent != nil {
+			sent(total)
+		}
 		if err != nil {
 			return
+		}
+		if fault.Slow > 0 {
+			w.(http.Flusher).Flush()
+			time.Sleep(fault.Slow)
 		}
 	}
 	switch {
@@ -262,12 +277,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, path string, data 
 	}
 }
 
-func (s *Server) count(path string, n int64) {
+// count counts bytes that were sent, and returns how many were in all.
+func (s *Server) count(path string, n int64) int64 {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.bytes[path] += n
-	s.mu.Unlock()
-	total := s.total.Add(n)
-	if s.Sent != nil {
-		s.Sent(total)
-	}
+	return s.total.Add(n)
 }
