@@ -130,9 +130,9 @@ func (b *binder) topK(x operand, rows, width, k int, ids, values operand) {
 		candidates := chunks * k
 		in, args.chunks, args.withValues = b.scratch(4*rows*candidates), i32(chunks), 1
 		best := b.scratch(in.bytes)
-		b.launch(topK, [3]int{chunks, rows, 1}, blockThreads, bytesOf(args), x, operand{}, in, best)
+		b.launch(topK, [3]int{rows, chunks, 1}, blockThreads, bytesOf(args), x, operand{}, in, best)
 		x, args.width, args.chunks, args.withIDs = best, i32(candidates), 1, 1
 	}
 	args.chunk, args.withValues = args.width, flag(values.kind != unused)
-	b.launch(topK, [3]int{1, rows, 1}, rowThreads(int(args.width)), bytesOf(args), x, in, ids, values)
+	b.launch(topK, [3]int{rows, 1, 1}, rowThreads(int(args.width)), bytesOf(args), x, in, ids, values)
 }

@@ -2,6 +2,10 @@
 
 enum { WARP = 32 };
 
+// element_of and warp_of number the threads and warps of a grid of one dimension.
+DEVICE int element_of(Thread t) { return t.group_x * t.count + t.index; }
+DEVICE int warp_of(Thread t) { return t.group_x * (t.count / WARP) + t.index / WARP; }
+
 // Element types as package backend numbers them.
 enum { F32 = 1, BF16, F16, I32, U8 };
 

@@ -61,7 +61,7 @@ template <int R, class W>
 DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> m0, Member<W> m1, Member<W> m2, GLOBAL(const float) residual,
                    GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, LOCAL(float) xs, LOCAL(float) shared) {
   const int size = stage_size / R;
-  int column = (t.group_x * t.count + t.index) / WARP, lane = t.index % WARP, member = 0;
+  int column = warp_of(t), lane = t.index % WARP, member = 0;
   while (member < 2 && column >= p.n[member]) column -= p.n[member++];
   Member<W> own = member == 0 ? m0 : member == 1 ? m1 : m2;
   bool inside = column < p.n[member]; // the whole warp
