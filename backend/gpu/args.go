@@ -23,7 +23,7 @@ type (
 		n, biasType                        [mostMembers]int32
 		xBatch, wBatch, batch              [4]int32
 		wRow, wColumn                      int32
-		activation, combine                int32
+		activation, addResidual            int32
 		norm, normWeightType, normBiasType int32
 		eps                                float32
 	}

@@ -130,7 +130,8 @@ const blockThreads = 256
 
 // each launches a kernel with one thread for each of n elements.
 func (b *binder) each(k kernel, n int, args []byte, operands ...operand) {
-	b.launch(k, [3]int{(n + blockThreads - 1) / blockThreads, 1, 1}, blockThreads, args, operands...)
+	threads := min((n+warpSize-1)/warpSize*warpSize, blockThreads)
+	b.launch(k, [3]int{(n + blockThreads - 1) / blockThreads, 1, 1}, threads, args, operands...)
 }
 
 // warpSize is the threads of a warp on every target.

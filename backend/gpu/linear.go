@@ -84,7 +84,7 @@ func bindLinear(b *binder, n *backend.Tensor) bool {
 	}
 	l.multiply(b, outs, func(p *product) {
 		p.activation = i32(int(n.Attrs().Activation))
-		p.residual, p.combine = l.residual, flag(n.Attrs().Residual)
+		p.residual, p.addResidual = l.residual, flag(n.Attrs().Residual)
 	})
 	return true
 }

@@ -70,8 +70,8 @@ func (b *binder) multiply(p *product) {
 		k += vector16
 	}
 	p.wide = flag(p.aligned())
-	const warps = blockThreads / warpSize
-	b.launch(k, [3]int{(n + warps - 1) / warps, min(m, 1), p.count}, blockThreads, bytesOf(p.productArgs), operands...)
+	warps := max(1, min(n, blockThreads/warpSize))
+	b.launch(k, [3]int{(n + warps - 1) / warps, min(m, 1), p.count}, warps*warpSize, bytesOf(p.productArgs), operands...)
 }
 
 // aligned reports whether all columns of the weights start at a multiple of 16

@@ -30,7 +30,7 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int n[3], biasType[3];
   int xBatch[4], wBatch[4], batch[4]; // up to four leading axes
   int wRow, wColumn;
-  int activation, combine;
+  int activation, addResidual;
   int norm, normWeightType, normBiasType; // of x before the product
   float eps;
 };

@@ -20,7 +20,7 @@ DEVICE Batch batch_of(ARGS(ProductArgs) p, int z) {
 DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, int member, GLOBAL(const uchar) bias, GLOBAL(const float) residual) {
   if (p.biasType[member]) v += load(bias, p.biasType[member], column);
   v = activate(p.activation, v);
-  return p.combine ? residual[long(row) * p.n[member] + column] + v : v;
+  return p.addResidual ? residual[long(row) * p.n[member] + column] + v : v;
 }
 
 // stage_size is the floats of x that a block of vector holds.
