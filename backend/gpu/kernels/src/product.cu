@@ -66,22 +66,21 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
   Member<W> own = member == 0 ? m0 : member == 1 ? m1 : m2;
   bool inside = column < p.n[member]; // the whole warp
   Batch b = batch_of(p, t.group_z);
-  Norm norms[R];
   float sum[R];
-  UNROLL for (int r = 0; r < R; r++) {
-    sum[r] = 0;
-    if (r < p.m) norms[r] = norm_of(t, p, x + (b.x + long(r) * p.k), shared);
-  }
+  UNROLL for (int r = 0; r < R; r++) sum[r] = 0;
   for (int k0 = 0; k0 < p.k; k0 += size) {
     int length = p.k - k0 < size ? p.k - k0 : size;
     if (k0 > 0) barrier(); // the last stage has been read
-    UNROLL for (int r = 0; r < R; r++)
-      for (int i = t.index; r < p.m && i < length; i += t.count) {
-        float v = x[b.x + long(r) * p.k + k0 + i];
-        if (p.norm != NoNorm) v = (v - norms[r].mean) * norms[r].scale * load(norm_weight, p.normWeightType, k0 + i);
+    for (int r = 0; r < p.m; r++) {
+      GLOBAL(const float) row = x + (b.x + long(r) * p.k);
+      Norm norm = norm_of(t, p, row, shared);
+      for (int i = t.index; i < length; i += t.count) {
+        float v = row[k0 + i];
+        if (p.norm != NoNorm) v = (v - norm.mean) * norm.scale * load(norm_weight, p.normWeightType, k0 + i);
         if (p.norm == LayerNorm) v += load(norm_bias, p.normBiasType, k0 + i);
         xs[r * size + staged(i, size)] = v;
       }
+    }
     barrier();
     if (!inside) continue;
     GLOBAL(const W) ws = own.w + (b.w + long(column) * p.wColumn + k0);
