@@ -43,6 +43,8 @@ func (c *Cost) add(n *Tensor, context int) {
 		for _, w := range l.Weights {
 			c.FLOPs += 2 * int64(l.X.shape[0]) * int64(w.Elements())
 		}
+	case OpMapSum:
+		c.FLOPs += 2 * int64(n.args[0].Elements())
 	case OpMatMul:
 		c.FLOPs += 2 * int64(n.Elements()) * int64(n.args[0].Dim(-1))
 	case OpConv:

@@ -7,7 +7,7 @@ import "slices"
 // kernel for. Passes keep the order of effects on states.
 func fuse(g *Graph, supports func(*Tensor) bool) *Graph {
 	f := fuser{supports}
-	for _, pass := range []func(*Graph) *Graph{f.gatedLinears, f.activations, f.residuals, f.linearTopK, f.linearGroups, f.norms, f.cacheUpdates} {
+	for _, pass := range []func(*Graph) *Graph{f.gatedLinears, f.activations, f.residuals, f.linearTopK, f.linearGroups, f.norms, f.cacheUpdates, f.mapSums} {
 		g = prune(pass(g))
 	}
 	return g

@@ -36,7 +36,7 @@ func (r refusing) Supports(n *backend.Tensor) bool { return !r.refuse(n) && r.Ba
 func merged(n *backend.Tensor) bool {
 	a := n.Attrs()
 	switch n.Op() {
-	case backend.OpLinearGroup, backend.OpGatedLinear, backend.OpLinearTopK:
+	case backend.OpLinearGroup, backend.OpGatedLinear, backend.OpLinearTopK, backend.OpMapSum:
 		return true
 	}
 	return a.Norm != backend.NoNorm || a.Activation != backend.NoActivation || a.Residual || a.Rotary
@@ -73,6 +73,7 @@ var refusals = map[string]func(n *backend.Tensor) bool{
 	"norm":       func(n *backend.Tensor) bool { return n.Attrs().Norm != backend.NoNorm },
 	"residual":   func(n *backend.Tensor) bool { return n.Attrs().Residual },
 	"activation": func(n *backend.Tensor) bool { return n.Attrs().Activation != backend.NoActivation },
+	"map sum":    func(n *backend.Tensor) bool { return n.Op() == backend.OpMapSum },
 	"rotary":     func(n *backend.Tensor) bool { return n.Attrs().Rotary },
 }
 

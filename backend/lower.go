@@ -11,6 +11,7 @@ func init() {
 	lowerings[OpLinearGroup] = lowerLinearGroup
 	lowerings[OpGatedLinear] = lowerGatedLinear
 	lowerings[OpLinearTopK] = lowerLinearTopK
+	lowerings[OpMapSum] = lowerMapSum
 	lowerings[OpLayerNorm] = lowerLayerNorm
 	lowerings[OpRMSNorm] = lowerRMSNorm
 	lowerings[OpGELU] = lowerGELU

@@ -69,6 +69,7 @@ const (
 	OpPart        // one output of a LinearGroup or TopK
 	OpGatedLinear // SwiGLU of two Linear of one input
 	OpLinearTopK  // TopK of a Linear
+	OpMapSum      // sum along the last axis of an elementwise op or softmax
 
 	numOps
 )
@@ -103,7 +104,7 @@ var ops = [numOps]struct {
 	OpPositions: {"positions", composite}, OpRotaryTable: {"rotary_table", composite}, OpRoPE: {"rope", composite},
 	OpAttention: {"attention", composite}, OpCacheUpdate: {"cache_update", composite}, OpTopK: {"top_k", composite},
 	OpLinearGroup: {"linear_group", fused}, OpPart: {"part", leaf}, OpGatedLinear: {"gated_linear", fused},
-	OpLinearTopK: {"linear_top_k", fused},
+	OpLinearTopK: {"linear_top_k", fused}, OpMapSum: {"map_sum", fused},
 }
 
 // String returns the op's name as Graph.String and errors print it.

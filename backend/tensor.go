@@ -46,6 +46,7 @@ type Attrs struct {
 	Segments   []int      // lengths of the row segments
 	K          int        // top-k
 	Part       int        // index of one output
+	Map        Op         // map sum: the op whose result is summed
 	Weights    int        // linear group: number of weights
 	Bias       bool       // linear: an operand holds the bias
 	Activation Activation // linear: applied to product and bias

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"emily/arch"
 	"emily/backend"
@@ -146,11 +145,15 @@ func TestConcurrent(t *testing.T) {
 		}
 		want[n] = h[0]
 	}
-	var running sync.WaitGroup
+	var running, started sync.WaitGroup
+	started.Add(len(want))
 	for n := range want {
 		running.Go(func() {
 			for i := 0; ; i++ {
 				got, err := m.Hidden(context.Background(), text(n*9))
+				if i == 0 {
+					started.Done()
+				}
 				if errors.Is(err, arch.ErrClosed) && i > 0 {
 					return
 				}
@@ -161,7 +164,7 @@ func TestConcurrent(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(20 * time.Millisecond)
+	started.Wait()
 	if err := loaded.Close(); err != nil {
 		t.Error(err)
 	}

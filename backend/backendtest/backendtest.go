@@ -63,6 +63,7 @@ var suite = sync.OnceValue(func() []group {
 		{"conv", convCases()},
 		{"linear", linearCases()},
 		{"fused", fusedCases()},
+		{"mapsum", mapSumCases()},
 		{"norm", normCases()},
 		{"rope", ropeCases()},
 		{"attention", attentionCases()},

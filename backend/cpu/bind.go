@@ -32,7 +32,7 @@ func init() {
 		backend.OpConcat: bindConcat, backend.OpGather: bindGather,
 		backend.OpMatMul: bindMatMul, backend.OpConv: bindConv,
 		backend.OpLinear: bindLinear, backend.OpLinearGroup: bindLinear, backend.OpGatedLinear: bindGatedLinear,
-		backend.OpTopK: bindTopK, backend.OpLinearTopK: bindLinearTopK,
+		backend.OpTopK: bindTopK, backend.OpLinearTopK: bindLinearTopK, backend.OpMapSum: bindMapSum,
 		backend.OpPositions: bindPositions, backend.OpRotaryTable: bindRotaryTable, backend.OpRoPE: bindRoPE,
 		backend.OpAttention:  bindAttention,
 		backend.OpStateRead:  bindStateRead,

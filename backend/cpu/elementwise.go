@@ -82,6 +82,14 @@ func bindSwiGLU(b *binder, n *backend.Tensor) bool {
 	return true
 }
 
+// binary returns the loop of an arithmetic op.
+func (b *binder) binary(op backend.Op) func(dst, x, y []float32) {
+	return map[backend.Op]func(dst, x, y []float32){
+		backend.OpAdd: b.set.Add, backend.OpSub: b.set.Sub, backend.OpMul: b.set.Mul,
+		backend.OpDiv: b.set.Div, backend.OpMax: b.set.Max, backend.OpMin: b.set.Min,
+	}[op]
+}
+
 // repeat is the length of the blocks in which a repeated scalar meets a row.
 const repeat = 256
 
@@ -89,10 +97,7 @@ func bindBinary(b *binder, n *backend.Tensor) bool {
 	if n.DType() == backend.I32 {
 		return bindIntegers(b, n)
 	}
-	loop := map[backend.Op]func(dst, x, y []float32){
-		backend.OpAdd: b.set.Add, backend.OpSub: b.set.Sub, backend.OpMul: b.set.Mul,
-		backend.OpDiv: b.set.Div, backend.OpMax: b.set.Max, backend.OpMin: b.set.Min,
-	}[n.Op()]
+	loop := b.binary(n.Op())
 	it := broadcast(n.Shape(), n.Args()[0].Shape(), n.Args()[1].Shape())
 	x, y, z := b.arg(0), b.arg(1), b.out(0)
 	// elements computes from:to of outer row o.

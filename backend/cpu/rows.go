@@ -42,6 +42,54 @@ func bindReduce(b *binder, n *backend.Tensor) bool {
 	return true
 }
 
+// bindMapSum sums what an op computes of a row, block by block in scratch that
+// stays in the cache.
+func bindMapSum(b *binder, n *backend.Tensor) bool {
+	const block = 2048
+	operands := n.Args()
+	m, width := n.Elements(), operands[0].Dim(-1)
+	y, x := b.out(0), b.arg(0)
+	if n.Attrs().Map == backend.OpSoftmax {
+		b.ranges(m, 8*width, func(f *frame, w *worker, from, to int) {
+			for i := from; i < to; i++ {
+				row, e := f.f32(x)[i*width:(i+1)*width], w.floats(width)
+				sum := b.set.ExpSum(e, row, b.set.MaxOf(row))
+				b.set.MulScalar(e, e, 1/sum)
+				f.f32(y)[i] = b.set.Sum(e)
+			}
+		})
+		return true
+	}
+	loop, work := b.mapped(n), 4
+	if len(operands) == 2 {
+		work = 1
+	}
+	b.ranges(m, work*width, func(f *frame, w *worker, from, to int) {
+		for i := from; i < to; i++ {
+			sum := float32(0)
+			for j := i * width; j < (i+1)*width; j += block {
+				part := w.floats(min(block, (i+1)*width-j))
+				loop(f, part, j)
+				sum += b.set.Sum(part)
+			}
+			f.f32(y)[i] = sum
+		}
+	})
+	return true
+}
+
+// mapped returns the loop that computes elements of the op in a map sum, from
+// one place of its operands on.
+func (b *binder) mapped(n *backend.Tensor) func(f *frame, dst []float32, at int) {
+	x := b.arg(0)
+	if len(n.Args()) == 1 {
+		loop := b.unary(n.Attrs().Map)
+		return func(f *frame, dst []float32, at int) { loop(dst, f.f32(x)[at:at+len(dst)]) }
+	}
+	loop, z := b.binary(n.Attrs().Map), b.arg(1)
+	return func(f *frame, dst []float32, at int) { loop(dst, f.f32(x)[at:at+len(dst)], f.f32(z)[at:at+len(dst)]) }
+}
+
 func bindArgMax(b *binder, n *backend.Tensor) bool {
 	m, width := n.Elements(), n.Args()[0].Dim(-1)
 	x, y := b.arg(0), b.out(0)

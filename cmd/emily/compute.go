@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -23,6 +24,7 @@ func computeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
 		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
 		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},
+		packFlag(),
 		&cli.BoolFlag{Name: "verbose", Usage: "tell on stderr what runs where, and how fast"},
 	)
 }
@@ -31,6 +33,8 @@ func computeFlags() []cli.Flag {
 type session struct {
 	*arch.Loaded
 	backend backend.Backend
+	notices notices
+	err     io.Writer // for notices
 }
 
 // openModel loads the model that --model names, for a command's task.
@@ -46,7 +50,12 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
 		return nil, err
 	}
-	if opt.Backend, err = openBackend(c); err != nil {
+	s := &session{err: std.err}
+	pack, err := packing(c, s.notices.add)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Backend, err = openBackend(c, pack); err != nil {
 		return nil, err
 	}
 	loaded, err := arch.Load(ctx, folder, opt)
@@ -58,13 +67,15 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 		i := opt.Backend.Info()
 		fmt.Fprintf(std.err, "%s: %s, %s backend, %s kernels, %d threads, %s lane, %s\n", folder.Name(), loaded.Class.Name, i.Backend, i.Kernels, i.Threads, opt.Lane, opt.DType)
 	}
-	return &session{loaded, opt.Backend}, nil
+	s.Loaded, s.backend = loaded, opt.Backend
+	return s, nil
 }
 
-// close ends the model, then the backend.
+// close ends the model, then the backend, and tells what there is to tell.
 func (s *session) close() {
 	s.Loaded.Close()
 	s.backend.Close()
+	s.notices.print(s.err)
 }
 
 // findFolder resolves --model, and downloads a model that the cache lacks.

@@ -21,10 +21,10 @@ func deviceFlags() []cli.Flag {
 	}
 }
 
-// openBackend starts the device that the flags name.
-func openBackend(c *cli.Context) (backend.Backend, error) {
-	if c.Int("threads") < 0 {
-		return nil, usagef("--threads must be 0 or more, got %d", c.Int("threads"))
+// openBackend starts the device that the flags name; packing is for the CPU.
+func openBackend(c *cli.Context, packing *cpu.Packing) (backend.Backend, error) {
+	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
+		return nil, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
 	}
 	name, index, err := parseDevice(c.String("backend"), c.IsSet("backend"), c.String("device"))
 	if err != nil {
@@ -32,7 +32,7 @@ func openBackend(c *cli.Context) (backend.Backend, error) {
 	}
 	switch name {
 	case "cpu":
-		return cpu.New(cpu.Options{Threads: c.Int("threads")})
+		return cpu.New(cpu.Options{Threads: c.Int("threads"), Packing: packing})
 	case "cuda":
 		return cuda.New(index)
 	case "emu":

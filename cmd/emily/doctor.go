@@ -12,7 +12,10 @@ import (
 
 	"emily/backend/cpu"
 	"emily/backend/cpu/kernel"
+	"emily/bench"
+	"emily/bench/roofline"
 	"emily/loader"
+	"emily/tools/randommodel/random"
 )
 
 func newDoctor(std stdio) *cli.Command {
@@ -37,7 +40,7 @@ func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Args().Len() > 0 {
 		return usagef("doctor takes no arguments")
 	}
-	checks := []check{checkVersion(), checkKernels(), checkThreads(), checkMemory(), checkCache(), checkCUDA(), checkMetal()}
+	checks := []check{checkVersion(), checkKernels(), checkThreads(), checkMemory(), checkLimits(ctx), checkCache(), checkCUDA(), checkMetal()}
 	failed := 0
 	for _, k := range checks {
 		if k.Status == "error" {
@@ -99,13 +102,36 @@ func checkThreads() check {
 }
 
 func checkMemory() check {
-	total, free, err := systemMemory()
+	total, free, err := bench.Memory()
 	if err != nil {
 		return check{Name: "memory", Status: "skip", Detail: err.Error()}
 	}
 	k := check{Name: "memory", Status: "ok", Detail: fmt.Sprintf("%s, %s of it free or reclaimable", size(total), size(free))}
 	if free < 2e9 {
 		k.Status, k.Next = "warn", "a checkpoint that does not fit is read from disk again and again: close programs or take a smaller model"
+	}
+	return k
+}
+
+// checkLimits measures memory and arithmetic and says what they mean for
+// decoding, which reads every weight for every token.
+func checkLimits(ctx context.Context) check {
+	set, err := kernel.Named(os.Getenv("EMILY_CPU"))
+	if err != nil {
+		return check{Name: "limits", Status: "skip", Detail: "measured with the kernels in use, and there are none"}
+	}
+	l, err := roofline.Measure(ctx, set, runtime.GOMAXPROCS(0), roofline.Options{})
+	if err != nil {
+		return check{Name: "limits", Status: "error", Detail: err.Error()}
+	}
+	k := check{Name: "limits", Status: "ok"}
+	k.Detail = fmt.Sprintf("memory read at %.1f GB/s (%.1f by one thread), f32 multiply-adds at %.0f GFLOP/s (%.0f)", l.ReadAll.Value/1e9, l.ReadOne.Value/1e9, l.F32All.Value/1e9, l.F32One.Value/1e9)
+	for _, m := range []struct{ title, name string }{{"Qwen3-0.6B", "qwen3-0.6b"}, {"Qwen3-4B", "qwen3-4b"}} {
+		model, err := random.Named(m.name)
+		if err != nil {
+			return check{Name: "limits", Status: "error", Detail: err.Error()}
+		}
+		k.Detail += fmt.Sprintf("; %s in bf16 can decode at most %.1f tok/s here", m.title, 1/l.Seconds(roofline.Work{Bytes: model.Bytes()}))
 	}
 	return k
 }

@@ -88,7 +88,8 @@ func newApp(std stdio) *cli.App {
 		OnUsageError:              onUsageError,
 		Action:                    noCommand,
 		Commands: []*cli.Command{
-			newPull(std), newModels(std), newGenerate(std), newChat(std), newTranscribe(std), newClassify(std), newAnswer(std), newEmbed(std), newTokenize(std), newInfo(std), newVerify(std), newDoctor(std), newCompletion(std),
+			newPull(std), newModels(std), newGenerate(std), newChat(std), newTranscribe(std), newClassify(std), newAnswer(std), newEmbed(std), newTokenize(std),
+			newInfo(std), newVerify(std), newBench(std), newBenchLane(std), newDoctor(std), newCompletion(std),
 		},
 		BashComplete: completeCommands,
 	}

@@ -69,8 +69,10 @@ func TestUsage(t *testing.T) {
 		{"no model", []string{"generate", "x"}, []string{"--model"}},
 		{"not a number", []string{"generate", "x", "--top-k", "many"}, []string{"many"}},
 		{"unknown lane", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--lane", "fast"}, []string{"eager, native or fuse"}},
+		{"unknown packing", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--pack", "zip"}, []string{"auto or off"}},
 		{"unknown dtype", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--dtype", "f64"}, []string{"f32 or bf16"}},
 		{"unknown backend", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "tpu"}, []string{"tpu"}},
+		{"too many threads", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--threads", "100000"}, []string{"between 0 and 1024"}},
 		{"verify nothing", []string{"verify", "--model", models + "/tiny-qwen3"}, []string{"reference"}},
 		{"bad template argument", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--template-arg", "thinking"}, []string{"NAME=VALUE"}},
 	} {
@@ -333,7 +335,7 @@ func TestInfoCommand(t *testing.T) {
 func TestDoctor(t *testing.T) {
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
 	out := succeed(t, "", "doctor")
-	for _, name := range []string{"kernels", "threads", "memory", "cache", "cuda", "metal"} {
+	for _, name := range []string{"kernels", "threads", "memory", "limits", "GB/s", "Qwen3-0.6B in bf16 can decode at most", "cache", "cuda", "metal"} {
 		if !strings.Contains(out, name) {
 			t.Errorf("doctor does not check %s:\n%s", name, out)
 		}

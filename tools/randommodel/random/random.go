@@ -101,6 +101,12 @@ func (m *Model) Parameters() int64 {
 	return n
 }
 
+// Bytes returns the size of the weights.
+func (m *Model) Bytes() int64 {
+	sizes := map[string]int64{"F32": 4, "BF16": 2}
+	return m.Parameters() * sizes[m.dtype]
+}
+
 // Write makes the folder dir with the model's files. It streams the weights, so
 // it needs no memory for them; equal seeds give equal files, whatever the
 // number of threads. It is an error if the folder has a model.safetensors.

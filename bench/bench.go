@@ -1,0 +1,170 @@
+// Package bench reproduces a report of five tiers of work, and of a larger
+// model, for the machine it runs on: emily's lanes beside other systems, each
+// in a process of its own, in turns, on the same inputs and by the same clock.
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"emily/backend/cpu/kernel"
+	"emily/bench/roofline"
+)
+
+// Config says what to run. Empty lists mean everything.
+type Config struct {
+	Tiers    []string // "1" to "5", "addendum", "all"
+	Lanes    []string // "exla", "emily-fuse" or "fuse"...
+	Backends []string // of emily's lanes; empty means "cpu"
+	DTypes   []string // precision of activations, "f32" and "bf16"; empty means "f32"
+	// Runs and Warmup are the number of timed samples and of calls before them;
+	// negative means the tier's own.
+	Runs, Warmup int
+	// NewTokens is the length of generated texts of tier 3 and the addendum; 0 means 48.
+	NewTokens int
+	// Model replaces the checkpoint of the only tier that is run.
+	Model string
+	// RandomWeights makes checkpoints from the real configurations.
+	RandomWeights bool
+	// Smoke runs everything once, without the addendum.
+	Smoke   bool
+	Threads int // 0 means one for each processor
+
+	Version string      // emily's
+	Cache   string      // folder for random weights and peers, as of DefaultCache
+	Kernels *kernel.Set // measures the limits
+	Limits  roofline.Options
+	// Self is the command of one of emily's lanes: a process that calls Serve.
+	Self func(lane, backend string) []string
+	// Peer is the command of a peer, or why there is none. Nil means the scripts
+	// of package peers in the virtual environment that their setup made.
+	Peer func(lane string) (command []string, absent string)
+	// Progress, if not nil, is told what runs.
+	Progress func(Progress)
+
+	scale int // divides the sizes of tier 1, in tests
+}
+
+// Progress is what runs and how far its tier is.
+type Progress struct {
+	Tier, Case, Lane, Doing string
+	Done, Total             int           // steps of the tier
+	Left                    time.Duration // in the tier, 0 if unknown
+}
+
+// laneKind is a lane by name.
+type laneKind struct {
+	name  string
+	peer  bool
+	dtype string // of a lane that has its own, whatever is asked for
+	// copies is how often a peer holds the weights in its dtype; those of
+	// emily's lanes stay in the mapped file.
+	copies float64
+}
+
+var laneKinds = []laneKind{
+	{name: "exla", peer: true, copies: 2},
+	{name: "emlx", peer: true, copies: 1},
+	{name: "emily-eager"}, {name: "emily-native"}, {name: "emily-fuse"},
+	{name: "torch", peer: true, copies: 1},
+	{name: "torch-compile", peer: true, copies: 1},
+	{name: "llama.cpp", peer: true, dtype: "bf16"},
+	{name: "llama.cpp-q8_0", peer: true, dtype: "q8_0"},
+	{name: "onnxruntime", peer: true, copies: 2},
+	{name: "ctranslate2", peer: true, copies: 1},
+}
+
+// baselines are the lanes that the report compares emily with.
+var baselines = []string{"exla", "emlx"}
+
+// LaneNames are the names that Config.Lanes may have.
+func LaneNames() []string {
+	var names []string
+	for _, k := range laneKinds {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// memory is what the lane takes beyond its results, for weights of so many stored bytes.
+func (k laneKind) memory(stored, parameters int64, dtype string) int64 {
+	const program = 300 << 20
+	size := int64(4)
+	if dtype == "bf16" {
+		size = 2
+	}
+	return program + stored + int64(k.copies*float64(parameters*size))
+}
+
+// UsageError is a Config that makes no sense.
+type UsageError struct{ message string }
+
+func (e *UsageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+
+// check completes the configuration.
+func (c *Config) check() error {
+	var err error
+	if c.Tiers, err = choose("tier", c.Tiers, tierNames, func(s string) string { return s }); err != nil {
+		return err
+	}
+	if c.Lanes, err = choose("lane", c.Lanes, LaneNames(), func(s string) string {
+		if slices.Contains(LaneNames(), "emily-"+s) {
+			return "emily-" + s
+		}
+		return s
+	}); err != nil {
+		return err
+	}
+	if c.Smoke {
+		c.Tiers = slices.DeleteFunc(c.Tiers, func(t string) bool { return t == "addendum" })
+		c.Runs, c.Warmup = 1, 0
+	}
+	if len(c.Backends) == 0 {
+		c.Backends = []string{"cpu"}
+	}
+	if len(c.DTypes) == 0 {
+		c.DTypes = []string{"f32"}
+	}
+	for _, d := range c.DTypes {
+		if d != "f32" && d != "bf16" {
+			return usagef("there is no dtype %q: choose f32 or bf16", d)
+		}
+	}
+	switch {
+	case c.Runs == 0:
+		return usagef("at least one run is needed to measure something")
+	case c.NewTokens < 0:
+		return usagef("new tokens must be 1 or more, got %d", c.NewTokens)
+	case c.Model != "" && c.RandomWeights:
+		return usagef("a model was named and random weights are wanted: choose one")
+	case c.Model != "" && len(c.Tiers) != 1:
+		return usagef("a model serves one tier: name it too")
+	}
+	return nil
+}
+
+// choose checks names against the known ones and returns them in their order,
+// each once; none, or "all", means all.
+func choose(what string, names, known []string, full func(string) string) ([]string, error) {
+	wanted := map[string]bool{}
+	for _, list := range names {
+		for name := range strings.SplitSeq(list, ",") {
+			name = full(strings.TrimSpace(name))
+			if name != "all" && !slices.Contains(known, name) {
+				return nil, usagef("there is no %s %q: choose %s or all", what, name, strings.Join(known, ", "))
+			}
+			wanted[name] = true
+		}
+	}
+	var chosen []string
+	for _, name := range known {
+		if len(wanted) == 0 || wanted["all"] || wanted[name] {
+			chosen = append(chosen, name)
+		}
+	}
+	return chosen, nil
+}

@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"context"
+
+	"emily/arch"
+)
+
+// generateTask continues a prompt greedily by a fixed number of tokens.
+type generateTask struct {
+	*arch.Loaded
+	model arch.Decoder
+	text  *arch.Text // nil for fixed ids
+	job   *job
+}
+
+func newGenerateTask(ctx context.Context, j *job, opt arch.Options) (task, error) {
+	loaded, model, err := loadModel[arch.Decoder](ctx, j, opt)
+	if err != nil {
+		return nil, err
+	}
+	t := &generateTask{Loaded: loaded, model: model, job: j}
+	if loaded.Folder.Has("tokenizer.json") {
+		if t.text, err = arch.NewText(loaded); err != nil {
+			loaded.Close()
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *generateTask) call(ctx context.Context) (*output, error) {
+	if t.text == nil {
+		return t.tokens(ctx)
+	}
+	ids, err := t.text.PromptIDs(t.job.Prompt)
+	if err != nil {
+		return nil, err
+	}
+	g, err := t.text.Generate(ctx, ids, arch.GenerateOptions{MaxTokens: t.job.NewTokens, IgnoreEOS: true}, nil)
+	return &output{Tokens: g.Tokens, Text: g.Text}, err
+}
+
+// tokens is the call without a tokenizer.
+func (t *generateTask) tokens(ctx context.Context) (*output, error) {
+	seq, err := t.model.NewSequence()
+	if err != nil {
+		return nil, err
+	}
+	defer seq.Close()
+	out := &output{}
+	for ids := t.job.IDs; len(out.Tokens) < t.job.NewTokens; {
+		top, _, err := seq.Extend(ctx, ids, 1)
+		if err != nil {
+			return nil, err
+		}
+		out.Tokens = append(out.Tokens, top[0])
+		ids = out.Tokens[len(out.Tokens)-1:]
+	}
+	return out, nil
+}
+
+func (t *generateTask) close() error { return t.Close() }

@@ -1,0 +1,92 @@
+"""MLX: the GPU on a Mac, else its CPU device (mlx-cpu), whose wheel brings a slow BLAS: preload an optimized one with LD_PRELOAD."""
+import os
+
+from lanes import Job, absent, serve
+
+try:
+    import mlx.core as mx
+except ImportError as e:
+    absent(f"{e.name} is not installed")
+
+GPU = mx.metal.is_available()
+DTYPES = {"f32": mx.float32, "bf16": mx.bfloat16}
+OPS = {
+    "add": mx.add,
+    "mul": mx.multiply,
+    "exp": lambda a, b: mx.exp(a),
+    "sum": lambda a, b: a,
+    "softmax": lambda a, b: mx.softmax(a, axis=-1),
+    "matmul": mx.matmul,
+}
+
+
+def ops(job: Job):
+    op = OPS[job.op]
+    a, b = map(mx.array, job.op_inputs())
+    return lambda: {"number": mx.sum(op(a, b)).item()}
+
+
+class Qwen3:
+    """The decoder on mlx.fast, as in mlx-lm, with a cache that grows."""
+
+    def __init__(self, job):
+        c = job.config()
+        self.heads, self.kv_heads, self.size = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"]
+        self.eps, self.theta, self.layers = c["rms_norm_eps"], c["rope_theta"], c["num_hidden_layers"]
+        self.tensors = {}
+        for name in sorted(os.listdir(job.model)):
+            if name.endswith(".safetensors"):
+                self.tensors.update((k, v.astype(DTYPES[job.dtype])) for k, v in mx.load(job.file(name)).items())
+        mx.eval(self.tensors)
+        self.head = self.tensors["model.embed_tokens.weight" if c["tie_word_embeddings"] else "lm_head.weight"]
+
+    def linear(self, x, name):
+        return x @ self.tensors[name + ".weight"].T
+
+    def norm(self, x, name):
+        return mx.fast.rms_norm(x, self.tensors[name + ".weight"], self.eps)
+
+    def split(self, x, norm=None):
+        """[1, T, heads * size] to [1, heads, T, size], each head normalised."""
+        x = x.reshape(1, x.shape[1], -1, self.size)
+        return (self.norm(x, norm) if norm else x).transpose(0, 2, 1, 3)
+
+    def step(self, cache, ids, first):
+        """Run ids from position first on; returns the last one's logits."""
+        x = self.tensors["model.embed_tokens.weight"][ids][None]
+        rotate = lambda x: mx.fast.rope(x, self.size, traditional=False, base=self.theta, scale=1.0, offset=first)
+        for i in range(self.layers):
+            at = f"model.layers.{i}."
+            h = self.norm(x, at + "input_layernorm")
+            q = rotate(self.split(self.linear(h, at + "self_attn.q_proj"), at + "self_attn.q_norm"))
+            k = rotate(self.split(self.linear(h, at + "self_attn.k_proj"), at + "self_attn.k_norm"))
+            v = self.split(self.linear(h, at + "self_attn.v_proj"))
+            if i in cache:
+                k, v = mx.concatenate([cache[i][0], k], 2), mx.concatenate([cache[i][1], v], 2)
+            cache[i] = k, v
+            a = mx.fast.scaled_dot_product_attention(q, k, v, scale=self.size ** -0.5, mask="causal" if q.shape[2] > 1 else None)
+            x = x + self.linear(a.transpose(0, 2, 1, 3).reshape(1, x.shape[1], -1), at + "self_attn.o_proj")
+            h = self.norm(x, at + "post_attention_layernorm")
+            gate = self.linear(h, at + "mlp.gate_proj")
+            x = x + self.linear(gate * mx.sigmoid(gate) * self.linear(h, at + "mlp.up_proj"), at + "mlp.down_proj")
+        return self.norm(x[0, -1:], "model.norm") @ self.head.T
+
+
+def qwen3(job: Job):
+    model, prompt = Qwen3(job), job.prompt_ids()
+
+    def call():
+        cache, tokens, first = {}, [], 0
+        ids = mx.array(prompt())
+        while len(tokens) < job.new_tokens:
+            token = mx.argmax(model.step(cache, ids, first)[0]).reshape(1)
+            first += ids.shape[0]
+            ids = token
+            tokens.append(token.item())
+        return {"tokens": tokens}
+    return call
+
+
+mx.set_default_device(mx.gpu if GPU else mx.cpu)
+blas = os.path.basename(os.environ.get("LD_PRELOAD", "")) or "the wheel's own BLAS"
+serve(f"mlx {mx.__version__}", "GPU" if GPU else f"CPU device, {blas}", {"1": ops, "3": qwen3, "addendum": qwen3}, "GPU" if GPU else "CPU")

@@ -1,0 +1,93 @@
+"""PyTorch with transformers: eager, or with --compile under torch.compile."""
+import math
+import os
+import sys
+
+from lanes import Job, absent, best_span, serve
+
+try:
+    import torch
+    import transformers
+except ImportError as e:
+    absent(f"{e.name} is not installed")
+
+COMPILED = "--compile" in sys.argv
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+OPS = {
+    "add": torch.add,
+    "mul": torch.mul,
+    "exp": lambda a, b: torch.exp(a),
+    "sum": lambda a, b: a,
+    "softmax": lambda a, b: torch.softmax(a, -1),
+    "matmul": torch.matmul,
+}
+
+
+def compiled(f):
+    return torch.compile(f, dynamic=False) if COMPILED else f
+
+
+def load(job, cls):
+    return getattr(transformers, cls).from_pretrained(job.model, dtype=DTYPES[job.dtype]).eval()
+
+
+def ops(job: Job):
+    op = OPS[job.op]
+    run = compiled(lambda a, b: torch.sum(op(a, b)))
+    a, b = map(torch.from_numpy, job.op_inputs())
+    return lambda: {"number": run(a, b).item()}
+
+
+def distilbert(job: Job):
+    model, encode = compiled(load(job, "DistilBertForQuestionAnswering")), job.pair_ids()
+
+    def call():
+        ids, allowed = encode()
+        out = model(input_ids=torch.tensor([ids]))
+        return best_span(out.start_logits[0].float(), out.end_logits[0].float(), allowed)
+    return call
+
+
+def qwen3(job: Job):
+    model, prompt = load(job, "Qwen3ForCausalLM"), job.prompt_ids()
+    model.generation_config.eos_token_id = None
+    model.generation_config.pad_token_id = 0
+    options = dict(max_new_tokens=job.new_tokens, do_sample=False)
+    if COMPILED:
+        model.forward = compiled(model.forward)
+        options["cache_implementation"] = "static"
+
+    def call():
+        ids = torch.tensor([prompt()])
+        out = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
+        return {"tokens": out[0, ids.shape[1]:].tolist()}
+    return call
+
+
+def vit(job: Job):
+    model, pixels = compiled(load(job, "ViTForImageClassification")), job.pixels()
+    return lambda: {"label": model(pixel_values=torch.from_numpy(pixels())[None].to(DTYPES[job.dtype])).logits.argmax().item()}
+
+
+def whisper(job: Job):
+    model, features, c = load(job, "WhisperForConditionalGeneration"), job.features(), job.config()
+    encoder = compiled(model.model.encoder)  # the decoder stays eager: its cache grows with every step
+
+    def call():
+        heard = encoder(torch.from_numpy(features()).to(DTYPES[job.dtype]))
+        token, cache, tokens = c["decoder_start_token_id"], None, []
+        while len(tokens) < job.new_tokens:
+            out = model(encoder_outputs=heard, decoder_input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True)
+            cache, logits = out.past_key_values, out.logits[0, -1]
+            logits[c["eos_token_id"]] = -math.inf
+            token = logits.argmax().item()
+            tokens.append(token)
+        return {"tokens": tokens}
+    return call
+
+
+torch.set_num_threads(int(os.environ.get("EMILY_BENCH_THREADS", "0")) or os.cpu_count())
+torch.set_grad_enabled(False)
+how = "torch.compile; static cache in tier 3; the encoder alone in tier 5" if COMPILED else "eager"
+serve(f"torch {torch.__version__}, transformers {transformers.__version__}", how,
+      {"1": ops, "2": distilbert, "3": qwen3, "4": vit, "5": whisper, "addendum": qwen3})

@@ -1,0 +1,172 @@
+// Package roofline measures what a processor can do at most: how fast it reads
+// memory and how many floating-point operations it finishes. A benchmark's
+// share of these limits says how much is left to gain (Williams, Waterman and
+// Patterson, "Roofline: an insightful visual performance model", 2009).
+package roofline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"emily/backend/cpu/kernel"
+)
+
+// Limit is the median, smallest and largest of several measurements, in units a second.
+type Limit struct {
+	Value float64 `json:"value"`
+	Min   float64 `json:"min"`
+	Max   float64 `json:"max"`
+}
+
+// Limits are what was measured. Nil fields were not: there is no kernel that
+// reaches the limit, or no such device.
+type Limits struct {
+	Threads int    `json:"threads"`
+	Kernels string `json:"kernels"`
+	// Reading a buffer many times the caches' size, bytes/s, by one thread and by all.
+	ReadOne *Limit `json:"read_1_thread,omitempty"`
+	ReadAll *Limit `json:"read_all_threads,omitempty"`
+	// Independent multiply-adds in registers, two operations each, FLOP/s.
+	F32One *Limit `json:"f32_1_thread,omitempty"`
+	F32All *Limit `json:"f32_all_threads,omitempty"`
+	// The same for dot products of bf16 and int8.
+	BF16All *Limit `json:"bf16_all_threads,omitempty"`
+	Int8All *Limit `json:"int8_all_threads,omitempty"`
+	// Copying from host to GPU, bytes/s.
+	CopyGPU *Limit `json:"copy_gpu,omitempty"`
+}
+
+// Options say how long is measured.
+type Options struct {
+	// Bytes is the size of the buffer that is read; 0 means 256 MiB.
+	Bytes int
+	// Runs is the number of measurements of each limit; 0 means 15.
+	Runs int
+	// Rounds is the number of rounds of multiply-adds in a measurement; 0 means
+	// about 10 ms of them.
+	Rounds int
+}
+
+// Measure takes a second. The machine should be idle.
+func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Limits, error) {
+	if threads < 1 {
+		return Limits{}, fmt.Errorf("threads must be 1 or more, got %d", threads)
+	}
+	if opt.Bytes == 0 {
+		opt.Bytes = 256 << 20
+	}
+	if opt.Runs == 0 {
+		opt.Runs = 15
+	}
+	if opt.Rounds == 0 {
+		opt.Rounds = roundsFor(set, 10*time.Millisecond)
+	}
+	l := Limits{Threads: threads, Kernels: set.Name}
+	buffer := make([]float32, opt.Bytes/4)
+	for i := range buffer { // touch every page
+		buffer[i] = 1
+	}
+	measures := []struct {
+		limit   **Limit
+		threads int
+		work    func(thread, threads int) (units int)
+	}{
+		{&l.ReadOne, 1, read(set, buffer)},
+		{&l.ReadAll, threads, read(set, buffer)},
+		{&l.F32One, 1, multiply(set, opt.Rounds)},
+		{&l.F32All, threads, multiply(set, opt.Rounds)},
+	}
+	rates := make([][]float64, len(measures))
+	for range opt.Runs { // in turns, so that a busy moment spoils a run of each, not one limit
+		for i, m := range measures {
+			if err := ctx.Err(); err != nil {
+				return l, err
+			}
+			rates[i] = append(rates[i], rate(m.threads, m.work))
+		}
+	}
+	for i, m := range measures {
+		*m.limit = summarize(rates[i])
+	}
+	return l, nil
+}
+
+// read sums each thread's part of the buffer.
+func read(set *kernel.Set, buffer []float32) func(thread, threads int) int {
+	return func(thread, threads int) int {
+		part := len(buffer) / threads
+		set.Sum(buffer[thread*part : (thread+1)*part])
+		return 4 * part
+	}
+}
+
+// multiply runs multiply-adds in pieces of under a millisecond, since the Go
+// runtime cannot stop a thread inside of one.
+func multiply(set *kernel.Set, rounds int) func(thread, threads int) int {
+	const piece = 10000
+	return func(int, int) int {
+		n := 0
+		for left := rounds; left > 0; left -= piece {
+			n += set.Peak(min(left, piece))
+		}
+		return n
+	}
+}
+
+func roundsFor(set *kernel.Set, d time.Duration) int {
+	const trial = 10000
+	set.Peak(trial)
+	start := time.Now()
+	set.Peak(trial)
+	return int(trial * d / max(time.Since(start), time.Microsecond))
+}
+
+// rate runs work on several threads that start together and returns the units
+// of all over the time until the last is done.
+func rate(threads int, work func(thread, threads int) int) float64 {
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	units := make([]int, threads)
+	for t := range threads {
+		ready.Add(1)
+		done.Go(func() {
+			ready.Done()
+			<-start
+			units[t] = work(t, threads)
+		})
+	}
+	ready.Wait()
+	began := time.Now()
+	close(start)
+	done.Wait()
+	elapsed := time.Since(began).Seconds()
+	total := 0
+	for _, n := range units {
+		total += n
+	}
+	return float64(total) / elapsed
+}
+
+func summarize(rates []float64) *Limit {
+	slices.Sort(rates)
+	return &Limit{Value: rates[len(rates)/2], Min: rates[0], Max: rates[len(rates)-1]}
+}
+
+// Work is what must be done at least: bytes that come from memory and
+// floating-point operations.
+type Work struct {
+	Bytes int64 `json:"bytes"`
+	FLOPs int64 `json:"flops"`
+}
+
+// Seconds is the shortest time for the work on all threads: that of the limit
+// which it meets first. It is 0 if the limits were not measured.
+func (l Limits) Seconds(w Work) float64 {
+	if l.ReadAll == nil || l.F32All == nil {
+		return 0
+	}
+	return max(float64(w.Bytes)/l.ReadAll.Value, float64(w.FLOPs)/l.F32All.Value)
+}

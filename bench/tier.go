@@ -1,0 +1,130 @@
+package bench
+
+import "fmt"
+
+// Units of a result's value.
+const (
+	microseconds = "us/call"
+	tokensRate   = "tok/s"
+)
+
+// tier is one table of the report.
+type tier struct {
+	name, title string
+	unit        string
+	cases       []benchCase
+	model       *checkpoint // nil for ops
+	warmup      int         // calls before the timed ones, where the caller does not say
+	runs        int         // samples, likewise
+	calls       int         // in a sample
+	f32Only     bool
+	sequential  bool // one lane after the other: too large to be loaded together
+	includes    string
+}
+
+// benchCase is a row of tier 1, or the only case of another tier.
+type benchCase struct {
+	name string
+	job  job
+}
+
+// checkpoint is a tier's model: its name on the Hub and that of its
+// configuration for random weights.
+type checkpoint struct{ repo, random string }
+
+// Names of the tiers, in the order of the report.
+var tierNames = []string{"1", "2", "3", "4", "5", "addendum"}
+
+var opSizes = []struct {
+	op    string
+	sizes []int
+}{
+	{"add", []int{256, 1024, 4096}}, {"mul", []int{256, 1024, 4096}}, {"exp", []int{256, 1024, 4096}},
+	{"sum", []int{256, 1024, 4096}}, {"softmax", []int{256, 1024, 4096}}, {"matmul", []int{128, 512, 1024, 2048}},
+}
+
+// The inputs of the report. The ids stand for them where a checkpoint has no tokenizer.
+const (
+	question   = "What is Emily?"
+	background = "Emily is an Elixir Nx backend that runs tensor computations on Apple Silicon through MLX, executing on the Metal GPU."
+	prompt     = "The quick brown fox jumps over the lazy dog."
+)
+
+var promptIDs = []int32{785, 3974, 13876, 38835, 34208, 916, 279, 15678, 5562, 13}
+
+// questionIDs are 40 tokens, as many as the question and its text have: [CLS],
+// words, [SEP], words, [SEP].
+func questionIDs() []int32 {
+	const start, end = 101, 102
+	ids := []int32{start}
+	for id := int32(2000); len(ids) < 39; id++ {
+		ids = append(ids, id)
+	}
+	ids[7] = end
+	return append(ids, end)
+}
+
+// tiers returns the tiers by name. newTokens is the length of generated texts
+// of tier 3 and the addendum, 0 for the report's 48; scale divides the sizes
+// of tier 1, for tests.
+func tiers(newTokens, scale int) map[string]tier {
+	if newTokens == 0 {
+		newTokens = 48
+	}
+	decode := job{Prompt: prompt, IDs: promptIDs, NewTokens: newTokens}
+	whole := fmt.Sprintf("prompt of 10 tokens, %d new ones, greedy, no early stop; tok/s = %d / time of the whole call, prompt included", newTokens, newTokens)
+	one := tier{
+		title: "Tier 1 — op microbenchmarks (mean us/call)", unit: microseconds, warmup: 5, runs: 3, calls: 30, f32Only: true,
+		includes: "the op on f32 [n, n], the sum of its result, and the number read back. A sample is the mean of 30 calls without a pause",
+	}
+	for _, o := range opSizes {
+		for _, n := range o.sizes {
+			one.cases = append(one.cases, benchCase{fmt.Sprintf("%s %d", o.op, n), job{Op: o.op, N: max(2, n/max(1, scale))}})
+		}
+	}
+	list := map[string]tier{
+		"1": one,
+		"2": {
+			title: "Tier 2 — DistilBERT QA (mean us/call)", unit: microseconds,
+			cases:    []benchCase{{"DistilBERT QA", job{Question: question, Context: background, IDs: questionIDs()}}},
+			model:    &checkpoint{"distilbert-base-uncased-distilled-squad", "distilbert-base-uncased-distilled-squad"},
+			includes: "tokenizing question and context (where the checkpoint has a tokenizer; else 40 fixed ids), the model, and the best span of at most 15 tokens",
+		},
+		"3": {
+			title: "Tier 3 — Qwen3-0.6B decode (tokens/sec)", unit: tokensRate,
+			cases: []benchCase{{"Qwen3-0.6B decode", decode}}, model: &checkpoint{"Qwen/Qwen3-0.6B", "qwen3-0.6b"},
+			includes: whole,
+		},
+		"4": {
+			title: "Tier 4 — ViT-base image classification (mean us/call)", unit: microseconds,
+			cases: []benchCase{{"ViT-base image classification", job{}}}, model: &checkpoint{"google/vit-base-patch16-224", "vit-base-patch16-224"},
+			includes: "one 224 x 224 x 3 image of bytes (iota mod 256), its preprocessing, the model, and the top label",
+		},
+		"5": {
+			title: "Tier 5 — Whisper-tiny transcription (mean us/call)", unit: microseconds,
+			cases: []benchCase{{"Whisper-tiny transcription", job{NewTokens: 25}}}, model: &checkpoint{"openai/whisper-tiny", "whisper-tiny"},
+			includes: "1 s of a 440 Hz sine at 16 kHz: log-mel features, the encoder over 30 s, and 25 new tokens, greedy, no early stop",
+		},
+		"addendum": {
+			title: "Addendum — Qwen3-4B decode", unit: tokensRate, sequential: true,
+			cases: []benchCase{{"Qwen3-4B decode", decode}}, model: &checkpoint{"Qwen/Qwen3-4B", "qwen3-4b"},
+			includes: whole + ". The lanes run one after the other, since they do not fit into memory together",
+		},
+	}
+	for name, t := range list {
+		t.name = name
+		if t.calls == 0 {
+			t.warmup, t.runs, t.calls = 1, 3, 1
+		}
+		list[name] = t
+	}
+	return list
+}
+
+// value turns the seconds of a call into the tier's unit.
+func (t tier) value(seconds float64, newTokens int) float64 {
+	if t.unit == tokensRate {
+		return float64(newTokens) / seconds
+	}
+	return seconds * 1e6
+}
