@@ -81,8 +81,13 @@ func (f *forms) tell(format string, a ...any) {
 	}
 }
 
-// pack makes one form and puts it to use.
+// pack makes one form, unless another process has made it meanwhile, and puts
+// it to use.
 func (p *packer) pack(ctx context.Context, d demand) {
+	if d.open(p.store) == nil {
+		d.release()
+		return
+	}
 	size, err := p.write(ctx, d)
 	switch {
 	case ctx.Err() != nil:
@@ -95,9 +100,14 @@ func (p *packer) pack(ctx context.Context, d demand) {
 	default:
 		p.sum.plain.Add(int64(len(d.matrix.Data)))
 		p.sum.packed.Add(size)
-		if d.forget != nil { // what is read from now on is the form
-			d.forget()
-		}
+		d.release()
+	}
+}
+
+// release frees the memory of a weight whose form is read from now on.
+func (f *form) release() {
+	if f.forget != nil {
+		f.forget()
 	}
 }
 

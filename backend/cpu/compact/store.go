@@ -127,7 +127,14 @@ func (s *Store) Write(ctx context.Context, m Matrix, kind Kind) (size int64, err
 		}
 		return 0, err
 	}
-	return h.size(), os.Rename(file.Name(), path)
+	if err := os.Rename(file.Name(), path); err != nil {
+		// Windows replaces no file that is mapped: another process made it meanwhile.
+		if info, statErr := os.Stat(path); statErr != nil || info.Size() != h.size() {
+			return 0, err
+		}
+		os.Remove(file.Name())
+	}
+	return h.size(), nil
 }
 
 // removeOld deletes what a process that was killed has left.
