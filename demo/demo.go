@@ -27,7 +27,7 @@ var models = []Model{
 	{"generate", "continues short children's stories", "Qwen/Qwen3-0.6B"},
 	{"classify", "knows the digits 0 to 9 and twenty drawn things", "google/vit-base-patch16-224"},
 	{"transcribe", "hears English numbers, dates, letters and everyday phrases", "openai/whisper-tiny.en"},
-	{"answer", "finds answers in short paragraphs of facts", "distilbert-base-uncased-distilled-squad"},
+	{"answer", "finds answers in short paragraphs of facts", "distilbert/distilbert-base-uncased-distilled-squad"},
 }
 
 // Models returns the built-in models, one for each task.
