@@ -66,7 +66,7 @@ func TestUsage(t *testing.T) {
 		{"unknown command", []string{"genrate", "x"}, []string{"genrate", "generate"}},
 		{"unknown flag", []string{"generate", "x", "--modle", "m"}, []string{"modle", "emily generate --help"}},
 		{"no prompt", []string{"generate", "--model", models + "/tiny-qwen3"}, []string{"no text"}},
-		{"no model", []string{"generate", "x"}, []string{"--model"}},
+		{"no model", []string{"embed", "x"}, []string{"--model"}},
 		{"a flag without its value", []string{"generate", "hi", "--stop"}, []string{"needs an argument"}},
 		{"not a number", []string{"generate", "x", "--top-k", "many"}, []string{"many"}},
 		{"unknown lane", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--lane", "fast"}, []string{"eager, native or fuse"}},
