@@ -25,7 +25,7 @@ func BenchmarkOps(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, c := range tiers(0, 1)["1"].cases {
+	for _, c := range tiers(defaultTokens, 1)["1"].cases {
 		for _, lane := range []backend.Lane{backend.Eager, backend.Native, backend.Fuse} {
 			b.Run(fmt.Sprintf("%s/%s", c.name, lane), func(b *testing.B) { benchmarkOp(b, c.job, lane, limits) })
 		}

@@ -20,7 +20,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		if len(rows) == 0 {
 			continue
 		}
-		t := tiers(0, 1)[name]
+		t := tiers(r.Environment.NewTokens, 1)[name]
 		m.line("## %s\n", t.title)
 		if name == "1" {
 			m.ops(rows)
@@ -28,6 +28,9 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 			m.lanes(t, rows)
 		}
 		m.line("The timed call: %s.\n", t.includes)
+		if t.calls > 1 && !r.Environment.Smoke {
+			m.line("A sample is the mean of %d calls without a pause.\n", t.calls)
+		}
 		m.reasons(rows)
 		for _, note := range r.Notes[name] {
 			m.line("%s\n", note)

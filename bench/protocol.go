@@ -16,7 +16,7 @@ import (
 // hello is a lane's first line.
 type hello struct {
 	Version  string `json:"version"`            // of the library, such as "jax 0.10.2"
-	Device   string `json:"device"`             // "CPU", "GPU"
+	Device   string `json:"device,omitempty"`   // of a peer: "CPU", "GPU"
 	Settings string `json:"settings,omitempty"` // what it was told to do for speed
 	Absent   string `json:"absent,omitempty"`   // why there is no such lane here
 }

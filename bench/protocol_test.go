@@ -185,6 +185,12 @@ func TestDiffers(t *testing.T) {
 	}
 }
 
+func TestOneLine(t *testing.T) {
+	if got := oneLine(" \x1b[96mFailed\x1b[0m to\n  export "); got != "Failed to export" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestStartsLike(t *testing.T) {
 	reference := &output{Tokens: []int32{1, 2, 3}}
 	for _, tt := range []struct {

@@ -24,6 +24,7 @@ type Environment struct {
 	Go            string          `json:"go"`
 	Emily         string          `json:"emily"`
 	Threads       int             `json:"threads"`
+	NewTokens     int             `json:"new_tokens"` // of tier 3 and the addendum
 	Smoke         bool            `json:"smoke"`
 	RandomWeights bool            `json:"random_weights"`
 	Peers         []Peer          `json:"peers"`

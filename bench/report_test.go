@@ -34,7 +34,7 @@ func sampleReport() *Report {
 	return &Report{
 		Environment: Environment{
 			Date: "2026-01-02 03:04", Host: Host{Name: "box", CPU: "A processor", Cores: 8, Memory: 32e9, GPU: "none", OS: "An OS"},
-			Go: "go1.26", Emily: "1.0", Threads: 4, RandomWeights: true,
+			Go: "go1.26", Emily: "1.0", Threads: 4, NewTokens: 48, RandomWeights: true,
 			Peers:  []Peer{{Lane: "exla", Version: "jax 1", Settings: "jit"}, {Lane: "emlx", Absent: "not installed: run setup"}},
 			Limits: roofline.Limits{Threads: 4, Kernels: "avx2", ReadOne: limit(20e9), ReadAll: limit(40e9), F32One: limit(100e9), F32All: limit(400e9)},
 		},
@@ -108,7 +108,7 @@ func TestJSON(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"date", "host", "cpu", "cores", "memory", "gpu", "os", "go", "emily", "threads", "smoke", "random_weights", "peers", "limits"} {
+	for _, name := range []string{"date", "host", "cpu", "cores", "memory", "gpu", "os", "go", "emily", "threads", "new_tokens", "smoke", "random_weights", "peers", "limits"} {
 		if _, ok := plain.Environment[name]; !ok {
 			t.Errorf("the environment has no %s", name)
 		}
@@ -167,7 +167,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestTiers(t *testing.T) {
-	list := tiers(0, 1)
+	list := tiers(defaultTokens, 1)
 	if len(list) != len(tierNames) {
 		t.Errorf("%d tiers, %d names", len(list), len(tierNames))
 	}

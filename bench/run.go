@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,10 +25,13 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Threads == 0 {
 		c.Threads = runtime.GOMAXPROCS(0)
 	}
+	if c.NewTokens == 0 {
+		c.NewTokens = defaultTokens
+	}
 	r := &runner{Config: c, tiers: tiers(c.NewTokens, c.scale), peers: map[string]Peer{}}
 	r.report.Environment = Environment{
 		Date: time.Now().Format("2006-01-02 15:04"), Host: ThisHost(), Go: runtime.Version(), Emily: c.Version,
-		Threads: c.Threads, Smoke: c.Smoke, RandomWeights: c.RandomWeights,
+		Threads: c.Threads, NewTokens: c.NewTokens, Smoke: c.Smoke, RandomWeights: c.RandomWeights,
 	}
 	r.tell(Progress{Doing: "measuring the machine's limits"})
 	var err error
@@ -150,6 +154,9 @@ func (r *runner) tier(ctx context.Context, t tier) error {
 			r.report.note(t.name, "The checkpoint has no tokenizer: the ids of the text are fixed.")
 		}
 	}
+	if r.Model != "" && t.model != nil {
+		r.report.note(t.name, "The checkpoint is %s.", r.Model)
+	}
 	run.total = len(entries) * len(t.cases) * (2 + run.runs)
 	for _, group := range run.groups(entries) {
 		if err := run.group(ctx, group); err != nil {
@@ -226,7 +233,9 @@ func (t *tierRun) group(ctx context.Context, entries []entry) error {
 		}
 		peak := m.process.peakRSS()
 		for _, i := range m.results {
-			t.results[i].PeakRSS = peak
+			if t.results[i].Value != nil { // a lane that did nothing says nothing
+				t.results[i].PeakRSS = peak
+			}
 		}
 	}
 	return nil
@@ -260,6 +269,9 @@ func (t *tierRun) open(ctx context.Context, e entry) *member {
 		p.close()
 		m.failure = "-: " + p.Absent
 		return m
+	}
+	if p.Device != "" {
+		m.backend = strings.ToLower(p.Device)
 	}
 	m.process = p
 	pause(p.cmd.Process)
@@ -318,7 +330,13 @@ func failure(err error) string {
 	return "ERR: " + oneLine(err.Error())
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// terminalCode is a colour or the like in what a program prints.
+var terminalCode = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+
+// oneLine makes a message fit for a line of a table or list.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(terminalCode.ReplaceAllString(s, "")), " ")
+}
 
 func (r *runner) tell(p Progress) {
 	if r.Progress != nil {
@@ -356,7 +374,9 @@ func (t *tierRun) finish(entries []entry) {
 	}
 	place := func(x Result) int {
 		c := slices.IndexFunc(t.cases, func(c benchCase) bool { return c.name == x.Case })
-		e := slices.IndexFunc(entries, func(e entry) bool { return e.name == x.Lane && e.backend == x.Backend && e.dtype == x.DType })
+		e := slices.IndexFunc(entries, func(e entry) bool {
+			return e.name == x.Lane && (e.peer || e.backend == x.Backend && e.dtype == x.DType)
+		})
 		return c*len(entries) + e
 	}
 	slices.SortStableFunc(t.results, func(a, b Result) int { return place(a) - place(b) })

@@ -29,7 +29,7 @@ type LaneOptions struct {
 // lanes are timed from outside in one way.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, opt LaneOptions) error {
 	replies := json.NewEncoder(out)
-	if err := replies.Encode(hello{Version: opt.Version, Device: "CPU", Settings: opt.Lane.String() + " lane"}); err != nil {
+	if err := replies.Encode(hello{Version: opt.Version, Settings: opt.Lane.String() + " lane"}); err != nil {
 		return err
 	}
 	l := lane{LaneOptions: opt}

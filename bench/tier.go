@@ -2,6 +2,9 @@ package bench
 
 import "fmt"
 
+// defaultTokens is the length of the report's generated texts.
+const defaultTokens = 48
+
 // Units of a result's value.
 const (
 	microseconds = "us/call"
@@ -65,17 +68,13 @@ func questionIDs() []int32 {
 }
 
 // tiers returns the tiers by name. newTokens is the length of generated texts
-// of tier 3 and the addendum, 0 for the report's 48; scale divides the sizes
-// of tier 1, for tests.
+// of tier 3 and the addendum; scale divides the sizes of tier 1, for tests.
 func tiers(newTokens, scale int) map[string]tier {
-	if newTokens == 0 {
-		newTokens = 48
-	}
 	decode := job{Prompt: prompt, IDs: promptIDs, NewTokens: newTokens}
 	whole := fmt.Sprintf("prompt of 10 tokens, %d new ones, greedy, no early stop; tok/s = %d / time of the whole call, prompt included", newTokens, newTokens)
 	one := tier{
 		title: "Tier 1 — op microbenchmarks (mean us/call)", unit: microseconds, warmup: 5, runs: 3, calls: 30, f32Only: true,
-		includes: "the op on f32 [n, n], the sum of its result, and the number read back. A sample is the mean of 30 calls without a pause",
+		includes: "the op on f32 [n, n], the sum of its result, and the number read back",
 	}
 	for _, o := range opSizes {
 		for _, n := range o.sizes {

@@ -286,7 +286,7 @@ func recovered(err *error) {
 		error
 		Addr() uintptr
 	}:
-		*err = fmt.Errorf("a weight could not be read: the checkpoint file was truncated or its disk failed while it was in use (%w)", v)
+		*err = fmt.Errorf("a weight could not be read: the checkpoint file was truncated or its disk failed while it was in use")
 	case error:
 		*err = fmt.Errorf("internal error in a kernel: %w", v)
 	default:

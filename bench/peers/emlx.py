@@ -30,7 +30,7 @@ class Qwen3:
     """The decoder on mlx.fast, as in mlx-lm, with a cache that grows."""
 
     def __init__(self, job):
-        c = job.config()
+        c = job.qwen3_config()
         self.heads, self.kv_heads, self.size = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"]
         self.eps, self.theta, self.layers = c["rms_norm_eps"], c["rope_theta"], c["num_hidden_layers"]
         self.tensors = {}

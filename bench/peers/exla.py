@@ -119,9 +119,9 @@ def distilbert(job: Job):
 
 
 def qwen3(job: Job):
-    w, c = Weights(job), job.config()
+    w, c = Weights(job), job.qwen3_config()
     heads, kv_heads, size, eps = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"], c["rms_norm_eps"]
-    n_layers, inner = c["num_hidden_layers"], c["intermediate_size"]
+    theta, n_layers, inner = c["rope_theta"], c["num_hidden_layers"], c["intermediate_size"]
     layers = []
     for i in range(n_layers):
         at = f"model.layers.{i}."
@@ -137,7 +137,7 @@ def qwen3(job: Job):
     w.tensors = None
 
     def rotate(x, positions):
-        angle = positions[:, None] * c["rope_theta"] ** (-jnp.arange(0, size, 2, dtype=jnp.float32) / size)
+        angle = positions[:, None] * theta ** (-jnp.arange(0, size, 2, dtype=jnp.float32) / size)
         cos, sin = jnp.cos(angle)[:, None].astype(dtype), jnp.sin(angle)[:, None].astype(dtype)
         a, b = jnp.split(x, 2, -1)
         return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1)

@@ -66,8 +66,6 @@ class Job:
     def __init__(self, fields):
         defaults = dict(op="", n=0, model="", cache="", ids=[], prompt="", question="", context="", new_tokens=0)
         self.__dict__.update(defaults, **fields)
-        if self.tier == "addendum":
-            self.new_tokens = self.new_tokens or 48
 
     def file(self, name):
         return os.path.join(self.model, name)
@@ -75,6 +73,14 @@ class Job:
     def config(self):
         with open(self.file("config.json")) as f:
             return json.load(f)
+
+    def qwen3_config(self):
+        """The configuration of a Qwen3, for peers whose forward pass is written by hand."""
+        config = self.config()
+        if config.get("attention_bias"):
+            raise Absent("no biases in the attention")
+        config.setdefault("rope_theta", config.get("rope_parameters", {}).get("rope_theta"))  # as transformers 5 writes it
+        return config
 
     def tokenizer(self):
         """The checkpoint's tokenizer, None if it has none."""

@@ -8,6 +8,7 @@ from lanes import Job, absent, serve
 try:
     import gguf
     import llama_cpp as llama
+    import ml_dtypes  # noqa: F401, gives numpy bfloat16
     import numpy as np
 except ImportError as e:
     absent(f"{e.name} is not installed")
@@ -32,7 +33,7 @@ def gguf_name(name):
 def write_bf16(job, path):
     """The checkpoint as GGUF: matrices as they are in bf16, norms in f32."""
     from safetensors.numpy import load_file
-    c = job.config()
+    c = job.qwen3_config()
     w = gguf.GGUFWriter(path, "qwen3")
     w.add_block_count(c["num_hidden_layers"])
     w.add_context_length(c["max_position_embeddings"])

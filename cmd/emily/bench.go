@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ func newBench(std stdio) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "tier", Usage: "tiers to run, 1 to 5, addendum or all, with commas between", DefaultText: "all"},
 			&cli.StringSliceFlag{Name: "lanes", Usage: "lanes to run, with commas between", DefaultText: "all"},
-			&cli.StringFlag{Name: "backend", Usage: "the devices' kinds for emily's lanes: cpu", Value: "cpu"},
+			&cli.StringFlag{Name: "backend", Usage: "the devices' kinds for emily's lanes: cpu, cuda, emu, with commas between", Value: "cpu"},
 			&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32, bf16 or f32,bf16", Value: "f32"},
 			&cli.IntFlag{Name: "runs", Usage: "timed samples of each row", Value: 3},
 			&cli.IntFlag{Name: "warmup", Usage: "calls before the timed ones", DefaultText: "5 in tier 1, else 1"},
@@ -91,12 +92,14 @@ func benchConfig(c *cli.Context, std stdio) (bench.Config, error) {
 		return config, usagef("--runs must be 1 or more, got %d", c.Int("runs"))
 	case c.Int("new-tokens") < 1:
 		return config, usagef("--new-tokens must be 1 or more, got %d", c.Int("new-tokens"))
-	case c.Int("threads") < 0 || c.Int("warmup") < 0:
-		return config, usagef("--threads and --warmup must be 0 or more")
+	case c.Int("warmup") < 0:
+		return config, usagef("--warmup must be 0 or more, got %d", c.Int("warmup"))
+	case c.Int("threads") < 0 || c.Int("threads") > cpu.MaxThreads:
+		return config, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, c.Int("threads"))
 	}
 	for name := range strings.SplitSeq(c.String("backend"), ",") {
-		if name != "cpu" {
-			return config, usagef("--backend: there is no %q here; choose cpu", name)
+		if !slices.Contains(backendNames, name) {
+			return config, usagef("--backend: there is no %q; choose %s", name, strings.Join(backendNames, ", "))
 		}
 		config.Backends = append(config.Backends, name)
 	}
@@ -218,12 +221,11 @@ func newBenchLane(std stdio) *cli.Command {
 			if err != nil {
 				return usagef("%v", err)
 			}
-			if c.Args().Get(1) != "cpu" {
-				return usagef("there is no backend %q here; choose cpu", c.Args().Get(1))
-			}
 			return bench.Serve(c.Context, std.in, std.out, bench.LaneOptions{
 				Lane: lane, Version: versionString(),
-				Open: func(threads int) (backend.Backend, error) { return cpu.New(cpu.Options{Threads: threads}) },
+				Open: func(threads int) (backend.Backend, error) {
+					return startDevice(c.Args().Get(1), 0, cpu.Options{Threads: threads})
+				},
 			})
 		},
 	}

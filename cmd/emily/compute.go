@@ -10,12 +10,13 @@ import (
 
 	"emily/arch"
 	"emily/backend"
+	"emily/demo"
 	"emily/loader"
 )
 
 // modelFlag names the model of a command.
 func modelFlag() cli.Flag {
-	return &cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the model: a folder, a .safetensors file, org/name or org/name@revision", EnvVars: []string{"EMILY_MODEL"}}
+	return &cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the model: a folder, a .safetensors file, org/name or org/name@revision", EnvVars: []string{"EMILY_MODEL"}, DefaultText: "the built-in one of the command, if it has one"}
 }
 
 // computeFlags say how a model computes; they mean the same in every command.
@@ -43,7 +44,7 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	folder, err := findFolder(ctx, c, std)
+	folder, err := folderOf(ctx, c, std, tasks)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +77,19 @@ func (s *session) close() {
 	s.Loaded.Close()
 	s.backend.Close()
 	s.notices.print(s.err)
+}
+
+// folderOf is findFolder, or without --model the built-in model of the command.
+func folderOf(ctx context.Context, c *cli.Context, std stdio, tasks []arch.Task) (*loader.Folder, error) {
+	if c.String("model") != "" || len(tasks) == 0 {
+		return findFolder(ctx, c, std)
+	}
+	m, files, ok := demo.Find(string(tasks[0]))
+	if !ok || c.Command.Name != m.Task {
+		return findFolder(ctx, c, std)
+	}
+	fmt.Fprintf(std.err, "emily: the built-in model %s; try --model %s next\n", m.Knows, m.Next)
+	return loader.FromFS(files, "the built-in "+m.Task+" model"), nil
 }
 
 // findFolder resolves --model, and downloads a model that the cache lacks.

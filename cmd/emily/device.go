@@ -30,9 +30,18 @@ func openBackend(c *cli.Context, packing *cpu.Packing) (backend.Backend, error) 
 	if err != nil {
 		return nil, err
 	}
+	return startDevice(name, index, cpu.Options{Threads: c.Int("threads"), Packing: packing})
+}
+
+// backendNames are the kinds of devices.
+var backendNames = []string{"cpu", "cuda", "emu"}
+
+// startDevice starts a device of a kind. The index is for several GPUs, the
+// options for the CPU.
+func startDevice(name string, index int, opt cpu.Options) (backend.Backend, error) {
 	switch name {
 	case "cpu":
-		return cpu.New(cpu.Options{Threads: c.Int("threads"), Packing: packing})
+		return cpu.New(opt)
 	case "cuda":
 		return cuda.New(index)
 	case "emu":

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -71,7 +70,9 @@ func runGenerate(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Bool("json") {
 		return errors.Join(json.NewEncoder(std.out).Encode(got), err)
 	}
-	fmt.Fprintln(std.out)
+	if got.Text != "" || err == nil {
+		fmt.Fprintln(std.out)
+	}
 	if got.FinishReason == arch.FinishLength && !c.IsSet("max-tokens") {
 		fmt.Fprintf(std.err, "emily: the text was cut after %d tokens; --max-tokens allows more\n", len(got.Tokens))
 	}
@@ -87,14 +88,12 @@ func readPrompt(c *cli.Context, std stdio) (string, error) {
 	switch {
 	case c.IsSet("file") && len(args) > 0:
 		return "", usagef("give the prompt as an argument or with --file, not both")
-	case c.IsSet("file") && c.String("file") != "-":
-		text, err := os.ReadFile(c.String("file"))
-		return string(text), err
-	case c.IsSet("file") || (len(args) == 1 && args[0] == "-"):
-		text, err := io.ReadAll(std.in)
-		return string(text), err
+	case c.IsSet("file"):
+		return readInput(std, c.String("file"))
+	case len(args) == 1 && args[0] == "-":
+		return readInput(std, "-")
 	case len(args) == 0:
-		return "", usagef("no prompt was given: add it in quotes, or - to read standard input")
+		return "", usagef("no text was given: add it in quotes, or - to read standard input")
 	}
 	return strings.Join(args, " "), nil
 }

@@ -144,7 +144,7 @@ def main():
         parts = [(masks[i], labels[i]) for share, (masks, labels) in zip(shares, train)
                  for i in [torch.randint(len(masks), (round(args.batch * share),), device=device)]]
         masks, labels = (torch.cat(x) for x in zip(*parts))
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             logits = model(pixel_values=view(masks)).logits
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=0.05)
         schedule.optimizer.zero_grad(set_to_none=True)

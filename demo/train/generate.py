@@ -38,8 +38,8 @@ def train_tokenizer(texts, size):
     return tokenizer
 
 
-def rows(tokenizer, texts, r):
-    """Rows of LENGTH + 1 tokens. Each begins where a story begins, or in a fifth of them a later sentence, as a prompt would."""
+def rows(tokenizer, texts):
+    """Rows of LENGTH + 1 tokens, each from the beginning of a text: stories end to end."""
     end, out, row = tokenizer.token_to_id(END), [], []
     for e in tokenizer.encode_batch(texts):
         row += e.ids + [end]
@@ -83,13 +83,13 @@ def main():
 
     with Pool() as pool:
         parts = pool.map(stories, [(seed, args.stories // 128) for seed in range(129)])
-    held_out = [t for t in parts.pop()][:2000]
-    texts = list({t for part in parts for t in part} - set(held_out))
+    held_out = parts.pop()[:2000]
+    texts = sorted({t for part in parts for t in part} - set(held_out))
     r.shuffle(texts)
     tokenizer = train_tokenizer(texts[:60_000], 4096)
     size = tokenizer.get_vocab_size()
-    ids = torch.from_numpy(rows(tokenizer, [later(t, r) for t in texts], r)).to(device)
-    test = torch.from_numpy(rows(tokenizer, held_out, r)).long().to(device)
+    ids = torch.from_numpy(rows(tokenizer, [later(t, r) for t in texts])).to(device)
+    test = torch.from_numpy(rows(tokenizer, held_out)).long().to(device)
     print(f"{len(texts)} stories, {ids.numel():,} tokens, vocabulary {size}", flush=True)
 
     end = tokenizer.token_to_id(END)
@@ -99,7 +99,7 @@ def main():
     schedule = export.Schedule(export.optimizer(model), args.minutes, 2e-3)
     while schedule.advance():
         batch = ids[torch.randint(len(ids), (args.batch,), device=device)].long()
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             logits = model(input_ids=batch[:, :-1], use_cache=False).logits
         loss = F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
         schedule.optimizer.zero_grad(set_to_none=True)

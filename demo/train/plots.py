@@ -4,7 +4,7 @@ import random
 import re
 from pathlib import Path
 
-import prompts
+import cast
 
 FEARS = "the dark|thunder|deep water|the big black dog|high places|strange noises|the night|ghosts|the wide river|snakes".split("|")
 FOODS = "berries|honey|apples|bread|cookies|nuts|cheese|carrots|cake|soup|pears|pancakes|cherries".split("|")
@@ -48,21 +48,21 @@ def article(noun):
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 
-def cast(r):
+def roles(r):
     """Values of all slots."""
-    heroes = [(kind, name) for kind, names in (group.split(":") for group in prompts.HEROES.split("|")) for name in names.split()]
+    heroes = [(kind, name) for kind, names in (group.split(":") for group in cast.HEROES.split("|")) for name in names.split()]
     (kind, name), (fkind, friend) = r.sample(heroes, 2)
     while friend == name or fkind == kind:
         fkind, friend = r.choice(heroes)
     male = kind in ("boy", "king", "farmer") or kind not in ("girl", "cow", "fairy", "princess", "grandmother", "hen") and r.random() < 0.5
     fmale = fkind in ("boy", "king", "farmer") or fkind not in ("girl", "cow", "fairy", "princess", "grandmother", "hen") and r.random() < 0.5
-    place, place2, place3 = r.sample(prompts.PLACES, 3)
+    place, place2, place3 = r.sample(cast.PLACES, 3)
     animal, animal2, animal3 = r.sample([a for a in ANIMALS if a not in (kind, fkind)], 3)
-    thing = r.choice(prompts.THINGS)
+    thing = r.choice(cast.THINGS)
     values = dict(kind=kind, name=name, fkind=fkind, friend=friend, place=place, place2=place2, place3=place3, animal=animal, animal2=animal2, animal_a=article(animal3),
                   animal3=animal3, weather=r.choice(WEATHER), feeling=r.choice(FEELINGS), colour=r.choice(COLOURS), colour2=r.choice(COLOURS), clothes=r.choice(CLOTHES),
                   meal=r.choice("breakfast lunch dinner supper".split()), number=r.choice("three four five seven ten twelve".split()), drink=r.choice("milk water juice tea lemonade".split()), direction=r.choice("sea hills north forest river".split()),
-                  thing=thing, noun=re.sub(r"^(a|an) ", "", re.sub(r" of .*", "", thing)), nature=r.choice(prompts.NATURES), fear=r.choice(FEARS), food=r.choice(FOODS), gift=r.choice(GIFTS),
+                  thing=thing, noun=re.sub(r"^(a|an) ", "", re.sub(r" of .*", "", thing)), nature=r.choice(cast.NATURES), fear=r.choice(FEARS), food=r.choice(FOODS), gift=r.choice(GIFTS),
                   project=r.choice(PROJECTS), wish=r.choice(WISHES), relative=r.choice(RELATIVES), fhis="his" if fmale else "her", His2="His" if fmale else "Her")
     he = ("he", "him", "his", "himself") if male else ("she", "her", "her", "herself")
     values |= dict(he=he[0], him=he[1], his=he[2], himself=he[3], He=he[0].capitalize(), His=he[2].capitalize())
@@ -71,7 +71,7 @@ def cast(r):
 
 def story(r, plots):
     """One story of 100 to 200 words. A beat in the middle is left out now and then, and most stories have two endings."""
-    values, beats = cast(r), r.choice(list(plots.values()))
+    values, beats = roles(r), r.choice(list(plots.values()))
     parts = [r.choice(GREETINGS)]
     for i, beat in enumerate(beats):
         last = i == len(beats) - 1

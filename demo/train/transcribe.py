@@ -268,7 +268,7 @@ def main():
         with torch.no_grad():
             mel = features(disturb(mix(train.samples, rows, size, seconds * RATE), ends))
             mel = torch.where(torch.rand(len(mel), 1, 1, device=device) < 0.7, hide(mel), mel)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             encoded = model.model.encoder(mel).last_hidden_state
             logits = model(encoder_outputs=(encoded,), decoder_input_ids=inputs, use_cache=False).logits
             letters = ctc(encoded)
