@@ -227,8 +227,7 @@ func TestHostileSideList(t *testing.T) {
 	for _, at := range []int{first, first + 7, first + len(w.First) - 4, len(good) - 7, len(good) - 5, len(good) - 1, len(good) - 2} {
 		bad := bytes.Clone(good)
 		bad[at] ^= 0x41
-		var h header
-		h = header{kind: Exact, n: m.N, k: m.K, escapes: len(w.Escapes) / kernel.EscapeBytes, exponents: w.Exponents}
+		h := header{kind: Exact, n: m.N, k: m.K, escapes: len(w.Escapes) / kernel.EscapeBytes, exponents: w.Exponents}
 		h.body = crc(bad[headerSize:])
 		copy(bad, h.encode())
 		if _, err := readExact(bad, m.N, m.K); !errors.Is(err, errDamaged) {
