@@ -105,10 +105,10 @@ func Find(c *loader.Config) (Class, error) {
 			return class, nil
 		}
 	}
-	what := strings.Join(c.Architectures, ", ")
-	if what == "" {
-		what = "of model_type " + fmt.Sprintf("%q", c.ModelType)
+	if len(c.Architectures) == 0 {
+		return Class{}, fmt.Errorf(`config.json does not say what the model is: add its class as "architectures", such as ["LlamaForCausalLM"] (its model_type is %q)`, c.ModelType)
 	}
+	what := strings.Join(c.Architectures, ", ")
 	var names []string
 	for _, k := range Classes() {
 		names = append(names, k.Name)

@@ -225,8 +225,9 @@ func TestRotary(t *testing.T) {
 		{"default", arch.Rotary{}, ""},
 		{"unknown", arch.Rotary{RopeScaling: &arch.RotaryScaling{Type: "spiral"}}, "spiral"},
 		{"no factor", arch.Rotary{RopeScaling: &arch.RotaryScaling{RopeType: "linear"}}, "factor"},
-		{"partial", arch.Rotary{PartialRotaryFactor: 0.5}, ""},
-		{"nothing to rotate", arch.Rotary{PartialRotaryFactor: 0.01}, "partial_rotary_factor"},
+		{"negative theta", arch.Rotary{RopeTheta: -1}, "rope_theta"},
+		{"both forms", arch.Rotary{RopeScaling: &arch.RotaryScaling{RopeType: "spiral"}, RopeParameters: &arch.RotaryScaling{RopeType: "default"}}, "spiral"},
+		{"yarn without a factor", arch.Rotary{OriginalMax: 512, RopeScaling: &arch.RotaryScaling{RopeType: "yarn"}}, ""},
 	} {
 		inverse, _, err := tt.r.Frequencies(64, 2048)
 		if tt.error == "" && (err != nil || len(inverse) == 0 || inverse[0] != 1) {

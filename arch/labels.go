@@ -2,6 +2,7 @@ package arch
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -10,9 +11,27 @@ import (
 
 // LabelConfig holds the fields of config.json that name the classes of a classifier.
 type LabelConfig struct {
-	ID2Label    map[string]string `json:"id2label"`
-	NumLabels   int               `json:"num_labels"`
-	ProblemType string            `json:"problem_type"`
+	ID2Label    map[string]LabelName `json:"id2label"`
+	NumLabels   int                  `json:"num_labels"`
+	ProblemType string               `json:"problem_type"`
+}
+
+// LabelName is the name of a class, for which some files have a number.
+type LabelName string
+
+// UnmarshalJSON takes a string, or the text of a number.
+func (n *LabelName) UnmarshalJSON(text []byte) error {
+	var s string
+	if json.Unmarshal(text, &s) == nil {
+		*n = LabelName(s)
+		return nil
+	}
+	var number json.Number
+	if err := json.Unmarshal(text, &number); err != nil {
+		return fmt.Errorf("id2label: %s is no name", text)
+	}
+	*n = LabelName(number)
+	return nil
 }
 
 // Labels are the names of a classifier's logits.
@@ -40,7 +59,7 @@ func (c LabelConfig) Labels() (Labels, error) {
 		name, ok := c.ID2Label[strconv.Itoa(i)]
 		switch {
 		case ok:
-			l.Names[i] = name
+			l.Names[i] = string(name)
 		case len(c.ID2Label) > 0:
 			return Labels{}, fmt.Errorf("id2label has %d entries but none for %d", n, i)
 		default:

@@ -13,9 +13,9 @@ func TestLabels(t *testing.T) {
 	}{
 		{LabelConfig{}, []string{"LABEL_0", "LABEL_1"}, false},
 		{LabelConfig{NumLabels: 1}, []string{"LABEL_0"}, true},
-		{LabelConfig{ID2Label: map[string]string{"0": "cat", "1": "dog", "2": "owl"}, NumLabels: 7}, []string{"cat", "dog", "owl"}, false},
+		{LabelConfig{ID2Label: map[string]LabelName{"0": "cat", "1": "dog", "2": "owl"}, NumLabels: 7}, []string{"cat", "dog", "owl"}, false},
 		{LabelConfig{NumLabels: 2, ProblemType: "multi_label_classification"}, []string{"LABEL_0", "LABEL_1"}, true},
-		{LabelConfig{ID2Label: map[string]string{"0": "cat", "2": "owl"}}, nil, false},
+		{LabelConfig{ID2Label: map[string]LabelName{"0": "cat", "2": "owl"}}, nil, false},
 		{LabelConfig{NumLabels: -1}, nil, false},
 		{LabelConfig{NumLabels: 1 << 30}, nil, false},
 	} {

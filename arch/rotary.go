@@ -10,28 +10,27 @@ import (
 // embeddings, in the form that the hub's files have (rope_theta, rope_scaling)
 // and in that of transformers 5 (rope_parameters).
 type Rotary struct {
-	RopeTheta           float64        `json:"rope_theta"`
-	RopeScaling         *RotaryScaling `json:"rope_scaling"`
-	RopeParameters      *RotaryScaling `json:"rope_parameters"`
-	PartialRotaryFactor float64        `json:"partial_rotary_factor"`
+	RopeTheta      float64        `json:"rope_theta"`
+	RopeScaling    *RotaryScaling `json:"rope_scaling"`
+	RopeParameters *RotaryScaling `json:"rope_parameters"`
+	OriginalMax    float64        `json:"original_max_position_embeddings"`
 }
 
 // RotaryScaling says how the frequencies are stretched for longer contexts.
 type RotaryScaling struct {
-	RopeType            string   `json:"rope_type"`
-	Type                string   `json:"type"` // the name of rope_type in older files
-	RopeTheta           float64  `json:"rope_theta"`
-	PartialRotaryFactor float64  `json:"partial_rotary_factor"`
-	Factor              float64  `json:"factor"`
-	LowFreqFactor       float64  `json:"low_freq_factor"`
-	HighFreqFactor      float64  `json:"high_freq_factor"`
-	OriginalMax         float64  `json:"original_max_position_embeddings"`
-	AttentionFactor     *float64 `json:"attention_factor"`
-	BetaFast            float64  `json:"beta_fast"`
-	BetaSlow            float64  `json:"beta_slow"`
-	MScale              float64  `json:"mscale"`
-	MScaleAllDim        float64  `json:"mscale_all_dim"`
-	Truncate            *bool    `json:"truncate"`
+	RopeType        string   `json:"rope_type"`
+	Type            string   `json:"type"` // the name of rope_type in older files
+	RopeTheta       float64  `json:"rope_theta"`
+	Factor          float64  `json:"factor"`
+	LowFreqFactor   float64  `json:"low_freq_factor"`
+	HighFreqFactor  float64  `json:"high_freq_factor"`
+	OriginalMax     float64  `json:"original_max_position_embeddings"`
+	AttentionFactor *float64 `json:"attention_factor"`
+	BetaFast        float64  `json:"beta_fast"`
+	BetaSlow        float64  `json:"beta_slow"`
+	MScale          float64  `json:"mscale"`
+	MScaleAllDim    float64  `json:"mscale_all_dim"`
+	Truncate        *bool    `json:"truncate"`
 }
 
 // UnmarshalJSON accepts an object; other forms name themselves in the error.
@@ -51,23 +50,26 @@ func (s *RotaryScaling) UnmarshalJSON(text []byte) error {
 // yarn (Peng et al. 2023).
 func (r Rotary) Frequencies(headDim, maxPositions int) (inverse []float32, scale float32, err error) {
 	s := RotaryScaling{}
-	for _, p := range []*RotaryScaling{r.RopeScaling, r.RopeParameters} {
+	for _, p := range []*RotaryScaling{r.RopeParameters, r.RopeScaling} { // the last wins, as in transformers
 		if p != nil {
 			s = *p
 		}
 	}
 	kind := first(s.RopeType, s.Type, "default")
 	theta := first(s.RopeTheta, r.RopeTheta, 10000)
-	partial := first(s.PartialRotaryFactor, r.PartialRotaryFactor, 1)
-	dim := int(float64(headDim) * partial)
-	if theta <= 0 || dim < 2 || dim > headDim || dim%2 != 0 {
-		return nil, 0, fmt.Errorf("rope_theta %v or partial_rotary_factor %v is out of range", theta, partial)
+	if theta <= 0 {
+		return nil, 0, fmt.Errorf("rope_theta %v is out of range", theta)
 	}
+	dim := headDim
 	inverse = make([]float32, dim/2)
 	for i := range inverse {
 		// In f32 where the reference computes in f32.
 		exponent := float32(2*i) / float32(dim)
 		inverse[i] = 1 / float32(math.Pow(theta, float64(exponent)))
+	}
+	original := first(s.OriginalMax, r.OriginalMax, float64(maxPositions))
+	if s.Factor == 0 && kind == "yarn" {
+		s.Factor = float64(maxPositions) / original
 	}
 	switch kind {
 	case "default", "dynamic":
@@ -79,7 +81,6 @@ func (r Rotary) Frequencies(headDim, maxPositions int) (inverse []float32, scale
 	default:
 		return nil, 0, fmt.Errorf("rope_type %q is not supported; default, linear, dynamic, llama3 and yarn are", kind)
 	}
-	original := first(s.OriginalMax, float64(maxPositions))
 	switch kind {
 	case "linear":
 		for i := range inverse {

@@ -75,7 +75,7 @@ func ReadTokenizer(f *loader.Folder) (*tokenizer.Tokenizer, error) {
 	}
 	t, err := tokenizer.Load(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", f.Name(), name, err)
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return t, nil
 }
@@ -164,6 +164,7 @@ func (t *Text) Continue(ctx context.Context, seq Sequence, prompt []int32, opt G
 	}
 	g := generation{Text: t, opt: opt, sampler: sample.New(opt.Sampling), stream: t.Tokenizer.Stream(true), stop: stopper{stops: opt.Stop}, yield: yield}
 	g.sampler.Prompt(prompt...)
+	g.out.Tokens = []int32{}
 	g.out.PromptTokens, g.out.FinishReason, g.start = len(prompt), FinishLength, time.Now()
 	err := g.run(ctx, seq, prompt, limit)
 	g.finish()

@@ -13,6 +13,13 @@ type Weight struct {
 	// Data holds the elements, little endian, without padding. It need not be
 	// aligned to the element size.
 	Data []byte
+	// Source names the content of the file that the weight is from, so that what
+	// is derived from it can be kept on disk: other content has another Source.
+	// It is a word of letters and digits, or empty if the content is not known.
+	Source string
+	// Forget, if not nil, lets go of the memory that Data takes. Reading Data brings
+	// it back from its file.
+	Forget func()
 }
 
 // Elements returns the number of elements.

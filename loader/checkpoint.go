@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"emily/backend"
+	"emily/internal/mmap"
 )
 
 // Checkpoint is the open weights of a model. Weights are slices of mapped
@@ -101,10 +102,16 @@ func (c *Checkpoint) add(name string, get content) error {
 		return fmt.Errorf("%s: %w", c.folder.place(name), err)
 	}
 	c.close = append(c.close, close)
+	source := identity(file, c.folder.filePath(name))
+	_, mapped := file.(*os.File)
 	for _, t := range tensors {
 		if kind := storedTypes[t.DType].bind; kind != backend.Invalid {
 			end := t.begin + t.Bytes
-			c.weights[t.Name] = &backend.Weight{Name: t.Name, DType: kind, Shape: t.Shape, Data: data[t.begin:end:end]}
+			w := &backend.Weight{Name: t.Name, DType: kind, Shape: t.Shape, Data: data[t.begin:end:end], Source: source}
+			if mapped {
+				w.Forget = func() { mmap.Forget(w.Data) }
+			}
+			c.weights[t.Name] = w
 		}
 	}
 	return nil
@@ -141,7 +148,7 @@ func mapFile(file fs.File, start, size int64) ([]byte, func() error, error) {
 		return nil, nil, fmt.Errorf("%d bytes are too many for this machine's address space", size)
 	}
 	if mappable, ok := file.(*os.File); ok {
-		data, unmap, err := mmap(mappable, int(size))
+		data, unmap, err := mmap.Map(mappable, int(size))
 		if err != nil {
 			return nil, nil, fmt.Errorf("mapping the file: %w", err)
 		}

@@ -128,6 +128,14 @@ func (f *Folder) place(name string) string {
 	return filepath.Join(root, filepath.FromSlash(name))
 }
 
+// filePath returns the path of a file on disk, or "".
+func (f *Folder) filePath(name string) string {
+	if f.path == "" {
+		return ""
+	}
+	return filepath.Join(f.path, filepath.FromSlash(name))
+}
+
 // reason strips the operation and the path that our own message states.
 func reason(err error) error {
 	var path *fs.PathError

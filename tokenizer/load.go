@@ -46,7 +46,10 @@ func load(data []byte) (*Tokenizer, error) {
 
 // setParts reads all but the model.
 func (t *Tokenizer) setParts(parts map[string]json.RawMessage) (err error) {
-	if t.normalizer, err = parseNormalizer(parts["normalizer"], 0); err != nil {
+	if t.normalizer, err = parseNormalizer(parts["normalizer"], 0); err == nil && growth(t.normalizer) > maxGrowth {
+		err = fmt.Errorf("the normalizers could make a text more than %d times longer", maxGrowth)
+	}
+	if err != nil {
 		return err
 	}
 	if t.pre, err = parsePreTokenizers(parts["pre_tokenizer"], 0); err != nil {

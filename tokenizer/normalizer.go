@@ -192,6 +192,26 @@ func (w *work) prepend(s string) {
 type replace struct {
 	pattern pattern
 	content string
+	growth  int // how many times longer a text can become
+}
+
+// maxGrowth bounds what a file can make of a text. The widest that real files
+// have is a blank that becomes three bytes.
+const maxGrowth = 1 << 12
+
+// growth returns how many times longer normalizers in a row can make a text, or a number over maxGrowth.
+func growth(n normalizer) int {
+	switch n := n.(type) {
+	case normalizers:
+		times := 1
+		for _, one := range n {
+			times = min(times*growth(one), maxGrowth+1)
+		}
+		return times
+	case *replace:
+		return n.growth
+	}
+	return 1
 }
 
 func (n *replace) UnmarshalJSON(data []byte) error {
@@ -204,6 +224,7 @@ func (n *replace) UnmarshalJSON(data []byte) error {
 	}
 	var err error
 	n.pattern, err = parsePattern(fields.Pattern)
+	n.growth = min(max(1, len(fields.Content)), maxGrowth+1) // of each byte
 	n.content = fields.Content
 	return err
 }

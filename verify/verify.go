@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -71,7 +72,7 @@ type Reference struct {
 
 // Open reads a reference.
 func Open(ctx context.Context, path string) (*Reference, error) {
-	text, err := os.ReadFile(path)
+	text, err := readLimited(path)
 	if err != nil {
 		return nil, fmt.Errorf("the reference cannot be read: %w", err)
 	}
@@ -93,6 +94,22 @@ func Open(ctx context.Context, path string) (*Reference, error) {
 	return r, nil
 }
 
+// maxReference bounds the JSON of a reference.
+const maxReference = 64 << 20
+
+func readLimited(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxReference+1))
+	if err == nil && len(text) > maxReference {
+		err = fmt.Errorf("%s is longer than %d MiB", path, maxReference>>20)
+	}
+	return text, err
+}
+
 // Close unmaps the tensors.
 func (r *Reference) Close() error {
 	if r.tensors == nil {
@@ -104,9 +121,18 @@ func (r *Reference) Close() error {
 // decode reads the JSON into v.
 func (r *Reference) decode(v any) error {
 	if err := json.Unmarshal(r.text, v); err != nil {
-		return fmt.Errorf("%s: %w", r.Name, err)
+		return fmt.Errorf("%s is not a reference for this class of model: %s has another form there", r.Name, fieldOf(err))
 	}
 	return nil
+}
+
+// fieldOf names the field that does not fit.
+func fieldOf(err error) string {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) && kind.Field != "" {
+		return kind.Field
+	}
+	return "the JSON"
 }
 
 // has reports whether there is a tensor of this name.
@@ -209,8 +235,10 @@ func compare(name string, got, want []float32, width int, tolerance float64) Res
 		low, high = min(low, float64(w)), max(high, float64(w))
 	}
 	share := 0.0
-	if worst != 0 {
-		share = worst / (high - low)
+	if span := high - low; span > 0 {
+		share = worst / span
+	} else if worst != 0 { // one value, or equal ones: their size stands for the range
+		share = worst / max(math.Abs(high), 1)
 	}
 	r := Result{Output: name, MaxError: &worst, Share: &share, Pass: share <= tolerance}
 	if width > 1 && len(want) > 0 {

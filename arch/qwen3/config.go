@@ -25,8 +25,8 @@ type Config struct {
 	TieWordEmbeddings     bool     `json:"tie_word_embeddings"`
 	AttentionBias         bool     `json:"attention_bias"`
 	MLPBias               bool     `json:"mlp_bias"`
-	SlidingWindow         int      `json:"sliding_window"`
-	UseSlidingWindow      *bool    `json:"use_sliding_window"`
+	SlidingWindow         *int     `json:"sliding_window"`
+	UseSlidingWindow      bool     `json:"use_sliding_window"`
 	MaxWindowLayers       int      `json:"max_window_layers"`
 	LayerTypes            []string `json:"layer_types"`
 	arch.Rotary
@@ -34,24 +34,39 @@ type Config struct {
 	family family
 }
 
-// family says in what the classes that share this forward pass differ.
+// family says in what the classes that share this forward pass differ, and what
+// transformers assumes where their files say nothing.
 type family struct {
-	qkNorm   bool // RMSNorm of each head of queries and keys
-	qkvBias  bool // queries, keys and values always have a bias, the output never
-	windowed bool // sliding_window holds unless use_sliding_window says no
+	qkNorm  bool // RMSNorm of each head of queries and keys
+	qkvBias bool // queries, keys and values always have a bias, the output never
+	headDim int  // of a file without head_dim; 0 for hidden_size / num_attention_heads
+	windows windows
 }
 
+// windows says when sliding_window holds.
+type windows uint8
+
+const (
+	never  windows = iota
+	chosen         // if use_sliding_window says so, from layer max_window_layers on
+	always         // in all layers, 4096 positions if the file does not say
+)
+
 var families = map[string]family{
-	"Qwen3ForCausalLM":   {qkNorm: true},
-	"Qwen2ForCausalLM":   {qkvBias: true},
+	"Qwen3ForCausalLM":   {qkNorm: true, headDim: 128, windows: chosen},
+	"Qwen2ForCausalLM":   {qkvBias: true, windows: chosen},
 	"LlamaForCausalLM":   {},
-	"MistralForCausalLM": {windowed: true},
+	"MistralForCausalLM": {windows: always},
 }
 
 // readConfig decodes config.json, fills in what older files leave out and
 // checks every number, so that nothing below has to.
 func readConfig(c *loader.Config, f family) (*Config, error) {
-	cfg := &Config{HiddenAct: "silu", RMSNormEps: 1e-6, family: f}
+	cfg := &Config{HiddenAct: "silu", RMSNormEps: 1e-6, MaxWindowLayers: 28, HeadDim: f.headDim, family: f}
+	if f.windows == always {
+		cfg.SlidingWindow = new(int)
+		*cfg.SlidingWindow = 4096
+	}
 	if err := c.Decode(cfg); err != nil {
 		return nil, err
 	}
@@ -85,6 +100,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("head_dim %d is odd, so it cannot be rotated in pairs", c.HeadDim)
 	case c.LayerTypes != nil && len(c.LayerTypes) != c.NumHiddenLayers:
 		return fmt.Errorf("layer_types has %d entries for %d layers", len(c.LayerTypes), c.NumHiddenLayers)
+	case c.SlidingWindow != nil && *c.SlidingWindow < 0:
+		return fmt.Errorf("sliding_window is %d", *c.SlidingWindow)
 	case !(c.RMSNormEps >= 0):
 		return fmt.Errorf("rms_norm_eps is %v", c.RMSNormEps)
 	}
@@ -101,22 +118,20 @@ func (c *Config) check() error {
 
 // window returns the positions that layer i sees, 0 for all.
 func (c *Config) window(i int) int {
-	on := c.family.windowed
-	if c.UseSlidingWindow != nil {
-		on = *c.UseSlidingWindow
+	on := false
+	switch c.family.windows {
+	case always:
+		on = true
+	case chosen:
+		on = c.UseSlidingWindow && i >= c.MaxWindowLayers
+		if c.LayerTypes != nil {
+			on = c.UseSlidingWindow && c.LayerTypes[i] == "sliding_attention"
+		}
 	}
-	switch {
-	case c.SlidingWindow <= 0:
+	if !on || c.SlidingWindow == nil {
 		return 0
-	case c.LayerTypes != nil:
-		on = c.LayerTypes[i] == "sliding_attention"
-	case on && !c.family.windowed:
-		on = i >= c.MaxWindowLayers
 	}
-	if on {
-		return c.SlidingWindow
-	}
-	return 0
+	return *c.SlidingWindow
 }
 
 // cache returns the shape of the model's cache.

@@ -19,12 +19,15 @@ type Options struct {
 	// Kernels names a variant of the inner loops, such as "avx2" or "generic";
 	// "" means EMILY_CPU from the environment or else the best.
 	Kernels string
+	// Packing keeps compact forms of weights; nil means that weights are read as they are stored.
+	Packing *Packing
 }
 
 // Backend is the processor as a device.
 type Backend struct {
-	set  *kernel.Set
-	pool *pool
+	set   *kernel.Set
+	pool  *pool
+	forms *forms // nil for none
 
 	mu    sync.Mutex
 	small map[*backend.Weight][]float32 // norm weights and biases, widened once
@@ -51,7 +54,7 @@ func New(opt Options) (*Backend, error) {
 			return nil, err
 		}
 	}
-	return &Backend{set: set, pool: newPool(opt.Threads), small: map[*backend.Weight][]float32{}}, nil
+	return &Backend{set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing, set), small: map[*backend.Weight][]float32{}}, nil
 }
 
 // Info names the kernels and counts the workers.
@@ -65,7 +68,7 @@ func (b *Backend) Upload(*backend.Weight) error { return nil }
 // Close ends the workers.
 func (b *Backend) Close() error {
 	b.pool.close()
-	return nil
+	return b.forms.close()
 }
 
 // stored returns the loops over a dtype.

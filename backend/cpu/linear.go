@@ -14,6 +14,7 @@ const maxGemv = 16
 type product struct {
 	set     *kernel.Set
 	stored  *kernel.Stored
+	form    *form // of a weight that is kept compact, else nil
 	m, n, k int
 	size    int  // bytes of an element of w
 	plain   bool // w is [k,n]
@@ -21,7 +22,12 @@ type product struct {
 }
 
 func (b *binder) product(m int, w *backend.Tensor, k int) *product {
-	return &product{set: b.set, stored: b.backend.stored(w.DType()), m: m, n: w.Dim(-2), k: k, size: w.DType().Size(), threads: b.threads}
+	form := b.form(w)
+	b.decodes = b.decodes || form != nil && m <= maxGemv
+	return &product{
+		set: b.set, stored: b.backend.stored(w.DType()), form: form,
+		m: m, n: w.Dim(-2), k: k, size: w.DType().Size(), threads: b.threads,
+	}
 }
 
 // chunk is the number of columns that a worker computes at a time: small
@@ -54,52 +60,65 @@ func (p *product) packElements() int { return (p.m + p.set.MR - 1) / p.set.MR * 
 // blockK is the part of k that one pass of tiles covers: a column panel of it fits L1.
 const blockK = 256
 
-// columns computes y[:, j0:j1]; y has rows of ldy. x is the rows, or packed is
-// what PackRows made of them.
-func (p *product) columns(wk *worker, y []float32, ldy int, x, packed []float32, w []byte, j0, j1 int) {
+// columns computes count columns of the result from j on into y, which has
+// rows of ldy. x is the rows, or packed is what PackRows made of them.
+func (p *product) columns(wk *worker, y []float32, ldy int, x, packed []float32, w []byte, j, count int) {
 	switch {
-	case p.m == 0 || j0 >= j1:
+	case p.m == 0 || count <= 0:
 	case p.packed():
-		p.tiles(wk, y, ldy, packed, w, j0, j1)
+		p.tiles(wk, y, ldy, packed, w, j, count)
 	case !p.plain:
-		p.stored.Gemv(y[j0:], ldy, x, p.k, w[j0*p.k*p.size:], p.k, p.m, j1-j0, p.k)
+		p.gemv(wk, y, ldy, x, w, j, count)
 	default:
 		for i := range p.m {
-			clear(y[i*ldy+j0 : i*ldy+j1])
+			clear(y[i*ldy : i*ldy+count])
 		}
 		for i := 0; i < p.m && p.k > 0; i += maxGemv {
-			p.stored.Accumulate(y[i*ldy+j0:], ldy, x[i*p.k:], p.k, w[j0*p.size:], p.n, min(maxGemv, p.m-i), p.k, j1-j0)
+			p.stored.Accumulate(y[i*ldy:], ldy, x[i*p.k:], p.k, w[j*p.size:], p.n, min(maxGemv, p.m-i), p.k, count)
 		}
 	}
 }
 
-func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []byte, j0, j1 int) {
+// gemv is columns for at most maxGemv rows.
+func (p *product) gemv(wk *worker, y []float32, ldy int, x []float32, w []byte, j, count int) {
+	if c := p.form.compact(); c != nil {
+		p.set.GemvCompact(y, ldy, x, p.k, c, j, p.m, count, wk.bytes(p.set.CompactScratch(p.k)))
+		return
+	}
+	p.stored.Gemv(y, ldy, x, p.k, w[j*p.k*p.size:], p.k, p.m, count, p.k)
+}
+
+func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []byte, first, count int) {
 	mr, nr := p.set.MR, p.set.NR
 	if p.k == 0 {
 		for i := range p.m {
-			clear(y[i*ldy+j0 : i*ldy+j1])
+			clear(y[i*ldy : i*ldy+count])
 		}
 	}
-	panels := (j1 - j0 + nr - 1) / nr
+	panels := (count + nr - 1) / nr
 	block := wk.floats(panels * nr * min(blockK, p.k))
 	for k0 := 0; k0 < p.k; k0 += blockK {
 		kc := min(blockK, p.k-k0)
-		for j := j0; j < j1; j += nr {
-			p.packPanel(block[(j-j0)*kc:(j-j0+nr)*kc], w, j, min(nr, j1-j), k0, kc)
+		for j := 0; j < count; j += nr {
+			p.packPanel(wk, block[j*kc:(j+nr)*kc], w, first+j, min(nr, count-j), k0, kc)
 		}
 		for i := 0; i < p.m; i += mr {
 			a := packed[i*p.k+k0*mr : i*p.k+(k0+kc)*mr]
-			for j := j0; j < j1; j += nr {
-				p.set.Tile(y[i*ldy+j:], ldy, a, block[(j-j0)*kc:(j-j0+nr)*kc], kc, min(mr, p.m-i), min(nr, j1-j), k0 > 0)
+			for j := 0; j < count; j += nr {
+				p.set.Tile(y[i*ldy+j:], ldy, a, block[j*kc:(j+nr)*kc], kc, min(mr, p.m-i), min(nr, count-j), k0 > 0)
 			}
 		}
 	}
 }
 
 // packPanel packs columns j:j+n of the result, rows k0:k0+kc of the sum.
-func (p *product) packPanel(dst []float32, w []byte, j, n, k0, kc int) {
+func (p *product) packPanel(wk *worker, dst []float32, w []byte, j, n, k0, kc int) {
 	if p.plain {
 		p.set.PackCols(dst, floats(w)[k0*p.n+j:], p.n, kc, n)
+		return
+	}
+	if c := p.form.compact(); c != nil {
+		p.set.PackCompact(dst, c, j, n, k0, kc, wk.bytes(p.set.CompactScratch(kc)))
 		return
 	}
 	p.stored.Pack(dst, w[(j*p.k+k0)*p.size:], p.k, n, kc)
@@ -213,7 +232,7 @@ func bindLinear(b *binder, n *backend.Tensor) bool {
 		j1 := min(j0+p.chunk, p.n)
 		plain, packed := input(f)
 		y := f.f32(p.y)
-		p.columns(w, y, p.n, plain, packed, f.bytes(p.w), j0, j1)
+		p.columns(w, y[j0:], p.n, plain, packed, f.bytes(p.w), j0, j1-j0)
 		p.apply(f, y, m, p.n, j0, j1)
 	})
 	return true
@@ -245,8 +264,8 @@ func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 		plain, packed := input(f)
 		out := f.f32(y)
 		other := w.second(m * width)
-		gate.columns(w, out, gate.n, plain, packed, f.bytes(wg), j0, j1)
-		up.columns(w, other, width, plain, packed, f.bytes(wu)[j0*k*up.size:], 0, width)
+		gate.columns(w, out[j0:], gate.n, plain, packed, f.bytes(wg), j0, width)
+		up.columns(w, other, width, plain, packed, f.bytes(wu), j0, width)
 		for i := range m {
 			g, u := out[i*gate.n+j0:i*gate.n+j1], other[i*width:(i+1)*width]
 			if gateBias != nil {

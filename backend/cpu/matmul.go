@@ -37,7 +37,8 @@ func (b *binder) single(p *product, x, u, y ref) {
 	chunk := p.chunk()
 	b.phase((p.n+chunk-1)/chunk, func(f *frame, w *worker, c int) {
 		plain, packed := input(f)
-		p.columns(w, f.f32(y), p.n, plain, packed, f.bytes(u), c*chunk, min((c+1)*chunk, p.n))
+		j := c * chunk
+		p.columns(w, f.f32(y)[j:], p.n, plain, packed, f.bytes(u), j, min(chunk, p.n-j))
 	})
 }
 
@@ -116,7 +117,8 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	}
 	chunk := p.chunk()
 	b.phase((p.n+chunk-1)/chunk, func(f *frame, w *worker, c int) {
-		p.columns(w, f.f32(y), p.n, gathered(f), f.shared, f.bytes(ur), c*chunk, min((c+1)*chunk, p.n))
+		j := c * chunk
+		p.columns(w, f.f32(y)[j:], p.n, gathered(f), f.shared, f.bytes(ur), j, min(chunk, p.n-j))
 	})
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // pool is a fixed set of workers that run one job at a time together. The
@@ -25,7 +26,7 @@ type pool struct {
 // worker is one thread of execution with its own scratch memory.
 type worker struct {
 	id      int
-	scratch [2][]float32
+	scratch [3][]float32
 	wake    chan struct{}
 	parked  atomic.Bool
 }
@@ -35,6 +36,12 @@ func (w *worker) floats(n int) []float32 { return w.grow(0, n) }
 
 // second is floats for loops that hold another piece meanwhile.
 func (w *worker) second(n int) []float32 { return w.grow(1, n) }
+
+// bytes is a third piece.
+func (w *worker) bytes(n int) []byte {
+	x := w.grow(2, (n+3)/4)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), n)
+}
 
 func (w *worker) grow(i, n int) []float32 {
 	if len(w.scratch[i]) < n {
@@ -279,7 +286,7 @@ func recovered(err *error) {
 		error
 		Addr() uintptr
 	}:
-		*err = fmt.Errorf("a weight could not be read: the checkpoint file was truncated or its disk failed while it was in use (%w)", v)
+		*err = fmt.Errorf("a weight could not be read: the checkpoint file was truncated or its disk failed while it was in use")
 	case error:
 		*err = fmt.Errorf("internal error in a kernel: %w", v)
 	default:

@@ -18,6 +18,8 @@ type program struct {
 	shared  int // elements of scratch that a step's phases share
 	// parallel is false when no phase has work for a second worker.
 	parallel bool
+	demands  []demand // of compact weights
+	decodes  bool     // some products wait for weights rather than compute
 }
 
 // Compile binds each step of the plan to kernels. It reads small weights.
@@ -28,7 +30,7 @@ func (b *Backend) Compile(p *backend.Plan) (_ backend.Program, err error) {
 }
 
 func (b *Backend) compile(p *backend.Plan) (backend.Program, error) {
-	pr := &program{backend: b, plan: p}
+	pr := &program{backend: b, plan: p, demands: b.forms.prepare(p)}
 	bind := &binder{program: pr, set: b.set, threads: len(b.pool.workers)}
 	for _, st := range p.Steps {
 		pr.steps = append(pr.steps, len(pr.phases))

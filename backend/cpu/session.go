@@ -18,6 +18,7 @@ type session struct {
 	inputs  []ref
 	outputs []ref
 	token   [1]int32
+	packer  *packer // once it was started
 }
 
 // Bind finds the program's states by their specs and allocates its arena.
@@ -99,7 +100,11 @@ func (s *session) Run(ctx context.Context, in, out []backend.Buffer) error {
 	if s.refs != nil {
 		return s.eager(ctx)
 	}
-	return s.execute(ctx, s.job, s.program.parallel)
+	err := s.execute(ctx, s.job, s.program.parallel)
+	if err == nil {
+		s.program.backend.forms.ran(s)
+	}
+	return err
 }
 
 // patch points a ref at the caller's buffer.
@@ -162,8 +167,9 @@ func (s *session) Steps(ctx context.Context, n int, yield func(int32) bool) (int
 	return n, nil
 }
 
-// Close frees the arena.
+// Close frees the arena and stops reading weights.
 func (s *session) Close() error {
+	s.packer.stop()
 	s.frame.mem, s.frame.shared = nil, nil
 	return nil
 }

@@ -63,7 +63,8 @@ func (b *binder) topK(t *best, x []float32, first int) {
 }
 
 // bindLinearTopK scores columns chunk by chunk and keeps the best of each
-// chunk, so that the logits are never stored.
+// chunk, so that the logits are never stored. Where the weight has a screen,
+// most columns are only bounded: see screen.go.
 func bindLinearTopK(b *binder, n *backend.Tensor) bool {
 	a := n.Attrs()
 	l := a.Linear(n.Args())
@@ -91,12 +92,12 @@ func bindLinearTopK(b *binder, n *backend.Tensor) bool {
 		bits := floatsAsInts(f.shared[packed : packed+candidates])
 		return best{ids: bits[at : at+top], values: f.shared[packed+candidates:][at : at+top]}
 	}
-	b.phase(chunks, func(f *frame, wk *worker, c int) {
+	score := func(f *frame, wk *worker, c int) {
 		j0, j1 := c*chunk, min((c+1)*chunk, p.n)
 		width := j1 - j0
 		plain, packed := input(f)
 		logits := wk.second(m * width)
-		p.columns(wk, logits, width, plain, packed, f.bytes(w)[j0*k*p.size:], 0, width)
+		p.columns(wk, logits, width, plain, packed, f.bytes(w), j0, width)
 		for i := range m {
 			row := logits[i*width : (i+1)*width]
 			if bias != nil {
@@ -104,28 +105,46 @@ func bindLinearTopK(b *binder, n *backend.Tensor) bool {
 			}
 			t := area(f, c, i)
 			b.topK(&t, row, j0)
-			for ; t.n < top; t.n++ {
-				t.ids[t.n] = -1
-			}
+			t.end()
 		}
-	})
+	}
+	if p.form != nil && screenable(l) {
+		b.screen(&screening{
+			product: p, top: top, chunk: chunk, chunks: chunks, w: w, score: score,
+			x:    func(f *frame) []float32 { plain, _ := input(f); return plain },
+			area: func(f *frame, c int) best { return area(f, c, 0) },
+		}, packed+2*candidates)
+	} else {
+		b.phase(chunks, score)
+	}
 	b.phase(1, func(f *frame, _ *worker, _ int) {
 		for i := range m {
 			t := best{ids: f.i32(ids)[i*top : (i+1)*top], values: f.f32(values)[i*top : (i+1)*top]}
 			for c := range chunks {
-				part := area(f, c, i)
-				for r, id := range part.ids {
-					if id < 0 {
-						break
-					}
-					if t.n < top || above(part.values[r], t.values[t.n-1]) {
-						t.insert(part.values[r], id)
-					}
-				}
+				t.merge(area(f, c, i))
 			}
 		}
 	})
 	return true
+}
+
+// end marks the places that were not filled.
+func (t *best) end() {
+	for i := t.n; i < len(t.ids); i++ {
+		t.ids[i] = -1
+	}
+}
+
+// merge adds the best of a later piece of the row, up to its end.
+func (t *best) merge(part best) {
+	for r, id := range part.ids {
+		if id < 0 {
+			return
+		}
+		if t.n < len(t.values) || above(part.values[r], t.values[t.n-1]) {
+			t.insert(part.values[r], id)
+		}
+	}
 }
 
 // phaseScratch is the shared scratch that prepare uses for p.

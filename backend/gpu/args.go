@@ -19,22 +19,25 @@ type (
 	}
 	gatherArgs  struct{ rows, width, limit, dtype int32 }
 	productArgs struct {
-		m, n, k, wide                 int32
-		xBatch, wBatch, batch         [4]int32
-		wRow, wColumn                 int32
-		biasType, activation, combine int32
+		m, k, wide                         int32
+		n, biasType                        [mostMembers]int32
+		xBatch, wBatch, batch              [4]int32
+		wRow, wColumn                      int32
+		activation, addResidual            int32
+		norm, normWeightType, normBiasType int32
+		eps                                float32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32
 	}
 	rotaryArgs struct {
-		rows, half int32
-		scale      float32
+		rows, pairs int32
+		scale       float32
 	}
 	headArgs struct {
-		rows, heads, dim, half, norm, weightType, biasType int32
-		eps                                                float32
-		dtype, layer, slots, capacity                      int32
+		rows, heads, dim, pairs, norm, weightType, biasType int32
+		eps                                                 float32
+		dtype, layer, slots, capacity                       int32
 	}
 	cacheArgs     struct{ layer, slots, size int32 }
 	attentionArgs struct {

@@ -95,11 +95,17 @@ func (b *Backend) Supports(n *backend.Tensor) bool {
 	return a.Linear(args).Norm[0].Dim(0) == args[0].Dim(1)
 }
 
+// mostElements leaves room for a block past the last element of a tensor.
+const mostElements = math.MaxInt32 - blockThreads
+
+// mostBlocks is the size of a grid in its second and third dimension.
+const mostBlocks = 1<<16 - 1
+
 func (b *binder) bind(st backend.Step) error {
 	b.step, b.used = st, 0
 	for _, t := range append([]*backend.Tensor{st.Node}, st.Node.Args()...) {
-		if t.Elements() > math.MaxInt32 {
-			return fmt.Errorf("%s: the %s backend takes tensors of up to 2^31 elements", t, b.backend.info.Backend)
+		if t.Elements() > mostElements {
+			return fmt.Errorf("%s: the %s backend takes tensors of fewer than 2^31 elements", t, b.backend.info.Backend)
 		}
 	}
 	f, ok := binders[st.Node.Op()]
@@ -111,6 +117,9 @@ func (b *binder) bind(st backend.Step) error {
 
 // launch adds a kernel to the step; a grid without blocks is left out.
 func (b *binder) launch(k kernel, grid [3]int, threads int, args []byte, operands ...operand) {
+	if max(grid[1], grid[2]) > mostBlocks {
+		b.err = fmt.Errorf("%s needs a grid of %v blocks, more than a GPU has", b.step.Node, grid)
+	}
 	if grid[0]*grid[1]*grid[2] > 0 {
 		b.launches = append(b.launches, launch{k, grid, threads, operands, args})
 	}
@@ -121,7 +130,8 @@ const blockThreads = 256
 
 // each launches a kernel with one thread for each of n elements.
 func (b *binder) each(k kernel, n int, args []byte, operands ...operand) {
-	b.launch(k, [3]int{(n + blockThreads - 1) / blockThreads, 1, 1}, blockThreads, args, operands...)
+	threads := min((n+warpSize-1)/warpSize*warpSize, blockThreads)
+	b.launch(k, [3]int{(n + blockThreads - 1) / blockThreads, 1, 1}, threads, args, operands...)
 }
 
 // warpSize is the threads of a warp on every target.

@@ -33,7 +33,7 @@ type Driver interface {
 
 // Info describes a device.
 type Info struct {
-	// Dialect is the target of package kernels: "cuda" or "host".
+	// Dialect is the target of package kernels: "cuda", "metal" or "host".
 	Dialect string
 	// Backend and Device name the driver and the device in words; Kernels says
 	// what the kernels are compiled for.

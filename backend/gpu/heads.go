@@ -49,7 +49,7 @@ func (b *binder) normOperands(i int) (weight, bias operand) {
 func bindRoPE(b *binder, n *backend.Tensor) bool {
 	a, args := n.Attrs(), n.Args()
 	h := b.headArgs(n.Dim(0), a.Heads, n.Dim(1)/a.Heads, a, args[2:])
-	h.half = i32(args[1].Dim(1) / 2)
+	h.pairs = i32(args[1].Dim(1) / 2)
 	weight, bias := b.normOperands(2)
 	b.each(rope, n.Dim(0)*a.Heads*warpSize, bytesOf(h), b.arg(0), b.arg(1), weight, bias, b.out(0))
 	return true
@@ -61,7 +61,7 @@ func bindCacheUpdate(b *binder, n *backend.Tensor) bool {
 	rotary, weight, bias := operand{}, operand{}, operand{}
 	if a.Rotary {
 		h = b.headArgs(int(h.rows), int(h.heads), int(h.dim), a, args[3:])
-		h.half, rotary = i32(args[2].Dim(1)/2), b.arg(2)
+		h.pairs, rotary = i32(args[2].Dim(1)/2), b.arg(2)
 		weight, bias = b.normOperands(3)
 	}
 	b.store(h, a, b.arg(0), rotary, weight, bias, b.arg(1), b.places(a.Segments))
@@ -102,10 +102,12 @@ func bindStateRead(b *binder, n *backend.Tensor) bool {
 }
 
 const (
+	// attentionWarps share the keys of a block of the attention.
+	attentionWarps = 8
 	// mostHeadDim is the largest head that a warp of the attention holds.
 	mostHeadDim = 256
 	// leastSplit is the number of keys under which sharing them among blocks does not pay.
-	leastSplit = 128
+	leastSplit = 256
 )
 
 func bindAttention(b *binder, n *backend.Tensor) bool {
@@ -138,8 +140,7 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	if args.splits > 1 {
 		partial = b.scratch(4 * int(args.splits) * rows * a.Heads * int(args.dim+2))
 	}
-	const warps = 4
-	b.launch(kernel, [3]int{rows, a.Heads, int(args.splits)}, warps*warpSize, bytesOf(args), b.arg(0), k, v, table, places, b.out(0), partial)
+	b.launch(kernel, [3]int{rows, a.Heads, int(args.splits)}, attentionWarps*warpSize, bytesOf(args), b.arg(0), k, v, table, places, b.out(0), partial)
 	if args.splits > 1 {
 		b.launch(attentionMerge, [3]int{rows, a.Heads, 1}, rowThreads(int(args.dim)), bytesOf(args), partial, table, places, b.out(0))
 	}

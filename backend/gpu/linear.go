@@ -1,18 +1,23 @@
 package gpu
 
-import "emily/backend"
+import (
+	"slices"
+
+	"emily/backend"
+)
 
 // linearOperands are the operands of a Linear and its relatives by their roles.
 type linearOperands struct {
 	backend.LinearArgs
 	m, k     int
-	x        operand // normalised, if there is a norm before the product
+	x        operand // normalised, if a kernel of its own does that
 	weights  []operand
 	biases   []operand
 	residual operand
+	norm     []operand // if the product applies it
 }
 
-// linearOperands sorts the step's operands and adds the norm that comes first.
+// linearOperands sorts the step's operands. With many rows it adds the norm that comes first.
 func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	a := n.Attrs()
 	l := linearOperands{LinearArgs: a.Linear(n.Args()), x: b.arg(0)}
@@ -25,7 +30,9 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	if a.Residual {
 		l.residual, rest = rest[0], rest[1:]
 	}
-	if a.Norm != backend.NoNorm {
+	if l.m <= mostNormedRows {
+		l.norm = rest
+	} else if a.Norm != backend.NoNorm {
 		y := b.scratch(l.X.Bytes())
 		b.normalise(l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, rest, y)
 		l.x = y
@@ -33,39 +40,62 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	return l
 }
 
-// product is the product with weight i and its bias.
-func (b *binder) product(l linearOperands, i int, y operand) *product {
-	p := b.linear(l.x, l.m, l.k, l.Weights[i], l.weights[i], y)
-	if l.biases != nil {
-		p.bias, p.biasType = l.biases[i], i32(int(l.Biases[i].DType()))
+// multiply adds the products of x with every weight. Those of one dtype share
+// launches where a warp computes each column. finish completes the arguments.
+func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *product)) {
+	var p *product
+	for i, w := range l.Weights {
+		if p == nil || p.dtype != w.DType() || len(p.members) == mostMembers || !p.vectors() {
+			if p != nil {
+				b.multiply(p)
+			}
+			p = linear(l.x, l.m, l.k, w.DType())
+			l.normalise(p, b.step.Node.Attrs())
+			finish(p)
+		}
+		m := member{w: l.weights[i], y: outs[i]}
+		if l.biases != nil {
+			m.bias, p.biasType[len(p.members)] = l.biases[i], i32(int(l.Biases[i].DType()))
+		}
+		p.add(w.Dim(0), m)
 	}
-	return p
+	b.multiply(p)
+}
+
+// normalise makes the product apply the norm of x, if that is its task.
+func (l *linearOperands) normalise(p *product, a backend.Attrs) {
+	if len(l.norm) == 0 {
+		return
+	}
+	p.productArgs.norm, p.eps = i32(int(a.Norm)), a.Eps
+	copy(p.norm[:], l.norm)
+	p.normWeightType = i32(int(l.Norm[0].DType()))
+	if len(l.Norm) > 1 {
+		p.normBiasType = i32(int(l.Norm[1].DType()))
+	}
 }
 
 // bindLinear binds one product or a group of products of the same rows.
 func bindLinear(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
+	var outs []operand
 	for i := range l.weights {
-		p := b.product(l, i, b.out(i))
-		p.activation = i32(int(n.Attrs().Activation))
-		if n.Attrs().Residual {
-			p.residual, p.combine = l.residual, addResidual
-		}
-		b.multiply(p)
+		outs = append(outs, b.out(i))
 	}
+	l.multiply(b, outs, func(p *product) {
+		p.activation = i32(int(n.Attrs().Activation))
+		p.residual, p.addResidual = l.residual, flag(n.Attrs().Residual)
+	})
 	return true
 }
 
-// bindGatedLinear multiplies the up projection by the activated gate where the
-// gate is finished.
 func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
-	up := b.product(l, 1, b.scratch(n.Bytes()))
-	b.multiply(up)
-	gate := b.product(l, 0, b.out(0))
-	gate.activation = i32(int(backend.SiLU))
-	gate.residual, gate.combine = up.y, multiplyResidual
-	b.multiply(gate)
+	gate, up := b.scratch(n.Bytes()), b.scratch(n.Bytes())
+	l.multiply(b, []operand{gate, up}, func(*product) {})
+	m := broadcast(n.Shape(), n, n)
+	m.op = i32(slices.Index(binaryOps, backend.OpSwiGLU))
+	b.each(binaryFloat, n.Elements(), bytesOf(m), gate, up, b.out(0))
 	return true
 }
 
@@ -73,7 +103,7 @@ func bindLinearTopK(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
 	width := l.Weights[0].Dim(0)
 	logits := b.scratch(4 * l.m * width)
-	b.multiply(b.product(l, 0, logits))
+	l.multiply(b, []operand{logits}, func(*product) {})
 	b.topK(logits, l.m, width, n.Attrs().K, b.out(0), b.out(1))
 	return true
 }
@@ -100,9 +130,9 @@ func (b *binder) topK(x operand, rows, width, k int, ids, values operand) {
 		candidates := chunks * k
 		in, args.chunks, args.withValues = b.scratch(4*rows*candidates), i32(chunks), 1
 		best := b.scratch(in.bytes)
-		b.launch(topK, [3]int{chunks, rows, 1}, blockThreads, bytesOf(args), x, operand{}, in, best)
+		b.launch(topK, [3]int{rows, chunks, 1}, blockThreads, bytesOf(args), x, operand{}, in, best)
 		x, args.width, args.chunks, args.withIDs = best, i32(candidates), 1, 1
 	}
 	args.chunk, args.withValues = args.width, flag(values.kind != unused)
-	b.launch(topK, [3]int{1, rows, 1}, rowThreads(int(args.width)), bytesOf(args), x, in, ids, values)
+	b.launch(topK, [3]int{rows, 1, 1}, rowThreads(int(args.width)), bytesOf(args), x, in, ids, values)
 }

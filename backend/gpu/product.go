@@ -2,41 +2,61 @@ package gpu
 
 import "emily/backend"
 
-// product is y[m, n] = x[m, k]·w for each of a batch, finished by bias,
-// activation and a residual that is added or multiplied.
+// product is y[m, n] = x[m, k]·w for each of a batch, or for up to mostMembers
+// weights of one x, finished by bias, activation and a residual.
 type product struct {
 	productArgs
 	count    int // of the batch
 	dtype    backend.DType
-	x, w, y  operand
-	bias     operand
+	x        operand
+	members  []member
 	residual operand
+	norm     [2]operand // weight and bias of the norm of x that the product applies
 }
 
-// The ways in which a product meets its residual.
+// member is one weight of a product. Bias may be unused.
+type member struct{ w, bias, y operand }
+
 const (
-	addResidual int32 = 1 + iota
-	multiplyResidual
+	// mostMembers is the number of weights that one launch takes.
+	mostMembers = 3
+	// mostVectorRows is the number of rows up to which a warp for each column,
+	// which reads the column of w once for all, beats tiles.
+	mostVectorRows = 16
+	// mostNormedRows is the number of rows up to which every block of a product
+	// normalises x for itself rather than a kernel before it.
+	mostNormedRows = 4
 )
 
-// mostVectorRows is the number of rows up to which a warp for each column,
-// which reads the column of w once for all, beats tiles.
-const mostVectorRows = 16
-
-// linear is a product with a weight [n, k].
-func (b *binder) linear(x operand, m, k int, w *backend.Tensor, stored, y operand) *product {
-	p := &product{count: 1, dtype: w.DType(), x: x, w: stored, y: y}
-	p.m, p.k, p.n = i32(m), i32(k), i32(w.Dim(0))
+// linear is a product with weights [n, k] that have yet to be added.
+func linear(x operand, m, k int, dtype backend.DType) *product {
+	p := &product{count: 1, dtype: dtype, x: x}
+	p.m, p.k = i32(m), i32(k)
 	p.batch = [4]int32{1, 1, 1, 1}
 	p.wRow, p.wColumn = 1, i32(k)
 	return p
 }
 
+// add adds a weight of n columns.
+func (p *product) add(n int, m member) {
+	p.n[len(p.members)] = i32(n)
+	p.members = append(p.members, m)
+}
+
+// vectors reports whether the product runs as a warp for each column.
+func (p *product) vectors() bool { return p.wRow == 1 && p.m <= mostVectorRows }
+
 // multiply adds the launch of a product.
 func (b *binder) multiply(p *product) {
-	k, m, n := products(p.dtype), int(p.m), int(p.n)
-	operands := []operand{p.x, p.w, p.bias, p.residual, p.y}
-	if p.wRow != 1 || m > mostVectorRows {
+	operands := []operand{p.x, p.members[0].w, p.members[0].bias, p.members[0].y, p.residual, p.norm[0], p.norm[1]}
+	for _, m := range append(p.members[1:], make([]member, mostMembers-len(p.members))...) {
+		operands = append(operands, m.w, m.bias, m.y)
+	}
+	k, m, n := products(p.dtype), int(p.m), 0
+	for _, columns := range p.n {
+		n += int(columns)
+	}
+	if !p.vectors() {
 		const side = 64 // of a tile
 		b.launch(k+tiles, [3]int{(n + side - 1) / side, (m + side - 1) / side, p.count}, 256, bytesOf(p.productArgs), operands...)
 		return
@@ -50,15 +70,19 @@ func (b *binder) multiply(p *product) {
 		k += vector16
 	}
 	p.wide = flag(p.aligned())
-	const warps = blockThreads / warpSize
-	b.launch(k, [3]int{(n + warps - 1) / warps, min(m, 1), p.count}, blockThreads, bytesOf(p.productArgs), operands...)
+	warps := max(1, min(n, blockThreads/warpSize))
+	b.launch(k, [3]int{(n + warps - 1) / warps, min(m, 1), p.count}, warps*warpSize, bytesOf(p.productArgs), operands...)
 }
 
-// aligned reports whether all rows start at a multiple of 16 bytes and have whole vectors.
+// aligned reports whether all columns of the weights start at a multiple of 16
+// bytes and have whole vectors.
 func (p *product) aligned() bool {
-	ok := p.k%8 == 0 && p.wColumn%8 == 0 && p.x.offset%16 == 0 && p.w.offset%16 == 0
+	ok := p.k%8 == 0 && p.wColumn%8 == 0
 	for i := range p.batch {
-		ok = ok && p.xBatch[i]%8 == 0 && p.wBatch[i]%8 == 0
+		ok = ok && p.wBatch[i]%8 == 0
+	}
+	for _, m := range p.members {
+		ok = ok && m.w.offset%16 == 0
 	}
 	return ok
 }
@@ -66,13 +90,12 @@ func (p *product) aligned() bool {
 func bindMatMul(b *binder, n *backend.Tensor) bool {
 	x, u := n.Args()[0], n.Args()[1]
 	batch := n.Shape()[:n.Rank()-2]
-	p := &product{count: 1, dtype: u.DType(), x: b.arg(0), w: b.arg(1), y: b.out(0)}
-	p.m, p.k, p.n = i32(x.Dim(-2)), i32(x.Dim(-1)), i32(n.Dim(-1))
-	p.wRow, p.wColumn = p.n, 1
-	if n.Attrs().Transposed {
-		p.wRow, p.wColumn = 1, p.k
+	columns := i32(n.Dim(-1))
+	p := linear(b.arg(0), x.Dim(-2), x.Dim(-1), u.DType())
+	if !n.Attrs().Transposed {
+		p.wRow, p.wColumn = columns, 1
 	}
-	p.batch = [4]int32{1, 1, 1, 1}
+	p.add(int(columns), member{w: b.arg(1), y: b.out(0)})
 	for _, d := range batch {
 		p.count *= d
 	}
@@ -83,7 +106,7 @@ func bindMatMul(b *binder, n *backend.Tensor) bool {
 		xs, us := spread(x.Shape()[:x.Rank()-2], len(batch)), spread(u.Shape()[:u.Rank()-2], len(batch))
 		for i, d := range batch {
 			p.batch[first+i] = i32(d)
-			p.xBatch[first+i], p.wBatch[first+i] = i32(xs[i])*p.m*p.k, i32(us[i])*p.n*p.k
+			p.xBatch[first+i], p.wBatch[first+i] = i32(xs[i])*p.m*p.k, i32(us[i])*columns*p.k
 		}
 	}
 	b.multiply(p)
@@ -103,6 +126,8 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	m, k := int(g.outHeight*g.outWidth), int(g.channels*g.kernelHeight*g.kernelWidth)
 	gathered := b.scratch(4 * m * k)
 	b.each(patches, m*k, bytesOf(g), b.arg(0), gathered)
-	b.multiply(b.linear(gathered, m, k, kern, b.arg(1), b.out(0)))
+	p := linear(gathered, m, k, kern.DType())
+	p.add(kern.Dim(0), member{w: b.arg(1), y: b.out(0)})
+	b.multiply(p)
 	return true
 }

@@ -21,7 +21,7 @@ type program struct {
 	data         []byte // of the constants
 	memory       Memory // the same on the device
 	scratchBytes int
-	err          error // of an upload, while binding
+	err          error // while binding
 }
 
 // Compile binds each step of the plan to launches and uploads the weights.

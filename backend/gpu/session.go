@@ -147,8 +147,9 @@ func (s *session) compute(ctx context.Context) error {
 	return s.eager(ctx)
 }
 
-// eager finishes one step after the other; each result gets memory of its own
-// before its step and loses it after its last reader.
+// eager queues one step after the other; each result gets memory of its own
+// before its step and loses it after its last reader. The device finishes each
+// before it starts the next.
 func (s *session) eager(ctx context.Context) (err error) {
 	p := s.program
 	born, dead := make([][]int, len(p.plan.Steps)), make([][]int, len(p.plan.Steps))
@@ -171,9 +172,6 @@ func (s *session) eager(ctx context.Context) (err error) {
 			if err := s.driver.Launch(&l); err != nil {
 				return fmt.Errorf("%s: %w", p.plan.Steps[i].Node, err)
 			}
-		}
-		if err := s.driver.Synchronize(); err != nil {
-			return fmt.Errorf("%s: %w", p.plan.Steps[i].Node, err)
 		}
 		for _, storage := range dead[i] {
 			s.driver.Free(s.storages[storage])

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -85,16 +83,9 @@ func questionAndText(c *cli.Context, std stdio) (question, text string, err erro
 		return "", "", usagef("--top-k, --max-answer and --stride must be 1 or more")
 	}
 	if path := c.String("file"); c.IsSet("file") {
-		var raw []byte
-		if path == "-" {
-			raw, err = io.ReadAll(std.in)
-		} else {
-			raw, err = os.ReadFile(path)
-		}
-		if err != nil {
+		if text, err = readInput(std, path); err != nil {
 			return "", "", err
 		}
-		text = string(raw)
 	}
 	switch {
 	case strings.TrimSpace(question) == "":

@@ -13,6 +13,9 @@ func permute(app *cli.App, args []string) []string {
 	if len(args) < 2 {
 		return args
 	}
+	if args[1] == "help" { // emily help COMMAND
+		return append(append([]string{args[0]}, args[2:min(3, len(args))]...), "--help")
+	}
 	at := 1
 	for at < len(args) && strings.HasPrefix(args[at], "-") { // the app's own flags
 		at++
@@ -31,19 +34,19 @@ func permute(app *cli.App, args []string) []string {
 			valued[name] = !isBool
 		}
 	}
-	flags, rest := permuted(args[at+1:], valued)
+	flags, rest, dangling := permuted(args[at+1:], valued)
 	out := append(append([]string{}, args[:at+1]...), flags...)
-	if len(rest) == 0 {
+	if len(rest) == 0 || dangling { // a last flag without its value is found out when it is last
 		return out
 	}
 	return append(append(out, "--"), rest...)
 }
 
-func permuted(args []string, valued map[string]bool) (flags, rest []string) {
+func permuted(args []string, valued map[string]bool) (flags, rest []string, dangling bool) {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if a == "--" {
-			return flags, append(rest, args[i+1:]...)
+			return flags, append(rest, args[i+1:]...), false
 		}
 		if len(a) < 2 || a[0] != '-' || isNumber(a) {
 			rest = append(rest, a)
@@ -51,12 +54,15 @@ func permuted(args []string, valued map[string]bool) (flags, rest []string) {
 		}
 		flags = append(flags, a)
 		name, _, inline := strings.Cut(strings.TrimLeft(a, "-"), "=")
-		if valued[name] && !inline && i+1 < len(args) {
+		if valued[name] && !inline {
+			if i+1 == len(args) {
+				return flags, rest, true
+			}
 			i++
 			flags = append(flags, args[i])
 		}
 	}
-	return flags, rest
+	return flags, rest, false
 }
 
 // isNumber reports whether an argument such as -1 is a number rather than a flag.

@@ -223,7 +223,9 @@ func newBenchLane(std stdio) *cli.Command {
 			}
 			return bench.Serve(c.Context, std.in, std.out, bench.LaneOptions{
 				Lane: lane, Version: versionString(),
-				Open: func(threads int) (backend.Backend, error) { return startDevice(c.Args().Get(1), 0, threads) },
+				Open: func(threads int) (backend.Backend, error) {
+					return startDevice(c.Args().Get(1), 0, cpu.Options{Threads: threads})
+				},
 			})
 		},
 	}

@@ -49,6 +49,7 @@ type chat struct {
 	system string
 	lines  lineReader
 	dim    bool // thinking is dimmed
+	failed int  // turns without an answer, where nobody watches
 }
 
 func runChat(ctx context.Context, c *cli.Context, std stdio) error {
@@ -87,7 +88,7 @@ func (c *chat) loop(ctx context.Context) error {
 		line, err := c.lines.read()
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return c.end()
 		case err != nil:
 			return err
 		}
@@ -95,7 +96,7 @@ func (c *chat) loop(ctx context.Context) error {
 		case line == "":
 		case line[0] == '/':
 			if c.command(line) {
-				return nil
+				return c.end()
 			}
 		default:
 			if err := c.turn(ctx, line); err != nil {
@@ -103,6 +104,14 @@ func (c *chat) loop(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// end is how the chat ends.
+func (c *chat) end() error {
+	if c.failed > 0 {
+		return fmt.Errorf("%d message(s) got no answer", c.failed)
+	}
+	return nil
 }
 
 // turn answers one message. Ctrl-C ends the answer, not the chat.
@@ -116,8 +125,8 @@ func (c *chat) turn(ctx context.Context, line string) error {
 	if err == nil || answer.Err() != nil {
 		return nil
 	}
-	if len(c.Messages) == 0 || !c.lines.interactive() {
-		return err
+	if !c.lines.interactive() {
+		c.failed++
 	}
 	fmt.Fprintln(c.std.err, "emily: "+oneLine(err.Error()))
 	return nil
@@ -163,7 +172,7 @@ func (c *chat) save(path string) error {
 	if path == "" {
 		return errors.New("/save needs a file name")
 	}
-	text, err := json.MarshalIndent(map[string]any{"messages": c.Messages}, "", "  ")
+	text, err := json.MarshalIndent(map[string]any{"messages": append([]arch.Message{}, c.Messages...)}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -212,7 +221,7 @@ func (t *terminalLines) read() (string, error) {
 		return "", err
 	}
 	defer term.Restore(int(t.in.Fd()), old)
-	if w, h, err := term.GetSize(int(t.in.Fd())); err == nil {
+	if w, h, err := term.GetSize(int(t.in.Fd())); err == nil && w > 0 && h > 0 {
 		t.terminal.SetSize(w, h)
 	}
 	line, err := t.terminal.ReadLine()

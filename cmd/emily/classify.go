@@ -67,6 +67,11 @@ func runClassify(ctx context.Context, c *cli.Context, std stdio) error {
 			return fmt.Errorf("%s classifies texts: give one with --text", name)
 		}
 		return classifyText(ctx, c, std, s, m)
+	case arch.TokenClassifier:
+		if !c.IsSet("text") {
+			return fmt.Errorf("%s labels the words of texts: give one with --text", name)
+		}
+		return labelTokens(ctx, c, std, s, m)
 	case arch.ImageClassifier:
 		if c.IsSet("text") {
 			return fmt.Errorf("%s classifies images: name image files instead of --text", name)
@@ -112,6 +117,50 @@ func classifyText(ctx context.Context, c *cli.Context, std stdio, s *session, m 
 		return err
 	}
 	return printLabels(c, std, "", false, m.Labels().Top(logits[0], c.Int("top-k")))
+}
+
+// labelledToken is the JSON of one token of a text.
+type labelledToken struct {
+	Token string  `json:"token"`
+	Start int     `json:"start"` // code points
+	End   int     `json:"end"`
+	Label string  `json:"label"`
+	Score float64 `json:"score"`
+}
+
+// labelTokens prints the best label of each token, as for named entities.
+func labelTokens(ctx context.Context, c *cli.Context, std stdio, s *session, m arch.TokenClassifier) error {
+	text := c.String("text")
+	if strings.TrimSpace(text) == "" {
+		return errors.New("the text is empty")
+	}
+	tok, err := arch.ReadTokenizer(s.Folder)
+	if err != nil {
+		return err
+	}
+	e := tok.Encode(text, true)
+	logits, err := m.ClassifyTokens(ctx, []arch.Tokens{{IDs: e.IDs, TypeIDs: e.TypeIDs}})
+	if err != nil {
+		return err
+	}
+	labels, runes := m.Labels(), []rune(text)
+	n := len(labels.Names)
+	for i := range e.IDs {
+		if e.Special[i] {
+			continue
+		}
+		best, at := labels.Top(logits[0][i*n:(i+1)*n], 1)[0], e.Offsets[i]
+		t := labelledToken{string(runes[at.Start:at.End]), at.Start, at.End, best.Name, best.Score}
+		if c.Bool("json") {
+			err = printJSON(std.out, t)
+		} else {
+			_, err = fmt.Fprintf(std.out, "%-16s %5.1f %%  %s\n", t.Token, 100*t.Score, t.Label)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // imageBatch is the number of images that are decoded and run together.

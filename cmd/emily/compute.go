@@ -3,18 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"emily/arch"
 	"emily/backend"
+	"emily/demo"
 	"emily/loader"
 )
 
 // modelFlag names the model of a command.
 func modelFlag() cli.Flag {
-	return &cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the model: a folder, a .safetensors file, org/name or org/name@revision", EnvVars: []string{"EMILY_MODEL"}}
+	return &cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "the model: a folder, a .safetensors file, org/name or org/name@revision", EnvVars: []string{"EMILY_MODEL"}, DefaultText: "the built-in one of the command, if it has one"}
 }
 
 // computeFlags say how a model computes; they mean the same in every command.
@@ -23,6 +25,7 @@ func computeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
 		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
 		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},
+		packFlag(),
 		&cli.BoolFlag{Name: "verbose", Usage: "tell on stderr what runs where, and how fast"},
 	)
 }
@@ -31,6 +34,8 @@ func computeFlags() []cli.Flag {
 type session struct {
 	*arch.Loaded
 	backend backend.Backend
+	notices notices
+	err     io.Writer // for notices
 }
 
 // openModel loads the model that --model names, for a command's task.
@@ -39,14 +44,19 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	folder, err := findFolder(ctx, c, std)
+	folder, err := folderOf(ctx, c, std, tasks)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
 		return nil, err
 	}
-	if opt.Backend, err = openBackend(c); err != nil {
+	s := &session{err: std.err}
+	pack, err := packing(c, s.notices.add)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Backend, err = openBackend(c, pack); err != nil {
 		return nil, err
 	}
 	loaded, err := arch.Load(ctx, folder, opt)
@@ -58,13 +68,28 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 		i := opt.Backend.Info()
 		fmt.Fprintf(std.err, "%s: %s, %s backend, %s kernels, %d threads, %s lane, %s\n", folder.Name(), loaded.Class.Name, i.Backend, i.Kernels, i.Threads, opt.Lane, opt.DType)
 	}
-	return &session{loaded, opt.Backend}, nil
+	s.Loaded, s.backend = loaded, opt.Backend
+	return s, nil
 }
 
-// close ends the model, then the backend.
+// close ends the model, then the backend, and tells what there is to tell.
 func (s *session) close() {
 	s.Loaded.Close()
 	s.backend.Close()
+	s.notices.print(s.err)
+}
+
+// folderOf is findFolder, or without --model the built-in model of the command.
+func folderOf(ctx context.Context, c *cli.Context, std stdio, tasks []arch.Task) (*loader.Folder, error) {
+	if c.String("model") != "" || len(tasks) == 0 {
+		return findFolder(ctx, c, std)
+	}
+	m, files, ok := demo.Find(string(tasks[0]))
+	if !ok || c.Command.Name != m.Task {
+		return findFolder(ctx, c, std)
+	}
+	fmt.Fprintf(std.err, "emily: the built-in model %s; try --model %s next\n", m.Knows, m.Next)
+	return loader.FromFS(files, "the built-in "+m.Task+" model"), nil
 }
 
 // findFolder resolves --model, and downloads a model that the cache lacks.

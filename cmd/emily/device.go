@@ -21,8 +21,8 @@ func deviceFlags() []cli.Flag {
 	}
 }
 
-// openBackend starts the device that the flags name.
-func openBackend(c *cli.Context) (backend.Backend, error) {
+// openBackend starts the device that the flags name; packing is for the CPU.
+func openBackend(c *cli.Context, packing *cpu.Packing) (backend.Backend, error) {
 	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
 		return nil, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
 	}
@@ -30,18 +30,18 @@ func openBackend(c *cli.Context) (backend.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startDevice(name, index, c.Int("threads"))
+	return startDevice(name, index, cpu.Options{Threads: c.Int("threads"), Packing: packing})
 }
 
 // backendNames are the kinds of devices.
 var backendNames = []string{"cpu", "cuda", "emu"}
 
 // startDevice starts a device of a kind. The index is for several GPUs, the
-// number of threads for the CPU.
-func startDevice(name string, index, threads int) (backend.Backend, error) {
+// options for the CPU.
+func startDevice(name string, index int, opt cpu.Options) (backend.Backend, error) {
 	switch name {
 	case "cpu":
-		return cpu.New(cpu.Options{Threads: threads})
+		return cpu.New(opt)
 	case "cuda":
 		return cuda.New(index)
 	case "emu":

@@ -67,6 +67,7 @@ func runDocumented(t *testing.T, root, line string) {
 	for from, to := range map[string]string{
 		"testdata/models/tiny-llama":           "models/smollm2-135m-instruct",
 		"testdata":                             "testdata",
+		"demo":                                 "demo",
 		"testdata/tiny/tiny-qwen3.json":        "reference.json",
 		"testdata/tiny/tiny-qwen3.safetensors": "reference.safetensors",
 		"testdata/audio/tiny-1.wav":            "speech.wav",

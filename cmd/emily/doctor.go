@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -12,6 +11,8 @@ import (
 
 	"emily/backend/cpu"
 	"emily/backend/cpu/kernel"
+	"emily/backend/gpu/cuda"
+	"emily/backend/gpu/emu"
 	"emily/bench"
 	"emily/bench/roofline"
 	"emily/loader"
@@ -40,7 +41,7 @@ func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Args().Len() > 0 {
 		return usagef("doctor takes no arguments")
 	}
-	checks := []check{checkVersion(), checkKernels(), checkThreads(), checkMemory(), checkLimits(ctx), checkCache(), checkCUDA(), checkMetal()}
+	checks := []check{checkVersion(), checkKernels(), checkThreads(), checkMemory(), checkLimits(ctx), checkCache(), checkCUDA(), checkEmulator(), checkMetal()}
 	failed := 0
 	for _, k := range checks {
 		if k.Status == "error" {
@@ -157,25 +158,35 @@ func checkCache() check {
 	return k
 }
 
-// checkCUDA says where a GPU was looked for. This build computes on the CPU.
+// checkCUDA lists the NVIDIA GPUs, or says what was looked for.
 func checkCUDA() check {
 	k := check{Name: "cuda", Status: "skip"}
-	var devices []string
-	for _, pattern := range []string{"/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*"} {
-		found, _ := filepath.Glob(pattern)
-		devices = append(devices, found...)
-	}
-	if len(devices) == 0 {
-		k.Detail = "no NVIDIA GPU: looked for /dev/nvidia0 and /proc/driver/nvidia/gpus"
+	devices, err := cuda.Probe()
+	if err != nil {
+		k.Detail = oneLine(err.Error())
 		return k
 	}
-	k.Detail = fmt.Sprintf("found %s, but this version computes on the CPU only", devices[0])
+	k.Status, k.Next = "ok", "use it with --backend cuda"
+	var names []string
+	for _, d := range devices {
+		names = append(names, fmt.Sprintf("cuda:%d %s, %s, compute capability %d.%d", d.Index, d.Name, size(int64(d.Memory)), d.Major, d.Minor))
+	}
+	k.Detail = strings.Join(names, "; ")
 	return k
+}
+
+// checkEmulator says whether the GPU's kernels can be tested here.
+func checkEmulator() check {
+	compiler, err := emu.Probe()
+	if err != nil {
+		return check{Name: "emu", Status: "skip", Detail: err.Error()}
+	}
+	return check{Name: "emu", Status: "ok", Detail: "--backend emu compiles the GPU's kernels with " + compiler}
 }
 
 func checkMetal() check {
 	if runtime.GOOS != "darwin" {
 		return check{Name: "metal", Status: "skip", Detail: "Metal is part of macOS"}
 	}
-	return check{Name: "metal", Status: "skip", Detail: "this version computes on the CPU only"}
+	return check{Name: "metal", Status: "skip", Detail: "the driver for Metal has not been run on Apple hardware by the project yet, so no command uses it"}
 }

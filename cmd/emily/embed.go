@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -96,17 +95,11 @@ func embedTexts(c *cli.Context, std stdio) ([]string, error) {
 		return nil, usagef("give texts as arguments, or a file with a text a line with --file")
 	}
 	if path != "" {
-		var raw []byte
-		var err error
-		if path == "-" {
-			raw, err = io.ReadAll(std.in)
-		} else {
-			raw, err = os.ReadFile(path)
-		}
+		text, err := readInput(std, path)
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.Lines(string(raw)) {
+		for line := range strings.Lines(text) {
 			if line = strings.TrimRight(line, "\r\n"); strings.TrimSpace(line) != "" {
 				texts = append(texts, line)
 			}

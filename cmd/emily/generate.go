@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"emily/arch"
+	"emily/backend/cpu/kernel"
+	"emily/bench/roofline"
 )
 
 func newGenerate(std stdio) *cli.Command {
@@ -71,12 +72,14 @@ func runGenerate(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Bool("json") {
 		return errors.Join(json.NewEncoder(std.out).Encode(got), err)
 	}
-	fmt.Fprintln(std.out)
+	if got.Text != "" || err == nil {
+		fmt.Fprintln(std.out)
+	}
 	if got.FinishReason == arch.FinishLength && !c.IsSet("max-tokens") {
 		fmt.Fprintf(std.err, "emily: the text was cut after %d tokens; --max-tokens allows more\n", len(got.Tokens))
 	}
 	if c.Bool("verbose") {
-		tellSpeed(std, s, got)
+		tellSpeed(ctx, std, s, got)
 	}
 	return err
 }
@@ -87,14 +90,12 @@ func readPrompt(c *cli.Context, std stdio) (string, error) {
 	switch {
 	case c.IsSet("file") && len(args) > 0:
 		return "", usagef("give the prompt as an argument or with --file, not both")
-	case c.IsSet("file") && c.String("file") != "-":
-		text, err := os.ReadFile(c.String("file"))
-		return string(text), err
-	case c.IsSet("file") || (len(args) == 1 && args[0] == "-"):
-		text, err := io.ReadAll(std.in)
-		return string(text), err
+	case c.IsSet("file"):
+		return readInput(std, c.String("file"))
+	case len(args) == 1 && args[0] == "-":
+		return readInput(std, "-")
 	case len(args) == 0:
-		return "", usagef("no prompt was given: add it in quotes, or - to read standard input")
+		return "", usagef("no text was given: add it in quotes, or - to read standard input")
 	}
 	return strings.Join(args, " "), nil
 }
@@ -139,7 +140,20 @@ func templateArgs(c *cli.Context) (map[string]any, error) {
 }
 
 // tellSpeed prints what --verbose promises after a text.
-func tellSpeed(std stdio, s *session, g arch.Generated) {
+func tellSpeed(ctx context.Context, std stdio, s *session, g arch.Generated) {
 	fmt.Fprintf(std.err, "%d prompt tokens, first token after %.0f ms; %d tokens at %.1f tok/s; ended by %s\n",
 		g.PromptTokens, 1000*g.Timings.FirstToken, len(g.Tokens), g.Timings.PerSecond, g.FinishReason)
+	info := s.backend.Info()
+	if info.Backend != "cpu" || len(g.Tokens) < 8 {
+		return
+	}
+	set, err := kernel.Named(info.Kernels)
+	if err != nil {
+		return
+	}
+	limits, err := roofline.Measure(ctx, set, info.Threads, roofline.Options{Bytes: 128 << 20, Runs: 3})
+	if most := limits.Seconds(roofline.Work{Bytes: s.Checkpoint.Bytes()}); err == nil && most > 0 {
+		fmt.Fprintf(std.err, "reading every weight once a token allows %.1f tok/s at the %.1f GB/s measured now: %.0f %% of it were reached\n",
+			1/most, limits.ReadAll.Value/1e9, 100*most*g.Timings.PerSecond)
+	}
 }

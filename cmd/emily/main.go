@@ -58,6 +58,9 @@ func run(ctx context.Context, args []string, std stdio) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case out.err != nil && errors.Is(out.err, syscall.ENOSPC):
+		fmt.Fprintln(std.err, "emily: standard output could not be written: its disk is full")
+		return exitFailed
 	case out.err != nil:
 		fmt.Fprintln(std.err, "emily: standard output was closed before everything was written")
 		return exitFailed
@@ -94,7 +97,7 @@ func newApp(std stdio) *cli.App {
 		BashComplete: completeCommands,
 	}
 	for _, c := range app.Commands {
-		c.OnUsageError, c.BashComplete = onUsageError, completeFlags
+		c.OnUsageError, c.BashComplete, c.HideHelpCommand = onUsageError, completeFlags, true
 	}
 	return app
 }

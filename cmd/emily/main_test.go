@@ -65,10 +65,12 @@ func TestUsage(t *testing.T) {
 	}{
 		{"unknown command", []string{"genrate", "x"}, []string{"genrate", "generate"}},
 		{"unknown flag", []string{"generate", "x", "--modle", "m"}, []string{"modle", "emily generate --help"}},
-		{"no prompt", []string{"generate", "--model", models + "/tiny-qwen3"}, []string{"no prompt"}},
-		{"no model", []string{"generate", "x"}, []string{"--model"}},
+		{"no prompt", []string{"generate", "--model", models + "/tiny-qwen3"}, []string{"no text"}},
+		{"no model", []string{"embed", "x"}, []string{"--model"}},
+		{"a flag without its value", []string{"generate", "hi", "--stop"}, []string{"needs an argument"}},
 		{"not a number", []string{"generate", "x", "--top-k", "many"}, []string{"many"}},
 		{"unknown lane", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--lane", "fast"}, []string{"eager, native or fuse"}},
+		{"unknown packing", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--pack", "zip"}, []string{"auto or off"}},
 		{"unknown dtype", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--dtype", "f64"}, []string{"f32 or bf16"}},
 		{"unknown backend", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "tpu"}, []string{"tpu"}},
 		{"too many threads", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--threads", "100000"}, []string{"between 0 and 1024"}},
@@ -140,6 +142,11 @@ func TestPermute(t *testing.T) {
 		{"emily --version", "emily --version"},
 		{"emily doctor", "emily doctor"},
 		{"emily nonsense --x y", "emily nonsense --x y"},
+		{"emily generate hi --stop", "emily generate --stop"},
+		{"emily generate hi -m", "emily generate -m"},
+		{"emily help", "emily --help"},
+		{"emily help generate", "emily generate --help"},
+		{"emily generate help", "emily generate -- help"},
 	} {
 		if got := strings.Join(permute(app, strings.Fields(tt.in)), " "); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.in, got, tt.want)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // process runs a command line in a new process and returns its peak memory.
-func process(t *testing.T, args ...string) (stdout string, peak int64) {
+func process(t *testing.T, args ...string) (stdout, stderr string, peak int64) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -34,16 +35,18 @@ func process(t *testing.T, args ...string) (stdout string, peak int64) {
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), "EMILY_TEST_MAIN=1")
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("emily %s: %v", strings.Join(args, " "), err)
+		t.Fatalf("emily %s: %v\n%s", strings.Join(args, " "), err, &complaints)
 	}
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	peak = usage.Maxrss
 	if runtime.GOOS == "linux" {
 		peak <<= 10
 	}
-	return string(out), peak
+	return string(out), complaints.String(), peak
 }
 
 // realModel returns a folder of real weights.
@@ -110,7 +113,7 @@ func TestRealSize(t *testing.T) {
 		t.Errorf("loading grew the heap by %d MB", grown>>20)
 	}
 
-	out, peak := process(t, "generate", "--model", model, "--raw", "--json", "-n", "48", "--temperature", "0", "The quick brown fox jumps over the lazy dog.")
+	out, _, peak := process(t, "generate", "--model", model, "--pack", "off", "--raw", "--json", "-n", "48", "--temperature", "0", "The quick brown fox jumps over the lazy dog.")
 	var got struct{ Tokens []int32 }
 	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Tokens) == 0 {
 		t.Errorf("%v, %d tokens", err, len(got.Tokens))
@@ -118,5 +121,34 @@ func TestRealSize(t *testing.T) {
 	const cache = 256 * 2 * 28 * 8 * 128 * 4
 	if limit := weights.Size() + cache + 150e6; peak > limit {
 		t.Errorf("peak memory is %d MB, more than weights, cache and 150 MB: %d MB", peak/1e6, limit/1e6)
+	}
+}
+
+// TestRealPacked has weights packed while a text is generated, then read from
+// the cache folder; the tokens and the memory stay the same.
+func TestRealPacked(t *testing.T) {
+	model := realModel(t, "smollm2-135m-instruct")
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	generate := func(pack string) (tokens []int32, stderr string, peak int64) {
+		out, stderr, peak := process(t, "generate", "--model", model, "--pack", pack, "--json", "-n", "400", "--temperature", "0", "Tell me a long story of a fox.")
+		var got struct{ Tokens []int32 }
+		if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Tokens) == 0 {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return got.Tokens, stderr, peak
+	}
+	want, _, plain := generate("off")
+	for i := range 3 {
+		got, told, peak := generate("auto")
+		if !slices.Equal(got, want) {
+			t.Errorf("run %d: tokens %v, unpacked %v", i, got, want)
+		}
+		if packed := strings.Contains(told, "packed "); packed != (i == 0) {
+			t.Errorf("run %d tells %q", i, told)
+		}
+		if i > 0 && peak >= plain {
+			t.Errorf("run %d: peak memory is %d MB, unpacked %d MB", i, peak>>20, plain>>20)
+		}
 	}
 }

@@ -10,13 +10,13 @@ import (
 // model's generation_config.json.
 func samplingFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Usage: "randomness, 0 for the most likely token (default: the model's own)"},
-		&cli.IntFlag{Name: "top-k", Usage: "keep the k most likely tokens, 0 for all"},
-		&cli.Float64Flag{Name: "top-p", Usage: "keep the most likely tokens up to this probability"},
-		&cli.Float64Flag{Name: "min-p", Usage: "keep tokens at least this likely, relative to the best"},
-		&cli.Float64Flag{Name: "repetition-penalty", Usage: "above 1, make tokens that came before less likely"},
-		&cli.Float64Flag{Name: "presence-penalty", Usage: "subtracted from the logits of tokens that were generated"},
-		&cli.Float64Flag{Name: "frequency-penalty", Usage: "the same, for each time that they were"},
+		&cli.Float64Flag{Name: "temperature", Aliases: []string{"t"}, Usage: "randomness, 0 for the most likely token", DefaultText: "the model's own"},
+		&cli.IntFlag{Name: "top-k", Usage: "keep the k most likely tokens, 0 for all", DefaultText: "the model's own"},
+		&cli.Float64Flag{Name: "top-p", Usage: "keep the most likely tokens up to this probability", DefaultText: "the model's own"},
+		&cli.Float64Flag{Name: "min-p", Usage: "keep tokens at least this likely, relative to the best", DefaultText: "the model's own"},
+		&cli.Float64Flag{Name: "repetition-penalty", Usage: "above 1, make tokens that came before less likely", DefaultText: "the model's own"},
+		&cli.Float64Flag{Name: "presence-penalty", Usage: "subtracted from the logits of tokens that were generated", DefaultText: "the model's own"},
+		&cli.Float64Flag{Name: "frequency-penalty", Usage: "the same, for each time that they were", DefaultText: "the model's own"},
 		&cli.Uint64Flag{Name: "seed", Usage: "start of the random numbers: same seed, same text", DefaultText: "0"},
 		&cli.IntFlag{Name: "max-tokens", Aliases: []string{"n"}, Usage: "end after this many new tokens, 0 for as many as the context holds", Value: 1024},
 		&cli.StringSliceFlag{Name: "stop", Usage: "end before this text (may be repeated)"},

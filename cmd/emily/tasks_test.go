@@ -318,3 +318,31 @@ func TestWrongKind(t *testing.T) {
 		fails(t, exitFailed, []string{tt.model, "use emily " + tt.command}, append(tt.args, "--model", filepath.Join(models, tt.model))...)
 	}
 }
+
+// TestClassifyTokens labels the words of a text with a model of one of arch's test classes.
+func TestClassifyTokens(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../arch/testdata/classes/BertForTokenClassification")); err != nil {
+		t.Fatal(err)
+	}
+	tok, err := os.ReadFile(models + "/tiny-bert/tokenizer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), tok, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := succeed(t, "", "classify", "--text", "a b", "--model", dir, "--json")
+	for i, line := range strings.Split(strings.TrimSpace(out), "\n") {
+		var got labelledToken
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatal(err)
+		}
+		if want := string("ab"[i]); got.Token != want || got.Start != 2*i || got.Label == "" || got.Score <= 0 || got.Score > 1 {
+			t.Errorf("token %d: got %+v, want %s", i, got, want)
+		}
+	}
+	if strings.Count(out, "\n") != 2 {
+		t.Errorf("two words give %q", out)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -123,10 +122,12 @@ func tokenizeText(tok *tokenizer.Tokenizer, text string, special bool) tokens {
 }
 
 func tokenizeLines(std stdio, tok *tokenizer.Tokenizer, special bool) error {
-	in, out := bufio.NewReader(std.in), bufio.NewWriter(std.out)
-	for n := 1; ; n++ {
-		line, err := in.ReadString('\n')
-		if strings.TrimSpace(line) != "" {
+	in, out := bufio.NewScanner(std.in), bufio.NewWriter(std.out)
+	in.Buffer(nil, maxInput)
+	n := 0
+	for in.Scan() {
+		n++
+		if line := in.Text(); strings.TrimSpace(line) != "" {
 			var text string
 			if bad := json.Unmarshal([]byte(line), &text); bad != nil {
 				return errors.Join(out.Flush(), fmt.Errorf("line %d of standard input is not a JSON string: %w", n, bad))
@@ -135,13 +136,11 @@ func tokenizeLines(std stdio, tok *tokenizer.Tokenizer, special bool) error {
 				return err
 			}
 		}
-		if errors.Is(err, io.EOF) {
-			return out.Flush()
-		}
-		if err != nil {
-			return err
-		}
 	}
+	if err := in.Err(); err != nil {
+		return errors.Join(out.Flush(), fmt.Errorf("line %d of standard input: %w", n+1, err))
+	}
+	return out.Flush()
 }
 
 // renderMessages prints the prompt that the chat template makes of messages.
@@ -172,20 +171,14 @@ func renderMessages(c *cli.Context, std stdio, tok *tokenizer.Tokenizer, templat
 
 // readJSONFile reads a JSON file, - for standard input, and checks its syntax.
 func readJSONFile(path string, std stdio) (json.RawMessage, error) {
-	var text []byte
-	var err error
-	if path == "-" {
-		text, err = io.ReadAll(std.in)
-	} else {
-		text, err = os.ReadFile(path)
-	}
+	text, err := readInput(std, path)
 	if err != nil {
 		return nil, err
 	}
-	if !json.Valid(text) {
+	if !json.Valid([]byte(text)) {
 		return nil, fmt.Errorf("%s is not JSON", path)
 	}
-	return text, nil
+	return json.RawMessage(text), nil
 }
 
 // parseIDs reads ids that are separated by blanks or commas, also in brackets.

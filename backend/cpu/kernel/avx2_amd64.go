@@ -79,6 +79,11 @@ func accumulate1Float16AVX2(y *float32, ldy int, p *float32, ldp int, v *byte, l
 //go:noescape
 func accumulate2Float16AVX2(y *float32, ldy int, p *float32, ldp int, v *byte, ldv int, n int, d int)
 
+// gemv1Int8AVX2 sets y[r,j] = Σ x[r,p]·w[j,p] for 1 rows of x and n rows of w; ldy, ldx and ldw are in bytes. k is at least 8.
+//
+//go:noescape
+func gemv1Int8AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // widenBFloat16AVX2 converts n elements to f32. n is a multiple of 8.
 //
 //go:noescape
@@ -98,6 +103,16 @@ func widenFloat16AVX2(dst *float32, src *byte, n int)
 //
 //go:noescape
 func narrowFloat16AVX2(dst *byte, src *float32, n int)
+
+// gemvCompactAVX2 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks; first leads to the escapes of each row.
+//
+//go:noescape
+func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
+
+// expandAVX2 converts compact blocks to bf16.
+//
+//go:noescape
+func expandAVX2(dst *byte, w *byte, tables *byte, blocks int)
 
 // tileAVX2 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
 //

@@ -2157,6 +2157,128 @@ vector_done_127:
 	VZEROUPPER
 	RET
 
+// func gemv1Int8AVX2(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gemv1Int8AVX2(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+1
+	JLT  row_done_131
+
+row_130:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_133
+
+columns_132:
+	PREFETCHT0  (DI)
+	ADDQ        $+64, DI
+	VMOVUPS     (SI), Y8
+	VPMOVSXBD   (BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y0
+	VMOVUPS     32(SI), Y8
+	VPMOVSXBD   8(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y1
+	VMOVUPS     64(SI), Y8
+	VPMOVSXBD   16(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y2
+	VMOVUPS     96(SI), Y8
+	VPMOVSXBD   24(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y3
+	VMOVUPS     128(SI), Y8
+	VPMOVSXBD   32(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y4
+	VMOVUPS     160(SI), Y8
+	VPMOVSXBD   40(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y5
+	VMOVUPS     192(SI), Y8
+	VPMOVSXBD   48(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y6
+	VMOVUPS     224(SI), Y8
+	VPMOVSXBD   56(BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y7
+	ADDQ        $+256, SI
+	ADDQ        $+64, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_132
+
+columns_done_133:
+	CMPQ R8, $+8
+	JLT  column_done_135
+
+column_134:
+	PREFETCHT0  (DI)
+	ADDQ        $+8, DI
+	VMOVUPS     (SI), Y8
+	VPMOVSXBD   (BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VFMADD231PS Y8, Y9, Y0
+	ADDQ        $+32, SI
+	ADDQ        $+8, BX
+	SUBQ        $+8, R8
+	CMPQ        R8, $+8
+	JGE         column_134
+
+column_done_135:
+	TESTQ       R8, R8
+	JZ          tail_none_136
+	LEAQ        -8(R8), DI
+	LEAQ        (SI)(DI*4), SI
+	LEAQ        (BX)(DI*1), BX
+	LEAQ        tailmask<>+0(SB), DI
+	VMOVUPS     (SI), Y8
+	VANDPS      32(DI)(R8*4), Y8, Y8
+	VPMOVSXBD   (BX), Y9
+	VCVTDQ2PS   Y9, Y9
+	VANDPS      32(DI)(R8*4), Y9, Y9
+	VFMADD231PS Y8, Y9, Y0
+
+tail_none_136:
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         y+0(FP), BX
+	LEAQ         4(BX), SI
+	MOVQ         SI, y+0(FP)
+	VHADDPS      Y0, Y0, Y0
+	VHADDPS      Y0, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VMOVSS       X0, (BX)
+	LEAQ         (CX)(DX*1), CX
+	SUBQ         $+1, AX
+	CMPQ         AX, $+1
+	JGE          row_130
+
+row_done_131:
+	VZEROUPPER
+	RET
+
 // func widenBFloat16AVX2(dst *float32, src *byte, n int)
 // Requires: AVX, AVX2
 TEXT ·widenBFloat16AVX2(SB), NOSPLIT, $0-24
@@ -2164,9 +2286,9 @@ TEXT ·widenBFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+32
-	JLT  four_done_131
+	JLT  four_done_138
 
-four_130:
+four_137:
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (AX)
@@ -2183,13 +2305,13 @@ four_130:
 	ADDQ      $+128, AX
 	SUBQ      $+32, DX
 	CMPQ      DX, $+32
-	JGE       four_130
+	JGE       four_137
 
-four_done_131:
+four_done_138:
 	CMPQ DX, $+8
-	JLT  one_done_133
+	JLT  one_done_140
 
-one_132:
+one_139:
 	VPMOVZXWD (CX), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (AX)
@@ -2197,9 +2319,9 @@ one_132:
 	ADDQ      $+32, AX
 	SUBQ      $+8, DX
 	CMPQ      DX, $+8
-	JGE       one_132
+	JGE       one_139
 
-one_done_133:
+one_done_140:
 	VZEROUPPER
 	RET
 
@@ -2210,9 +2332,9 @@ TEXT ·narrowBFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_135
+	JLT  one_done_142
 
-one_134:
+one_141:
 	VMOVUPS      (CX), Y0
 	VPSRLD       $0x10, Y0, Y1
 	VCMPPS       $0x03, Y0, Y0, Y3
@@ -2229,9 +2351,9 @@ one_134:
 	ADDQ         $+16, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_134
+	JGE          one_141
 
-one_done_135:
+one_done_142:
 	VZEROUPPER
 	RET
 
@@ -2242,9 +2364,9 @@ TEXT ·widenFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+32
-	JLT  four_done_137
+	JLT  four_done_144
 
-four_136:
+four_143:
 	VCVTPH2PS (CX), Y0
 	VMOVUPS   Y0, (AX)
 	VCVTPH2PS 16(CX), Y1
@@ -2257,22 +2379,22 @@ four_136:
 	ADDQ      $+128, AX
 	SUBQ      $+32, DX
 	CMPQ      DX, $+32
-	JGE       four_136
+	JGE       four_143
 
-four_done_137:
+four_done_144:
 	CMPQ DX, $+8
-	JLT  one_done_139
+	JLT  one_done_146
 
-one_138:
+one_145:
 	VCVTPH2PS (CX), Y0
 	VMOVUPS   Y0, (AX)
 	ADDQ      $+16, CX
 	ADDQ      $+32, AX
 	SUBQ      $+8, DX
 	CMPQ      DX, $+8
-	JGE       one_138
+	JGE       one_145
 
-one_done_139:
+one_done_146:
 	VZEROUPPER
 	RET
 
@@ -2283,18 +2405,289 @@ TEXT ·narrowFloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_141
+	JLT  one_done_148
 
-one_140:
+one_147:
 	VMOVUPS   (CX), Y0
 	VCVTPS2PH $0x00, Y0, (AX)
 	ADDQ      $+32, CX
 	ADDQ      $+16, AX
 	SUBQ      $+8, DX
 	CMPQ      DX, $+8
-	JGE       one_140
+	JGE       one_147
 
-one_done_141:
+one_done_148:
+	VZEROUPPER
+	RET
+
+// func gemvCompactAVX2(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gemvCompactAVX2(SB), NOSPLIT, $128-64
+	MOVQ           n+48(FP), AX
+	MOVQ           w+16(FP), CX
+	MOVQ           first+32(FP), DX
+	MOVQ           tables+24(FP), BX
+	VBROADCASTI128 (BX), Y12
+	VBROADCASTI128 16(BX), Y13
+	CMPQ           AX, $+1
+	JLT            row_done_150
+
+row_149:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	VXORPS X4, X4, X4
+	VXORPS X5, X5, X5
+	VXORPS X6, X6, X6
+	VXORPS X7, X7, X7
+	MOVQ   x+8(FP), BX
+	MOVQ   blocks+56(FP), DI
+	MOVQ   escapes+40(FP), R10
+	MOVL   (DX), R8
+	LEAQ   (R10)(R8*8), R8
+	MOVL   4(DX), R9
+	LEAQ   (R10)(R9*8), R9
+	ADDQ   $+4, DX
+
+part_151:
+	MOVQ DI, R10
+	CMPQ R8, R9
+	JEQ  whole_152
+	MOVL (R8), SI
+	SHRQ $0x06, SI
+	ADDQ SI, R10
+	MOVQ blocks+56(FP), R11
+	SUBQ R11, R10
+
+whole_152:
+	SUBQ R10, DI
+	CMPQ R10, $+1
+	JLT  block_done_155
+
+block_154:
+	PREFETCHT0  4096(CX)
+	PREFETCHT0  4160(CX)
+	VMOVDQU     64(CX), Y8
+	VPAND       constants<>+96(SB), Y8, Y8
+	VPSHUFB     Y8, Y12, Y9
+	VPSHUFB     Y8, Y13, Y8
+	VMOVDQU     (CX), Y10
+	VPAND       constants<>+128(SB), Y10, Y11
+	VPOR        Y11, Y9, Y9
+	VPAND       constants<>+160(SB), Y10, Y10
+	VPOR        Y10, Y8, Y8
+	VPUNPCKLBW  Y9, Y8, Y10
+	VPUNPCKHBW  Y9, Y8, Y9
+	VPSLLD      $0x10, Y10, Y8
+	VFMADD231PS (BX), Y8, Y0
+	VPAND       constants<>+192(SB), Y10, Y10
+	VFMADD231PS 64(BX), Y10, Y2
+	VPSLLD      $0x10, Y9, Y8
+	VFMADD231PS 128(BX), Y8, Y4
+	VPAND       constants<>+192(SB), Y9, Y9
+	VFMADD231PS 192(BX), Y9, Y6
+	VMOVDQU     64(CX), Y8
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       constants<>+96(SB), Y8, Y8
+	VPSHUFB     Y8, Y12, Y9
+	VPSHUFB     Y8, Y13, Y8
+	VMOVDQU     32(CX), Y10
+	VPAND       constants<>+128(SB), Y10, Y11
+	VPOR        Y11, Y9, Y9
+	VPAND       constants<>+160(SB), Y10, Y10
+	VPOR        Y10, Y8, Y8
+	VPUNPCKLBW  Y9, Y8, Y10
+	VPUNPCKHBW  Y9, Y8, Y9
+	VPSLLD      $0x10, Y10, Y8
+	VFMADD231PS 32(BX), Y8, Y1
+	VPAND       constants<>+192(SB), Y10, Y10
+	VFMADD231PS 96(BX), Y10, Y3
+	VPSLLD      $0x10, Y9, Y8
+	VFMADD231PS 160(BX), Y8, Y5
+	VPAND       constants<>+192(SB), Y9, Y9
+	VFMADD231PS 224(BX), Y9, Y7
+	ADDQ        $+96, CX
+	ADDQ        $+256, BX
+	SUBQ        $+1, R10
+	CMPQ        R10, $+1
+	JGE         block_154
+
+block_done_155:
+	TESTQ      DI, DI
+	JZ         row_end_153
+	VMOVDQU    64(CX), Y8
+	VPAND      constants<>+96(SB), Y8, Y8
+	VPSHUFB    Y8, Y12, Y9
+	VPSHUFB    Y8, Y13, Y8
+	VMOVDQU    (CX), Y10
+	VPAND      constants<>+128(SB), Y10, Y11
+	VPOR       Y11, Y9, Y9
+	VPAND      constants<>+160(SB), Y10, Y10
+	VPOR       Y10, Y8, Y8
+	VPUNPCKLBW Y9, Y8, Y10
+	VPUNPCKHBW Y9, Y8, Y9
+	VMOVUPS    Y10, (SP)
+	VMOVUPS    Y9, 64(SP)
+	MOVQ       R8, R10
+
+escape_156:
+	MOVL    (R10), R11
+	SHRQ    $0x06, R11
+	CMPQ    R11, SI
+	JNE     escapes_done_157
+	MOVWLZX 4(R10), R11
+	MOVWQZX 6(R10), R12
+	MOVW    R11, (SP)(R12*1)
+	ADDQ    $+8, R10
+	CMPQ    R10, R9
+	JNE     escape_156
+
+escapes_done_157:
+	VMOVUPS     (SP), Y10
+	VMOVUPS     64(SP), Y9
+	VPSLLD      $0x10, Y10, Y8
+	VFMADD231PS (BX), Y8, Y0
+	VPAND       constants<>+192(SB), Y10, Y10
+	VFMADD231PS 64(BX), Y10, Y2
+	VPSLLD      $0x10, Y9, Y8
+	VFMADD231PS 128(BX), Y8, Y4
+	VPAND       constants<>+192(SB), Y9, Y9
+	VFMADD231PS 192(BX), Y9, Y6
+	VMOVDQU     64(CX), Y8
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       constants<>+96(SB), Y8, Y8
+	VPSHUFB     Y8, Y12, Y9
+	VPSHUFB     Y8, Y13, Y8
+	VMOVDQU     32(CX), Y10
+	VPAND       constants<>+128(SB), Y10, Y11
+	VPOR        Y11, Y9, Y9
+	VPAND       constants<>+160(SB), Y10, Y10
+	VPOR        Y10, Y8, Y8
+	VPUNPCKLBW  Y9, Y8, Y10
+	VPUNPCKHBW  Y9, Y8, Y9
+	VMOVUPS     Y10, 32(SP)
+	VMOVUPS     Y9, 96(SP)
+	MOVQ        R8, R10
+
+escape_158:
+	MOVL    (R10), R8
+	SHRQ    $0x06, R8
+	CMPQ    R8, SI
+	JNE     escapes_done_159
+	MOVWLZX 4(R10), R8
+	MOVWQZX 6(R10), R11
+	MOVW    R8, (SP)(R11*1)
+	ADDQ    $+8, R10
+	CMPQ    R10, R9
+	JNE     escape_158
+
+escapes_done_159:
+	VMOVUPS     32(SP), Y10
+	VMOVUPS     96(SP), Y9
+	VPSLLD      $0x10, Y10, Y8
+	VFMADD231PS 32(BX), Y8, Y1
+	VPAND       constants<>+192(SB), Y10, Y10
+	VFMADD231PS 96(BX), Y10, Y3
+	VPSLLD      $0x10, Y9, Y8
+	VFMADD231PS 160(BX), Y8, Y5
+	VPAND       constants<>+192(SB), Y9, Y9
+	VFMADD231PS 224(BX), Y9, Y7
+	MOVQ        R10, R8
+	ADDQ        $+96, CX
+	ADDQ        $+256, BX
+	DECQ        DI
+	JMP         part_151
+
+row_end_153:
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y1, Y0, Y0
+	MOVQ         y+0(FP), BX
+	VHADDPS      Y0, Y0, Y0
+	VHADDPS      Y0, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X8
+	VADDPS       X8, X0, X0
+	VMOVSS       X0, (BX)
+	ADDQ         $+4, BX
+	MOVQ         BX, y+0(FP)
+	SUBQ         $+1, AX
+	CMPQ         AX, $+1
+	JGE          row_149
+
+row_done_150:
+	VZEROUPPER
+	RET
+
+// func expandAVX2(dst *byte, w *byte, tables *byte, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·expandAVX2(SB), NOSPLIT, $0-32
+	MOVQ           dst+0(FP), AX
+	MOVQ           w+8(FP), CX
+	MOVQ           blocks+24(FP), DX
+	MOVQ           tables+16(FP), BX
+	VBROADCASTI128 (BX), Y14
+	VBROADCASTI128 16(BX), Y15
+	CMPQ           DX, $+1
+	JLT            block_done_161
+
+block_160:
+	PREFETCHT0 4096(CX)
+	PREFETCHT0 4160(CX)
+	VMOVDQU    64(CX), Y0
+	VPAND      constants<>+96(SB), Y0, Y0
+	VPSHUFB    Y0, Y14, Y1
+	VPSHUFB    Y0, Y15, Y0
+	VMOVDQU    (CX), Y2
+	VPAND      constants<>+128(SB), Y2, Y3
+	VPOR       Y3, Y1, Y1
+	VPAND      constants<>+160(SB), Y2, Y2
+	VPOR       Y2, Y0, Y0
+	VPUNPCKLBW Y1, Y0, Y2
+	VPUNPCKHBW Y1, Y0, Y1
+	VMOVDQU    64(CX), Y4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      constants<>+96(SB), Y4, Y4
+	VPSHUFB    Y4, Y14, Y5
+	VPSHUFB    Y4, Y15, Y4
+	VMOVDQU    32(CX), Y6
+	VPAND      constants<>+128(SB), Y6, Y7
+	VPOR       Y7, Y5, Y5
+	VPAND      constants<>+160(SB), Y6, Y6
+	VPOR       Y6, Y4, Y4
+	VPUNPCKLBW Y5, Y4, Y6
+	VPUNPCKHBW Y5, Y4, Y5
+	VPAND      constants<>+224(SB), Y2, Y8
+	VPAND      constants<>+224(SB), Y6, Y9
+	VPACKUSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y8, Y8
+	VMOVDQU    Y8, (AX)
+	VPSRLD     $0x10, Y2, Y8
+	VPSRLD     $0x10, Y6, Y9
+	VPACKUSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y8, Y8
+	VMOVDQU    Y8, 32(AX)
+	VPAND      constants<>+224(SB), Y1, Y8
+	VPAND      constants<>+224(SB), Y5, Y9
+	VPACKUSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y8, Y8
+	VMOVDQU    Y8, 64(AX)
+	VPSRLD     $0x10, Y1, Y8
+	VPSRLD     $0x10, Y5, Y9
+	VPACKUSDW  Y9, Y8, Y8
+	VPERMQ     $0xd8, Y8, Y8
+	VMOVDQU    Y8, 96(AX)
+	ADDQ       $+96, CX
+	ADDQ       $+128, AX
+	SUBQ       $+1, DX
+	CMPQ       DX, $+1
+	JGE        block_160
+
+block_done_161:
 	VZEROUPPER
 	RET
 
@@ -2303,7 +2696,7 @@ one_done_141:
 TEXT ·tileAVX2(SB), NOSPLIT, $0-64
 	MOVQ   m+40(FP), AX
 	CMPQ   AX, $+2
-	JG     more_rows_142
+	JG     more_rows_162
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2312,9 +2705,9 @@ TEXT ·tileAVX2(SB), NOSPLIT, $0-64
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_144
+	JLT    products4_done_164
 
-products4_143:
+products4_163:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
@@ -2355,13 +2748,13 @@ products4_143:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_143
+	JGE          products4_163
 
-products4_done_144:
+products4_done_164:
 	CMPQ BX, $+1
-	JLT  products_done_146
+	JLT  products_done_166
 
-products_145:
+products_165:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
@@ -2375,53 +2768,53 @@ products_145:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_145
+	JGE          products_165
 
-products_done_146:
+products_done_166:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+0, AX
 	CMPQ    BX, $+16
-	JNE     narrow_147
+	JNE     narrow_167
 	TESTQ   SI, SI
-	JNZ     add_148
+	JNZ     add_168
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	DECQ    AX
-	JZ      stored_149
+	JZ      stored_169
 	ADDQ    DX, CX
 	VMOVUPS Y2, (CX)
 	VMOVUPS Y3, 32(CX)
 	DECQ    AX
-	JZ      stored_149
+	JZ      stored_169
 	ADDQ    DX, CX
 
-add_148:
+add_168:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
 	VMOVUPS Y1, 32(CX)
 	DECQ    AX
-	JZ      stored_149
+	JZ      stored_169
 	ADDQ    DX, CX
 	VADDPS  (CX), Y2, Y2
 	VMOVUPS Y2, (CX)
 	VADDPS  32(CX), Y3, Y3
 	VMOVUPS Y3, 32(CX)
 	DECQ    AX
-	JZ      stored_149
+	JZ      stored_169
 	ADDQ    DX, CX
 
-narrow_147:
+narrow_167:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y4
 	VMOVDQU    32(DI)(R8*4), Y5
 	TESTQ      SI, SI
-	JZ         overwrite_150
+	JZ         overwrite_170
 	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y0, Y0
 	VMASKMOVPS Y0, Y4, (CX)
@@ -2429,7 +2822,7 @@ narrow_147:
 	VADDPS     Y6, Y1, Y1
 	VMASKMOVPS Y1, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_149
+	JZ         stored_169
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y4, Y6
 	VADDPS     Y6, Y2, Y2
@@ -2438,28 +2831,28 @@ narrow_147:
 	VADDPS     Y6, Y3, Y3
 	VMASKMOVPS Y3, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_149
+	JZ         stored_169
 	ADDQ       DX, CX
 
-overwrite_150:
+overwrite_170:
 	VMASKMOVPS Y0, Y4, (CX)
 	VMASKMOVPS Y1, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_149
+	JZ         stored_169
 	ADDQ       DX, CX
 	VMASKMOVPS Y2, Y4, (CX)
 	VMASKMOVPS Y3, Y5, 32(CX)
 	DECQ       AX
-	JZ         stored_149
+	JZ         stored_169
 	ADDQ       DX, CX
 
-stored_149:
+stored_169:
 	VZEROUPPER
 	RET
 
-more_rows_142:
+more_rows_162:
 	CMPQ   AX, $+4
-	JG     more_rows_151
+	JG     more_rows_171
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2472,9 +2865,9 @@ more_rows_142:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_153
+	JLT    products4_done_173
 
-products4_152:
+products4_172:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
@@ -2539,13 +2932,13 @@ products4_152:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_152
+	JGE          products4_172
 
-products4_done_153:
+products4_done_173:
 	CMPQ BX, $+1
-	JLT  products_done_155
+	JLT  products_done_175
 
-products_154:
+products_174:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y8
 	VMOVUPS      32(DX), Y9
@@ -2565,18 +2958,18 @@ products_154:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_154
+	JGE          products_174
 
-products_done_155:
+products_done_175:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+2, AX
 	CMPQ    BX, $+16
-	JNE     narrow_156
+	JNE     narrow_176
 	TESTQ   SI, SI
-	JNZ     add_157
+	JNZ     add_177
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -2586,15 +2979,15 @@ products_done_155:
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
 	DECQ    AX
-	JZ      stored_158
+	JZ      stored_178
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
 	DECQ    AX
-	JZ      stored_158
+	JZ      stored_178
 	ADDQ    DX, CX
 
-add_157:
+add_177:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
@@ -2610,24 +3003,24 @@ add_157:
 	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	DECQ    AX
-	JZ      stored_158
+	JZ      stored_178
 	ADDQ    DX, CX
 	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
 	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	DECQ    AX
-	JZ      stored_158
+	JZ      stored_178
 	ADDQ    DX, CX
 
-narrow_156:
+narrow_176:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y8
 	VMOVDQU    32(DI)(R8*4), Y9
 	TESTQ      SI, SI
-	JZ         overwrite_159
+	JZ         overwrite_179
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y0, Y0
 	VMASKMOVPS Y0, Y8, (CX)
@@ -2649,7 +3042,7 @@ narrow_156:
 	VADDPS     Y10, Y5, Y5
 	VMASKMOVPS Y5, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_158
+	JZ         stored_178
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y8, Y10
 	VADDPS     Y10, Y6, Y6
@@ -2658,10 +3051,10 @@ narrow_156:
 	VADDPS     Y10, Y7, Y7
 	VMASKMOVPS Y7, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_158
+	JZ         stored_178
 	ADDQ       DX, CX
 
-overwrite_159:
+overwrite_179:
 	VMASKMOVPS Y0, Y8, (CX)
 	VMASKMOVPS Y1, Y9, 32(CX)
 	ADDQ       DX, CX
@@ -2671,19 +3064,19 @@ overwrite_159:
 	VMASKMOVPS Y4, Y8, (CX)
 	VMASKMOVPS Y5, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_158
+	JZ         stored_178
 	ADDQ       DX, CX
 	VMASKMOVPS Y6, Y8, (CX)
 	VMASKMOVPS Y7, Y9, 32(CX)
 	DECQ       AX
-	JZ         stored_158
+	JZ         stored_178
 	ADDQ       DX, CX
 
-stored_158:
+stored_178:
 	VZEROUPPER
 	RET
 
-more_rows_151:
+more_rows_171:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -2700,9 +3093,9 @@ more_rows_151:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_162
+	JLT    products4_done_182
 
-products4_161:
+products4_181:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
@@ -2791,13 +3184,13 @@ products4_161:
 	ADDQ         $+256, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_161
+	JGE          products4_181
 
-products4_done_162:
+products4_done_182:
 	CMPQ BX, $+1
-	JLT  products_done_164
+	JLT  products_done_184
 
-products_163:
+products_183:
 	PREFETCHT0   1024(DX)
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
@@ -2823,18 +3216,18 @@ products_163:
 	ADDQ         $+64, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_163
+	JGE          products_183
 
-products_done_164:
+products_done_184:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+4, AX
 	CMPQ    BX, $+16
-	JNE     narrow_165
+	JNE     narrow_185
 	TESTQ   SI, SI
-	JNZ     add_166
+	JNZ     add_186
 	VMOVUPS Y0, (CX)
 	VMOVUPS Y1, 32(CX)
 	ADDQ    DX, CX
@@ -2850,15 +3243,15 @@ products_done_164:
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
 	DECQ    AX
-	JZ      stored_167
+	JZ      stored_187
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
 	DECQ    AX
-	JZ      stored_167
+	JZ      stored_187
 	ADDQ    DX, CX
 
-add_166:
+add_186:
 	VADDPS  (CX), Y0, Y0
 	VMOVUPS Y0, (CX)
 	VADDPS  32(CX), Y1, Y1
@@ -2884,24 +3277,24 @@ add_166:
 	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	DECQ    AX
-	JZ      stored_167
+	JZ      stored_187
 	ADDQ    DX, CX
 	VADDPS  (CX), Y10, Y10
 	VMOVUPS Y10, (CX)
 	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
 	DECQ    AX
-	JZ      stored_167
+	JZ      stored_187
 	ADDQ    DX, CX
 
-narrow_165:
+narrow_185:
 	LEAQ       columnmask<>+0(SB), DI
 	MOVQ       $0x00000010, R8
 	SUBQ       BX, R8
 	VMOVDQU    (DI)(R8*4), Y12
 	VMOVDQU    32(DI)(R8*4), Y13
 	TESTQ      SI, SI
-	JZ         overwrite_168
+	JZ         overwrite_188
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y12, (CX)
@@ -2937,7 +3330,7 @@ narrow_165:
 	VADDPS     Y14, Y9, Y9
 	VMASKMOVPS Y9, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_167
+	JZ         stored_187
 	ADDQ       DX, CX
 	VMASKMOVPS (CX), Y12, Y14
 	VADDPS     Y14, Y10, Y10
@@ -2946,10 +3339,10 @@ narrow_165:
 	VADDPS     Y14, Y11, Y11
 	VMASKMOVPS Y11, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_167
+	JZ         stored_187
 	ADDQ       DX, CX
 
-overwrite_168:
+overwrite_188:
 	VMASKMOVPS Y0, Y12, (CX)
 	VMASKMOVPS Y1, Y13, 32(CX)
 	ADDQ       DX, CX
@@ -2965,15 +3358,15 @@ overwrite_168:
 	VMASKMOVPS Y8, Y12, (CX)
 	VMASKMOVPS Y9, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_167
+	JZ         stored_187
 	ADDQ       DX, CX
 	VMASKMOVPS Y10, Y12, (CX)
 	VMASKMOVPS Y11, Y13, 32(CX)
 	DECQ       AX
-	JZ         stored_167
+	JZ         stored_187
 	ADDQ       DX, CX
 
-stored_167:
+stored_187:
 	VZEROUPPER
 	RET
 
@@ -2997,9 +3390,9 @@ TEXT ·peakAVX2(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_170
+	JLT    round_done_190
 
-round_169:
+round_189:
 	VFMADD231PS Y12, Y13, Y0
 	VFMADD231PS Y12, Y13, Y1
 	VFMADD231PS Y12, Y13, Y2
@@ -3050,9 +3443,9 @@ round_169:
 	VFMADD231PS Y12, Y13, Y11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_169
+	JGE         round_189
 
-round_done_170:
+round_done_190:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -3067,9 +3460,9 @@ TEXT ·packFloat32AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_172
+	JLT  block_done_192
 
-block_171:
+block_191:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3080,39 +3473,39 @@ block_171:
 	VXORPS  X6, X6, X6
 	VXORPS  X7, X7, X7
 	CMPQ    SI, $+0
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_173
+	JLE     ready_193
 	VMOVUPS (R8), Y7
 	ADDQ    BX, R8
 
-ready_173:
+ready_193:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3156,9 +3549,9 @@ ready_173:
 	ADDQ       $+32, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_171
+	JGE        block_191
 
-block_done_172:
+block_done_192:
 	VZEROUPPER
 	RET
 
@@ -3172,9 +3565,9 @@ TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_175
+	JLT  block_done_195
 
-block_174:
+block_194:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3185,47 +3578,47 @@ block_174:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y0
 	VPSLLD    $0x10, Y0, Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y1
 	VPSLLD    $0x10, Y1, Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y2
 	VPSLLD    $0x10, Y2, Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y3
 	VPSLLD    $0x10, Y3, Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y4
 	VPSLLD    $0x10, Y4, Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y5
 	VPSLLD    $0x10, Y5, Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y6
 	VPSLLD    $0x10, Y6, Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_176
+	JLE       ready_196
 	VPMOVZXWD (R8), Y7
 	VPSLLD    $0x10, Y7, Y7
 	ADDQ      BX, R8
 
-ready_176:
+ready_196:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3269,9 +3662,9 @@ ready_176:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_174
+	JGE        block_194
 
-block_done_175:
+block_done_195:
 	VZEROUPPER
 	RET
 
@@ -3285,9 +3678,9 @@ TEXT ·packFloat16AVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_178
+	JLT  block_done_198
 
-block_177:
+block_197:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -3298,39 +3691,39 @@ block_177:
 	VXORPS    X6, X6, X6
 	VXORPS    X7, X7, X7
 	CMPQ      SI, $+0
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_179
+	JLE       ready_199
 	VCVTPH2PS (R8), Y7
 	ADDQ      BX, R8
 
-ready_179:
+ready_199:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y9
 	VUNPCKLPS  Y3, Y2, Y10
@@ -3374,9 +3767,9 @@ ready_179:
 	ADDQ       $+16, DX
 	SUBQ       $+8, DI
 	CMPQ       DI, $+8
-	JGE        block_177
+	JGE        block_197
 
-block_done_178:
+block_done_198:
 	VZEROUPPER
 	RET
 
@@ -3390,9 +3783,9 @@ TEXT ·packRowsAVX2(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+8
-	JLT  block_done_181
+	JLT  block_done_201
 
-block_180:
+block_200:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -3401,31 +3794,31 @@ block_180:
 	VXORPS  X4, X4, X4
 	VXORPS  X5, X5, X5
 	CMPQ    SI, $+0
-	JLE     ready_182
+	JLE     ready_202
 	VMOVUPS (R8), Y0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_182
+	JLE     ready_202
 	VMOVUPS (R8), Y1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_182
+	JLE     ready_202
 	VMOVUPS (R8), Y2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_182
+	JLE     ready_202
 	VMOVUPS (R8), Y3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_182
+	JLE     ready_202
 	VMOVUPS (R8), Y4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_182
+	JLE     ready_202
 	VMOVUPS (R8), Y5
 	ADDQ    BX, R8
 
-ready_182:
+ready_202:
 	VXORPS       X6, X6, X6
 	VXORPS       X7, X7, X7
 	VUNPCKLPS    Y1, Y0, Y8
@@ -3487,9 +3880,9 @@ ready_182:
 	ADDQ         $+32, DX
 	SUBQ         $+8, DI
 	CMPQ         DI, $+8
-	JGE          block_180
+	JGE          block_200
 
-block_done_181:
+block_done_201:
 	VZEROUPPER
 	RET
 
@@ -3507,9 +3900,9 @@ TEXT ·packColsAVX2(SB), NOSPLIT, $0-40
 	VMOVDQU (DI)(R8*4), Y2
 	VMOVDQU 32(DI)(R8*4), Y3
 	CMPQ    BX, $+1
-	JLT     row_done_184
+	JLT     row_done_204
 
-row_183:
+row_203:
 	VMASKMOVPS (CX), Y2, Y0
 	VMOVUPS    Y0, (AX)
 	VMASKMOVPS 32(CX), Y3, Y1
@@ -3518,9 +3911,9 @@ row_183:
 	ADDQ       $+64, AX
 	SUBQ       $+1, BX
 	CMPQ       BX, $+1
-	JGE        row_183
+	JGE        row_203
 
-row_done_184:
+row_done_204:
 	VZEROUPPER
 	RET
 
@@ -3532,9 +3925,9 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_186
+	JLT  several_done_206
 
-several_185:
+several_205:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3548,13 +3941,13 @@ several_185:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_185
+	JGE     several_205
 
-several_done_186:
+several_done_206:
 	CMPQ BX, $+8
-	JLT  one_done_188
+	JLT  one_done_208
 
-one_187:
+one_207:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VADDPS  Y1, Y0, Y0
@@ -3564,11 +3957,11 @@ one_187:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_187
+	JGE     one_207
 
-one_done_188:
+one_done_208:
 	TESTQ      BX, BX
-	JZ         tail_none_189
+	JZ         tail_none_209
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3578,7 +3971,7 @@ one_done_188:
 	VADDPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_189:
+tail_none_209:
 	VZEROUPPER
 	RET
 
@@ -3590,9 +3983,9 @@ TEXT ·subAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_191
+	JLT  several_done_211
 
-several_190:
+several_210:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3606,13 +3999,13 @@ several_190:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_190
+	JGE     several_210
 
-several_done_191:
+several_done_211:
 	CMPQ BX, $+8
-	JLT  one_done_193
+	JLT  one_done_213
 
-one_192:
+one_212:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y1, Y0, Y0
@@ -3622,11 +4015,11 @@ one_192:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_192
+	JGE     one_212
 
-one_done_193:
+one_done_213:
 	TESTQ      BX, BX
-	JZ         tail_none_194
+	JZ         tail_none_214
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3636,7 +4029,7 @@ one_done_193:
 	VSUBPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_194:
+tail_none_214:
 	VZEROUPPER
 	RET
 
@@ -3648,9 +4041,9 @@ TEXT ·mulAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_196
+	JLT  several_done_216
 
-several_195:
+several_215:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3664,13 +4057,13 @@ several_195:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_195
+	JGE     several_215
 
-several_done_196:
+several_done_216:
 	CMPQ BX, $+8
-	JLT  one_done_198
+	JLT  one_done_218
 
-one_197:
+one_217:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VMULPS  Y1, Y0, Y0
@@ -3680,11 +4073,11 @@ one_197:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_197
+	JGE     one_217
 
-one_done_198:
+one_done_218:
 	TESTQ      BX, BX
-	JZ         tail_none_199
+	JZ         tail_none_219
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3694,7 +4087,7 @@ one_done_198:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_199:
+tail_none_219:
 	VZEROUPPER
 	RET
 
@@ -3706,9 +4099,9 @@ TEXT ·divAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_201
+	JLT  several_done_221
 
-several_200:
+several_220:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -3722,13 +4115,13 @@ several_200:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_200
+	JGE     several_220
 
-several_done_201:
+several_done_221:
 	CMPQ BX, $+8
-	JLT  one_done_203
+	JLT  one_done_223
 
-one_202:
+one_222:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VDIVPS  Y1, Y0, Y0
@@ -3738,11 +4131,11 @@ one_202:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_202
+	JGE     one_222
 
-one_done_203:
+one_done_223:
 	TESTQ      BX, BX
-	JZ         tail_none_204
+	JZ         tail_none_224
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3752,7 +4145,7 @@ one_done_203:
 	VDIVPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_204:
+tail_none_224:
 	VZEROUPPER
 	RET
 
@@ -3764,9 +4157,9 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_206
+	JLT  several_done_226
 
-several_205:
+several_225:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -3784,13 +4177,13 @@ several_205:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_205
+	JGE       several_225
 
-several_done_206:
+several_done_226:
 	CMPQ BX, $+8
-	JLT  one_done_208
+	JLT  one_done_228
 
-one_207:
+one_227:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -3802,11 +4195,11 @@ one_207:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_207
+	JGE       one_227
 
-one_done_208:
+one_done_228:
 	TESTQ      BX, BX
-	JZ         tail_none_209
+	JZ         tail_none_229
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3818,7 +4211,7 @@ one_done_208:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_209:
+tail_none_229:
 	VZEROUPPER
 	RET
 
@@ -3830,9 +4223,9 @@ TEXT ·minAVX2(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  several_done_211
+	JLT  several_done_231
 
-several_210:
+several_230:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -3850,13 +4243,13 @@ several_210:
 	ADDQ      $+64, AX
 	SUBQ      $+16, BX
 	CMPQ      BX, $+16
-	JGE       several_210
+	JGE       several_230
 
-several_done_211:
+several_done_231:
 	CMPQ BX, $+8
-	JLT  one_done_213
+	JLT  one_done_233
 
-one_212:
+one_232:
 	VMOVUPS   (CX), Y0
 	VMOVUPS   (DX), Y1
 	VCMPPS    $0x03, Y0, Y0, Y14
@@ -3868,11 +4261,11 @@ one_212:
 	ADDQ      $+32, AX
 	SUBQ      $+8, BX
 	CMPQ      BX, $+8
-	JGE       one_212
+	JGE       one_232
 
-one_done_213:
+one_done_233:
 	TESTQ      BX, BX
-	JZ         tail_none_214
+	JZ         tail_none_234
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -3884,7 +4277,7 @@ one_done_213:
 	VBLENDVPS  Y14, Y0, Y1, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_214:
+tail_none_234:
 	VZEROUPPER
 	RET
 
@@ -3896,9 +4289,9 @@ TEXT ·addScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_216
+	JLT          several_done_236
 
-several_215:
+several_235:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -3915,13 +4308,13 @@ several_215:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_215
+	JGE     several_235
 
-several_done_216:
+several_done_236:
 	CMPQ DX, $+8
-	JLT  one_done_218
+	JLT  one_done_238
 
-one_217:
+one_237:
 	VMOVUPS (CX), Y0
 	VADDPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -3929,11 +4322,11 @@ one_217:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_217
+	JGE     one_237
 
-one_done_218:
+one_done_238:
 	TESTQ      DX, DX
-	JZ         tail_none_219
+	JZ         tail_none_239
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -3942,7 +4335,7 @@ one_done_218:
 	VADDPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_219:
+tail_none_239:
 	VZEROUPPER
 	RET
 
@@ -3954,9 +4347,9 @@ TEXT ·mulScalarAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Y14
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_221
+	JLT          several_done_241
 
-several_220:
+several_240:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS 32(CX), Y1
@@ -3973,13 +4366,13 @@ several_220:
 	ADDQ    $+128, AX
 	SUBQ    $+32, DX
 	CMPQ    DX, $+32
-	JGE     several_220
+	JGE     several_240
 
-several_done_221:
+several_done_241:
 	CMPQ DX, $+8
-	JLT  one_done_223
+	JLT  one_done_243
 
-one_222:
+one_242:
 	VMOVUPS (CX), Y0
 	VMULPS  Y14, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -3987,11 +4380,11 @@ one_222:
 	ADDQ    $+32, AX
 	SUBQ    $+8, DX
 	CMPQ    DX, $+8
-	JGE     one_222
+	JGE     one_242
 
-one_done_223:
+one_done_243:
 	TESTQ      DX, DX
-	JZ         tail_none_224
+	JZ         tail_none_244
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, SI
 	SUBQ       DX, SI
@@ -4000,7 +4393,7 @@ one_done_223:
 	VMULPS     Y14, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_224:
+tail_none_244:
 	VZEROUPPER
 	RET
 
@@ -4012,9 +4405,9 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_226
+	JLT          several_done_246
 
-several_225:
+several_245:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4035,13 +4428,13 @@ several_225:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_225
+	JGE         several_245
 
-several_done_226:
+several_done_246:
 	CMPQ DX, $+8
-	JLT  one_done_228
+	JLT  one_done_248
 
-one_227:
+one_247:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y14, Y1, Y0
@@ -4050,11 +4443,11 @@ one_227:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_227
+	JGE         one_247
 
-one_done_228:
+one_done_248:
 	TESTQ       DX, DX
-	JZ          tail_none_229
+	JZ          tail_none_249
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4064,7 +4457,7 @@ one_done_228:
 	VFMADD231PS Y14, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_229:
+tail_none_249:
 	VZEROUPPER
 	RET
 
@@ -4079,9 +4472,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+32
-	JLT    several_done_231
+	JLT    several_done_251
 
-several_230:
+several_250:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4098,13 +4491,13 @@ several_230:
 	ADDQ        $+128, CX
 	SUBQ        $+32, DX
 	CMPQ        DX, $+32
-	JGE         several_230
+	JGE         several_250
 
-several_done_231:
+several_done_251:
 	CMPQ DX, $+8
-	JLT  one_done_233
+	JLT  one_done_253
 
-one_232:
+one_252:
 	VMOVUPS     (AX), Y0
 	VMOVUPS     (CX), Y1
 	VFMADD231PS Y0, Y1, Y8
@@ -4112,11 +4505,11 @@ one_232:
 	ADDQ        $+32, CX
 	SUBQ        $+8, DX
 	CMPQ        DX, $+8
-	JGE         one_232
+	JGE         one_252
 
-one_done_233:
+one_done_253:
 	TESTQ       DX, DX
-	JZ          tail_none_234
+	JZ          tail_none_254
 	LEAQ        tailmask<>+0(SB), BX
 	MOVQ        $0x00000008, SI
 	SUBQ        DX, SI
@@ -4125,7 +4518,7 @@ one_done_233:
 	VMASKMOVPS  (CX), Y15, Y1
 	VFMADD231PS Y0, Y1, Y8
 
-tail_none_234:
+tail_none_254:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4147,9 +4540,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_236
+	JLT    several_done_256
 
-several_235:
+several_255:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -4161,23 +4554,23 @@ several_235:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_235
+	JGE     several_255
 
-several_done_236:
+several_done_256:
 	CMPQ CX, $+8
-	JLT  one_done_238
+	JLT  one_done_258
 
-one_237:
+one_257:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_237
+	JGE     one_257
 
-one_done_238:
+one_done_258:
 	TESTQ      CX, CX
-	JZ         tail_none_239
+	JZ         tail_none_259
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4185,7 +4578,7 @@ one_done_238:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_239:
+tail_none_259:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4208,9 +4601,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_241
+	JLT          several_done_261
 
-several_240:
+several_260:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -4226,24 +4619,24 @@ several_240:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_240
+	JGE         several_260
 
-several_done_241:
+several_done_261:
 	CMPQ CX, $+8
-	JLT  one_done_243
+	JLT  one_done_263
 
-one_242:
+one_262:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_242
+	JGE         one_262
 
-one_done_243:
+one_done_263:
 	TESTQ       CX, CX
-	JZ          tail_none_244
+	JZ          tail_none_264
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -4253,7 +4646,7 @@ one_done_243:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_244:
+tail_none_264:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4269,16 +4662,16 @@ tail_none_244:
 // Requires: AVX, SSE
 TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	MOVQ    x+0(FP), AX
-	VMOVUPS constants<>+96(SB), Y8
-	VMOVUPS constants<>+96(SB), Y9
-	VMOVUPS constants<>+96(SB), Y10
-	VMOVUPS constants<>+96(SB), Y11
+	VMOVUPS constants<>+256(SB), Y8
+	VMOVUPS constants<>+256(SB), Y9
+	VMOVUPS constants<>+256(SB), Y10
+	VMOVUPS constants<>+256(SB), Y11
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_246
+	JLT     several_done_266
 
-several_245:
+several_265:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4298,13 +4691,13 @@ several_245:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_245
+	JGE     several_265
 
-several_done_246:
+several_done_266:
 	CMPQ CX, $+8
-	JLT  one_done_248
+	JLT  one_done_268
 
-one_247:
+one_267:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4312,11 +4705,11 @@ one_247:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_247
+	JGE     one_267
 
-one_done_248:
+one_done_268:
 	TESTQ      CX, CX
-	JZ         tail_none_249
+	JZ         tail_none_269
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4324,11 +4717,11 @@ one_done_248:
 	VMASKMOVPS (AX), Y15, Y0
 	VCMPPS     $0x03, Y0, Y0, Y13
 	VORPS      Y13, Y12, Y12
-	VMOVUPS    constants<>+96(SB), Y13
+	VMOVUPS    constants<>+256(SB), Y13
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_249:
+tail_none_269:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -4360,9 +4753,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_251
+	JLT          one_done_271
 
-one_250:
+one_270:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -4375,11 +4768,11 @@ one_250:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_250
+	JGE       one_270
 
-one_done_251:
+one_done_271:
 	TESTQ      CX, CX
-	JZ         tail_none_252
+	JZ         tail_none_272
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -4395,7 +4788,7 @@ one_done_251:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_252:
+tail_none_272:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -4422,9 +4815,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_254
+	JLT  one_done_274
 
-one_253:
+one_273:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -4443,11 +4836,11 @@ one_253:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_253
+	JGE         one_273
 
-one_done_254:
+one_done_274:
 	TESTQ       AX, AX
-	JZ          tail_none_255
+	JZ          tail_none_275
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -4463,7 +4856,7 @@ one_done_254:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_255:
+tail_none_275:
 	VZEROUPPER
 	RET
 
@@ -4477,9 +4870,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_257
+	JLT          several_done_277
 
-several_256:
+several_276:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4497,13 +4890,13 @@ several_256:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_256
+	JGE     several_276
 
-several_done_257:
+several_done_277:
 	CMPQ BX, $+8
-	JLT  one_done_259
+	JLT  one_done_279
 
-one_258:
+one_278:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4515,11 +4908,11 @@ one_258:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_258
+	JGE     one_278
 
-one_done_259:
+one_done_279:
 	TESTQ      BX, BX
-	JZ         tail_none_260
+	JZ         tail_none_280
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4531,7 +4924,7 @@ one_done_259:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_260:
+tail_none_280:
 	VZEROUPPER
 	RET
 
@@ -4546,9 +4939,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_262
+	JLT          several_done_282
 
-several_261:
+several_281:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4569,13 +4962,13 @@ several_261:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_261
+	JGE         several_281
 
-several_done_262:
+several_done_282:
 	CMPQ SI, $+8
-	JLT  one_done_264
+	JLT  one_done_284
 
-one_263:
+one_283:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4589,11 +4982,11 @@ one_263:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_263
+	JGE         one_283
 
-one_done_264:
+one_done_284:
 	TESTQ       SI, SI
-	JZ          tail_none_265
+	JZ          tail_none_285
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -4606,7 +4999,7 @@ one_done_264:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_265:
+tail_none_285:
 	VZEROUPPER
 	RET
 
@@ -4617,33 +5010,33 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_267
+	JLT  one_done_287
 
-one_266:
+one_286:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+128(SB), Y1
+	VMOVUPS      constants<>+288(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+160(SB), Y1
+	VMOVUPS      constants<>+320(SB), Y1
 	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+192(SB), Y0, Y1
+	VMULPS       constants<>+352(SB), Y0, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y0
-	VFNMADD231PS constants<>+256(SB), Y1, Y0
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y0, Y2
-	VFMADD213PS  constants<>+352(SB), Y0, Y2
-	VFMADD213PS  constants<>+384(SB), Y0, Y2
-	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y0
+	VFNMADD231PS constants<>+416(SB), Y1, Y0
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y0, Y2
+	VFMADD213PS  constants<>+512(SB), Y0, Y2
+	VFMADD213PS  constants<>+544(SB), Y0, Y2
+	VFMADD213PS  constants<>+576(SB), Y0, Y2
 	VMULPS       Y0, Y2, Y2
 	VFMADD213PS  Y0, Y0, Y2
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y3
 	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VADDPS       constants<>+480(SB), Y2, Y0
+	VADDPS       constants<>+640(SB), Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
 	VMOVUPS      Y0, (AX)
@@ -4651,44 +5044,44 @@ one_266:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_266
+	JGE          one_286
 
-one_done_267:
+one_done_287:
 	TESTQ        DX, DX
-	JZ           tail_none_268
+	JZ           tail_none_288
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+128(SB), Y1
+	VMOVUPS      constants<>+288(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+160(SB), Y1
+	VMOVUPS      constants<>+320(SB), Y1
 	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+192(SB), Y0, Y1
+	VMULPS       constants<>+352(SB), Y0, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y0
-	VFNMADD231PS constants<>+256(SB), Y1, Y0
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y0, Y2
-	VFMADD213PS  constants<>+352(SB), Y0, Y2
-	VFMADD213PS  constants<>+384(SB), Y0, Y2
-	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y0
+	VFNMADD231PS constants<>+416(SB), Y1, Y0
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y0, Y2
+	VFMADD213PS  constants<>+512(SB), Y0, Y2
+	VFMADD213PS  constants<>+544(SB), Y0, Y2
+	VFMADD213PS  constants<>+576(SB), Y0, Y2
 	VMULPS       Y0, Y2, Y2
 	VFMADD213PS  Y0, Y0, Y2
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y3
 	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VADDPS       constants<>+480(SB), Y2, Y0
+	VADDPS       constants<>+640(SB), Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_268:
+tail_none_288:
 	VZEROUPPER
 	RET
 
@@ -4699,45 +5092,45 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_270
+	JLT  one_done_290
 
-one_269:
+one_289:
 	VMOVUPS      (CX), Y0
-	VANDPS       constants<>+512(SB), Y0, Y1
+	VANDPS       constants<>+672(SB), Y0, Y1
 	VMULPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+544(SB), Y2
-	VFMADD213PS  constants<>+576(SB), Y5, Y2
-	VFMADD213PS  constants<>+608(SB), Y5, Y2
-	VFMADD213PS  constants<>+640(SB), Y5, Y2
-	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMOVUPS      constants<>+704(SB), Y2
+	VFMADD213PS  constants<>+736(SB), Y5, Y2
+	VFMADD213PS  constants<>+768(SB), Y5, Y2
+	VFMADD213PS  constants<>+800(SB), Y5, Y2
+	VFMADD213PS  constants<>+832(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y1, Y1, Y2
 	VADDPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+704(SB), Y3
+	VMOVUPS      constants<>+864(SB), Y3
 	VMINPS       Y5, Y3, Y5
-	VMULPS       constants<>+192(SB), Y5, Y3
+	VMULPS       constants<>+352(SB), Y5, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS constants<>+224(SB), Y3, Y5
-	VFNMADD231PS constants<>+256(SB), Y3, Y5
-	VMOVUPS      constants<>+288(SB), Y4
-	VFMADD213PS  constants<>+320(SB), Y5, Y4
-	VFMADD213PS  constants<>+352(SB), Y5, Y4
-	VFMADD213PS  constants<>+384(SB), Y5, Y4
-	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VFNMADD231PS constants<>+384(SB), Y3, Y5
+	VFNMADD231PS constants<>+416(SB), Y3, Y5
+	VMOVUPS      constants<>+448(SB), Y4
+	VFMADD213PS  constants<>+480(SB), Y5, Y4
+	VFMADD213PS  constants<>+512(SB), Y5, Y4
+	VFMADD213PS  constants<>+544(SB), Y5, Y4
+	VFMADD213PS  constants<>+576(SB), Y5, Y4
 	VMULPS       Y5, Y4, Y4
 	VFMADD213PS  Y5, Y5, Y4
 	VCVTPS2DQ    Y3, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VADDPS       constants<>+480(SB), Y5, Y3
+	VADDPS       constants<>+640(SB), Y5, Y3
 	VFMADD213PS  Y3, Y5, Y4
-	VMOVUPS      constants<>+736(SB), Y3
+	VMOVUPS      constants<>+896(SB), Y3
 	VDIVPS       Y4, Y3, Y3
-	VMOVUPS      constants<>+480(SB), Y4
+	VMOVUPS      constants<>+640(SB), Y4
 	VSUBPS       Y3, Y4, Y4
-	VSUBPS       constants<>+768(SB), Y1, Y1
+	VSUBPS       constants<>+928(SB), Y1, Y1
 	VBLENDVPS    Y1, Y2, Y4, Y4
-	VANDPS       constants<>+800(SB), Y0, Y0
+	VANDPS       constants<>+960(SB), Y0, Y0
 	VORPS        Y0, Y4, Y4
 	VMOVAPS      Y4, Y0
 	VMOVUPS      Y0, (AX)
@@ -4745,56 +5138,56 @@ one_269:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_269
+	JGE          one_289
 
-one_done_270:
+one_done_290:
 	TESTQ        DX, DX
-	JZ           tail_none_271
+	JZ           tail_none_291
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VANDPS       constants<>+512(SB), Y0, Y1
+	VANDPS       constants<>+672(SB), Y0, Y1
 	VMULPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+544(SB), Y2
-	VFMADD213PS  constants<>+576(SB), Y5, Y2
-	VFMADD213PS  constants<>+608(SB), Y5, Y2
-	VFMADD213PS  constants<>+640(SB), Y5, Y2
-	VFMADD213PS  constants<>+672(SB), Y5, Y2
+	VMOVUPS      constants<>+704(SB), Y2
+	VFMADD213PS  constants<>+736(SB), Y5, Y2
+	VFMADD213PS  constants<>+768(SB), Y5, Y2
+	VFMADD213PS  constants<>+800(SB), Y5, Y2
+	VFMADD213PS  constants<>+832(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y1, Y1, Y2
 	VADDPS       Y1, Y1, Y5
-	VMOVUPS      constants<>+704(SB), Y3
+	VMOVUPS      constants<>+864(SB), Y3
 	VMINPS       Y5, Y3, Y5
-	VMULPS       constants<>+192(SB), Y5, Y3
+	VMULPS       constants<>+352(SB), Y5, Y3
 	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS constants<>+224(SB), Y3, Y5
-	VFNMADD231PS constants<>+256(SB), Y3, Y5
-	VMOVUPS      constants<>+288(SB), Y4
-	VFMADD213PS  constants<>+320(SB), Y5, Y4
-	VFMADD213PS  constants<>+352(SB), Y5, Y4
-	VFMADD213PS  constants<>+384(SB), Y5, Y4
-	VFMADD213PS  constants<>+416(SB), Y5, Y4
+	VFNMADD231PS constants<>+384(SB), Y3, Y5
+	VFNMADD231PS constants<>+416(SB), Y3, Y5
+	VMOVUPS      constants<>+448(SB), Y4
+	VFMADD213PS  constants<>+480(SB), Y5, Y4
+	VFMADD213PS  constants<>+512(SB), Y5, Y4
+	VFMADD213PS  constants<>+544(SB), Y5, Y4
+	VFMADD213PS  constants<>+576(SB), Y5, Y4
 	VMULPS       Y5, Y4, Y4
 	VFMADD213PS  Y5, Y5, Y4
 	VCVTPS2DQ    Y3, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
-	VADDPS       constants<>+480(SB), Y5, Y3
+	VADDPS       constants<>+640(SB), Y5, Y3
 	VFMADD213PS  Y3, Y5, Y4
-	VMOVUPS      constants<>+736(SB), Y3
+	VMOVUPS      constants<>+896(SB), Y3
 	VDIVPS       Y4, Y3, Y3
-	VMOVUPS      constants<>+480(SB), Y4
+	VMOVUPS      constants<>+640(SB), Y4
 	VSUBPS       Y3, Y4, Y4
-	VSUBPS       constants<>+768(SB), Y1, Y1
+	VSUBPS       constants<>+928(SB), Y1, Y1
 	VBLENDVPS    Y1, Y2, Y4, Y4
-	VANDPS       constants<>+800(SB), Y0, Y0
+	VANDPS       constants<>+960(SB), Y0, Y0
 	VORPS        Y0, Y4, Y4
 	VMOVAPS      Y4, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_271:
+tail_none_291:
 	VZEROUPPER
 	RET
 
@@ -4805,60 +5198,60 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_273
+	JLT  one_done_293
 
-one_272:
+one_292:
 	VMOVUPS      (CX), Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+832(SB), Y1
+	VANDPS       constants<>+672(SB), Y0, Y3
+	VMOVUPS      constants<>+992(SB), Y1
 	VMINPS       Y3, Y1, Y3
 	VMULPS       Y3, Y3, Y4
-	VMOVUPS      constants<>+864(SB), Y5
-	VFMADD213PS  constants<>+896(SB), Y4, Y5
-	VFMADD213PS  constants<>+928(SB), Y4, Y5
-	VFMADD213PS  constants<>+960(SB), Y4, Y5
-	VFMADD213PS  constants<>+992(SB), Y4, Y5
-	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VMOVUPS      constants<>+1024(SB), Y5
 	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  constants<>+1088(SB), Y4, Y5
+	VFMADD213PS  constants<>+1120(SB), Y4, Y5
+	VFMADD213PS  constants<>+1152(SB), Y4, Y5
+	VFMADD213PS  constants<>+1184(SB), Y4, Y5
+	VFMADD213PS  constants<>+1216(SB), Y4, Y5
 	VFMADD213PS  Y3, Y3, Y5
-	VXORPS       constants<>+800(SB), Y4, Y4
-	VMULPS       constants<>+192(SB), Y4, Y1
+	VXORPS       constants<>+960(SB), Y4, Y4
+	VMULPS       constants<>+352(SB), Y4, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y4
-	VFNMADD231PS constants<>+256(SB), Y1, Y4
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y4, Y2
-	VFMADD213PS  constants<>+352(SB), Y4, Y2
-	VFMADD213PS  constants<>+384(SB), Y4, Y2
-	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y4
+	VFNMADD231PS constants<>+416(SB), Y1, Y4
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y4, Y2
+	VFMADD213PS  constants<>+512(SB), Y4, Y2
+	VFMADD213PS  constants<>+544(SB), Y4, Y2
+	VFMADD213PS  constants<>+576(SB), Y4, Y2
 	VMULPS       Y4, Y2, Y2
 	VFMADD213PS  Y4, Y4, Y2
-	VSUBPS       constants<>+480(SB), Y3, Y4
-	VMULPS       constants<>+1088(SB), Y3, Y3
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
+	VSUBPS       constants<>+640(SB), Y3, Y4
+	VMULPS       constants<>+1248(SB), Y3, Y3
+	VADDPS       constants<>+992(SB), Y3, Y7
+	VSUBPS       constants<>+992(SB), Y3, Y3
 	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VMOVUPS      constants<>+1280(SB), Y6
 	VFMADD213PS  constants<>+1312(SB), Y3, Y6
 	VFMADD213PS  constants<>+1344(SB), Y3, Y6
 	VFMADD213PS  constants<>+1376(SB), Y3, Y6
 	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  constants<>+1440(SB), Y3, Y6
+	VFMADD213PS  constants<>+1472(SB), Y3, Y6
+	VFMADD213PS  constants<>+1504(SB), Y3, Y6
+	VFMADD213PS  constants<>+1536(SB), Y3, Y6
+	VFMADD213PS  constants<>+1568(SB), Y3, Y6
 	VFMADD213PS  Y6, Y6, Y2
 	VDIVPS       Y7, Y2, Y2
 	VCVTPS2DQ    Y1, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VMULPS       Y3, Y2, Y2
 	VADDPS       Y2, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y3
+	VMOVUPS      constants<>+640(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VBLENDVPS    Y4, Y5, Y3, Y3
-	VANDPS       constants<>+800(SB), Y0, Y0
+	VANDPS       constants<>+960(SB), Y0, Y0
 	VORPS        Y0, Y3, Y3
 	VMOVAPS      Y3, Y0
 	VMOVUPS      Y0, (AX)
@@ -4866,71 +5259,71 @@ one_272:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_272
+	JGE          one_292
 
-one_done_273:
+one_done_293:
 	TESTQ        DX, DX
-	JZ           tail_none_274
+	JZ           tail_none_294
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+832(SB), Y1
+	VANDPS       constants<>+672(SB), Y0, Y3
+	VMOVUPS      constants<>+992(SB), Y1
 	VMINPS       Y3, Y1, Y3
 	VMULPS       Y3, Y3, Y4
-	VMOVUPS      constants<>+864(SB), Y5
-	VFMADD213PS  constants<>+896(SB), Y4, Y5
-	VFMADD213PS  constants<>+928(SB), Y4, Y5
-	VFMADD213PS  constants<>+960(SB), Y4, Y5
-	VFMADD213PS  constants<>+992(SB), Y4, Y5
-	VFMADD213PS  constants<>+1024(SB), Y4, Y5
+	VMOVUPS      constants<>+1024(SB), Y5
 	VFMADD213PS  constants<>+1056(SB), Y4, Y5
+	VFMADD213PS  constants<>+1088(SB), Y4, Y5
+	VFMADD213PS  constants<>+1120(SB), Y4, Y5
+	VFMADD213PS  constants<>+1152(SB), Y4, Y5
+	VFMADD213PS  constants<>+1184(SB), Y4, Y5
+	VFMADD213PS  constants<>+1216(SB), Y4, Y5
 	VFMADD213PS  Y3, Y3, Y5
-	VXORPS       constants<>+800(SB), Y4, Y4
-	VMULPS       constants<>+192(SB), Y4, Y1
+	VXORPS       constants<>+960(SB), Y4, Y4
+	VMULPS       constants<>+352(SB), Y4, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y4
-	VFNMADD231PS constants<>+256(SB), Y1, Y4
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y4, Y2
-	VFMADD213PS  constants<>+352(SB), Y4, Y2
-	VFMADD213PS  constants<>+384(SB), Y4, Y2
-	VFMADD213PS  constants<>+416(SB), Y4, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y4
+	VFNMADD231PS constants<>+416(SB), Y1, Y4
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y4, Y2
+	VFMADD213PS  constants<>+512(SB), Y4, Y2
+	VFMADD213PS  constants<>+544(SB), Y4, Y2
+	VFMADD213PS  constants<>+576(SB), Y4, Y2
 	VMULPS       Y4, Y2, Y2
 	VFMADD213PS  Y4, Y4, Y2
-	VSUBPS       constants<>+480(SB), Y3, Y4
-	VMULPS       constants<>+1088(SB), Y3, Y3
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
+	VSUBPS       constants<>+640(SB), Y3, Y4
+	VMULPS       constants<>+1248(SB), Y3, Y3
+	VADDPS       constants<>+992(SB), Y3, Y7
+	VSUBPS       constants<>+992(SB), Y3, Y3
 	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VMOVUPS      constants<>+1280(SB), Y6
 	VFMADD213PS  constants<>+1312(SB), Y3, Y6
 	VFMADD213PS  constants<>+1344(SB), Y3, Y6
 	VFMADD213PS  constants<>+1376(SB), Y3, Y6
 	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  constants<>+1440(SB), Y3, Y6
+	VFMADD213PS  constants<>+1472(SB), Y3, Y6
+	VFMADD213PS  constants<>+1504(SB), Y3, Y6
+	VFMADD213PS  constants<>+1536(SB), Y3, Y6
+	VFMADD213PS  constants<>+1568(SB), Y3, Y6
 	VFMADD213PS  Y6, Y6, Y2
 	VDIVPS       Y7, Y2, Y2
 	VCVTPS2DQ    Y1, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
 	VMULPS       Y3, Y2, Y2
 	VADDPS       Y2, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y3
+	VMOVUPS      constants<>+640(SB), Y3
 	VSUBPS       Y2, Y3, Y3
 	VBLENDVPS    Y4, Y5, Y3, Y3
-	VANDPS       constants<>+800(SB), Y0, Y0
+	VANDPS       constants<>+960(SB), Y0, Y0
 	VORPS        Y0, Y3, Y3
 	VMOVAPS      Y3, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_274:
+tail_none_294:
 	VZEROUPPER
 	RET
 
@@ -4941,38 +5334,38 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_276
+	JLT  one_done_296
 
-one_275:
+one_295:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1440(SB), Y1
+	VMOVUPS      constants<>+1600(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VXORPS       constants<>+800(SB), Y0, Y5
-	VMOVUPS      constants<>+1440(SB), Y1
+	VXORPS       constants<>+960(SB), Y0, Y5
+	VMOVUPS      constants<>+1600(SB), Y1
 	VMAXPS       Y5, Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
+	VMULPS       constants<>+352(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y5
+	VFNMADD231PS constants<>+416(SB), Y1, Y5
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y5, Y2
+	VFMADD213PS  constants<>+512(SB), Y5, Y2
+	VFMADD213PS  constants<>+544(SB), Y5, Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
 	VXORPS       Y5, Y5, Y5
 	VMAXPS       Y1, Y5, Y3
 	VSUBPS       Y3, Y1, Y1
 	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
+	VMOVUPS      constants<>+1632(SB), Y5
 	VMAXPS       Y1, Y5, Y1
 	VMAXPS       Y3, Y5, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
+	VPADDD       constants<>+608(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
 	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VADDPS       Y5, Y4, Y4
 	VFMADD231PS  Y5, Y2, Y4
@@ -4980,9 +5373,9 @@ one_275:
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y1
 	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VMULPS       Y1, Y0, Y0
@@ -4991,44 +5384,44 @@ one_275:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_275
+	JGE          one_295
 
-one_done_276:
+one_done_296:
 	TESTQ        DX, DX
-	JZ           tail_none_277
+	JZ           tail_none_297
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1440(SB), Y1
+	VMOVUPS      constants<>+1600(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VXORPS       constants<>+800(SB), Y0, Y5
-	VMOVUPS      constants<>+1440(SB), Y1
+	VXORPS       constants<>+960(SB), Y0, Y5
+	VMOVUPS      constants<>+1600(SB), Y1
 	VMAXPS       Y5, Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
+	VMULPS       constants<>+352(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y5
+	VFNMADD231PS constants<>+416(SB), Y1, Y5
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y5, Y2
+	VFMADD213PS  constants<>+512(SB), Y5, Y2
+	VFMADD213PS  constants<>+544(SB), Y5, Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
 	VXORPS       Y5, Y5, Y5
 	VMAXPS       Y1, Y5, Y3
 	VSUBPS       Y3, Y1, Y1
 	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
+	VMOVUPS      constants<>+1632(SB), Y5
 	VMAXPS       Y1, Y5, Y1
 	VMAXPS       Y3, Y5, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
+	VPADDD       constants<>+608(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
 	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VADDPS       Y5, Y4, Y4
 	VFMADD231PS  Y5, Y2, Y4
@@ -5036,15 +5429,15 @@ one_done_276:
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y1
 	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_277:
+tail_none_297:
 	VZEROUPPER
 	RET
 
@@ -5055,53 +5448,53 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_279
+	JLT  one_done_299
 
-one_278:
+one_298:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1504(SB), Y1
+	VMOVUPS      constants<>+1664(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+1536(SB), Y1
+	VANDPS       constants<>+672(SB), Y0, Y3
+	VMOVUPS      constants<>+1696(SB), Y1
 	VMINPS       Y3, Y1, Y3
 	VMULPS       Y3, Y3, Y5
-	VMOVUPS      constants<>+1568(SB), Y8
-	VFMADD213PS  constants<>+1600(SB), Y5, Y8
-	VFMADD213PS  constants<>+1632(SB), Y5, Y8
-	VFMADD213PS  constants<>+1664(SB), Y5, Y8
-	VFMADD213PS  constants<>+1696(SB), Y5, Y8
-	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMOVUPS      constants<>+1728(SB), Y8
+	VFMADD213PS  constants<>+1760(SB), Y5, Y8
+	VFMADD213PS  constants<>+1792(SB), Y5, Y8
+	VFMADD213PS  constants<>+1824(SB), Y5, Y8
+	VFMADD213PS  constants<>+1856(SB), Y5, Y8
+	VFMADD213PS  constants<>+576(SB), Y0, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVAPS      Y5, Y4
 	VFMSUB231PS  Y3, Y3, Y4
-	VMULPS       constants<>+416(SB), Y4, Y4
-	VMULPS       constants<>+1728(SB), Y5, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
+	VMULPS       constants<>+576(SB), Y4, Y4
+	VMULPS       constants<>+1888(SB), Y5, Y5
+	VMULPS       constants<>+352(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VFNMADD231PS constants<>+384(SB), Y1, Y5
+	VFNMADD231PS constants<>+416(SB), Y1, Y5
 	VSUBPS       Y4, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y5, Y2
+	VFMADD213PS  constants<>+512(SB), Y5, Y2
+	VFMADD213PS  constants<>+544(SB), Y5, Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
-	VSUBPS       constants<>+1760(SB), Y3, Y4
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
+	VSUBPS       constants<>+1920(SB), Y3, Y4
+	VADDPS       constants<>+992(SB), Y3, Y7
+	VSUBPS       constants<>+992(SB), Y3, Y3
 	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VMOVUPS      constants<>+1280(SB), Y6
 	VFMADD213PS  constants<>+1312(SB), Y3, Y6
 	VFMADD213PS  constants<>+1344(SB), Y3, Y6
 	VFMADD213PS  constants<>+1376(SB), Y3, Y6
 	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  constants<>+1440(SB), Y3, Y6
+	VFMADD213PS  constants<>+1472(SB), Y3, Y6
+	VFMADD213PS  constants<>+1504(SB), Y3, Y6
+	VFMADD213PS  constants<>+1536(SB), Y3, Y6
+	VFMADD213PS  constants<>+1568(SB), Y3, Y6
 	VFMADD213PS  Y6, Y6, Y2
 	VMULPS       Y0, Y2, Y3
 	VDIVPS       Y7, Y3, Y3
@@ -5109,15 +5502,15 @@ one_278:
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y5
 	VPSUBD       Y5, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VMULPS       Y1, Y3, Y3
 	VMULPS       Y5, Y3, Y3
 	VMULPS       Y1, Y2, Y2
 	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y7
+	VMOVUPS      constants<>+640(SB), Y7
 	VSUBPS       Y2, Y7, Y7
 	VMULPS       Y0, Y7, Y7
 	VBLENDVPS    Y0, Y3, Y7, Y7
@@ -5128,59 +5521,59 @@ one_278:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_278
+	JGE          one_298
 
-one_done_279:
+one_done_299:
 	TESTQ        DX, DX
-	JZ           tail_none_280
+	JZ           tail_none_300
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1504(SB), Y1
+	VMOVUPS      constants<>+1664(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VANDPS       constants<>+512(SB), Y0, Y3
-	VMOVUPS      constants<>+1536(SB), Y1
+	VANDPS       constants<>+672(SB), Y0, Y3
+	VMOVUPS      constants<>+1696(SB), Y1
 	VMINPS       Y3, Y1, Y3
 	VMULPS       Y3, Y3, Y5
-	VMOVUPS      constants<>+1568(SB), Y8
-	VFMADD213PS  constants<>+1600(SB), Y5, Y8
-	VFMADD213PS  constants<>+1632(SB), Y5, Y8
-	VFMADD213PS  constants<>+1664(SB), Y5, Y8
-	VFMADD213PS  constants<>+1696(SB), Y5, Y8
-	VFMADD213PS  constants<>+416(SB), Y0, Y8
+	VMOVUPS      constants<>+1728(SB), Y8
+	VFMADD213PS  constants<>+1760(SB), Y5, Y8
+	VFMADD213PS  constants<>+1792(SB), Y5, Y8
+	VFMADD213PS  constants<>+1824(SB), Y5, Y8
+	VFMADD213PS  constants<>+1856(SB), Y5, Y8
+	VFMADD213PS  constants<>+576(SB), Y0, Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVAPS      Y5, Y4
 	VFMSUB231PS  Y3, Y3, Y4
-	VMULPS       constants<>+416(SB), Y4, Y4
-	VMULPS       constants<>+1728(SB), Y5, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
+	VMULPS       constants<>+576(SB), Y4, Y4
+	VMULPS       constants<>+1888(SB), Y5, Y5
+	VMULPS       constants<>+352(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VFNMADD231PS constants<>+384(SB), Y1, Y5
+	VFNMADD231PS constants<>+416(SB), Y1, Y5
 	VSUBPS       Y4, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y5, Y2
+	VFMADD213PS  constants<>+512(SB), Y5, Y2
+	VFMADD213PS  constants<>+544(SB), Y5, Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
-	VSUBPS       constants<>+1760(SB), Y3, Y4
-	VADDPS       constants<>+832(SB), Y3, Y7
-	VSUBPS       constants<>+832(SB), Y3, Y3
+	VSUBPS       constants<>+1920(SB), Y3, Y4
+	VADDPS       constants<>+992(SB), Y3, Y7
+	VSUBPS       constants<>+992(SB), Y3, Y3
 	VDIVPS       Y7, Y3, Y3
-	VMOVUPS      constants<>+1120(SB), Y6
-	VFMADD213PS  constants<>+1152(SB), Y3, Y6
-	VFMADD213PS  constants<>+1184(SB), Y3, Y6
-	VFMADD213PS  constants<>+1216(SB), Y3, Y6
-	VFMADD213PS  constants<>+1248(SB), Y3, Y6
-	VFMADD213PS  constants<>+1280(SB), Y3, Y6
+	VMOVUPS      constants<>+1280(SB), Y6
 	VFMADD213PS  constants<>+1312(SB), Y3, Y6
 	VFMADD213PS  constants<>+1344(SB), Y3, Y6
 	VFMADD213PS  constants<>+1376(SB), Y3, Y6
 	VFMADD213PS  constants<>+1408(SB), Y3, Y6
+	VFMADD213PS  constants<>+1440(SB), Y3, Y6
+	VFMADD213PS  constants<>+1472(SB), Y3, Y6
+	VFMADD213PS  constants<>+1504(SB), Y3, Y6
+	VFMADD213PS  constants<>+1536(SB), Y3, Y6
+	VFMADD213PS  constants<>+1568(SB), Y3, Y6
 	VFMADD213PS  Y6, Y6, Y2
 	VMULPS       Y0, Y2, Y3
 	VDIVPS       Y7, Y3, Y3
@@ -5188,15 +5581,15 @@ one_done_279:
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y5
 	VPSUBD       Y5, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VMULPS       Y1, Y3, Y3
 	VMULPS       Y5, Y3, Y3
 	VMULPS       Y1, Y2, Y2
 	VMULPS       Y5, Y2, Y2
-	VMOVUPS      constants<>+480(SB), Y7
+	VMOVUPS      constants<>+640(SB), Y7
 	VSUBPS       Y2, Y7, Y7
 	VMULPS       Y0, Y7, Y7
 	VBLENDVPS    Y0, Y3, Y7, Y7
@@ -5204,7 +5597,7 @@ one_done_279:
 	VMOVAPS      Y7, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_280:
+tail_none_300:
 	VZEROUPPER
 	RET
 
@@ -5215,55 +5608,55 @@ TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_282
+	JLT  one_done_302
 
-one_281:
+one_301:
 	VMOVUPS      (CX), Y0
-	VMOVUPS      constants<>+1792(SB), Y1
+	VMOVUPS      constants<>+1952(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVAPS      Y0, Y5
-	VMOVUPS      constants<>+1824(SB), Y1
+	VMOVUPS      constants<>+1984(SB), Y1
 	VMINPS       Y5, Y1, Y5
 	VMULPS       Y5, Y5, Y1
 	VMOVAPS      Y1, Y2
 	VFMSUB231PS  Y5, Y5, Y2
-	VMOVUPS      constants<>+1856(SB), Y6
-	VMOVUPS      constants<>+1856(SB), Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VMOVUPS      constants<>+2016(SB), Y6
+	VMOVUPS      constants<>+2016(SB), Y7
+	VFMADD231PS  constants<>+2048(SB), Y1, Y6
 	VSUBPS       Y6, Y7, Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y7
-	VFMADD231PS  constants<>+1920(SB), Y1, Y7
-	VFMADD231PS  constants<>+1888(SB), Y2, Y7
-	VADDPS       constants<>+1952(SB), Y7, Y7
+	VFMADD231PS  constants<>+2048(SB), Y1, Y7
+	VFMADD231PS  constants<>+2080(SB), Y1, Y7
+	VFMADD231PS  constants<>+2048(SB), Y2, Y7
+	VADDPS       constants<>+2112(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
 	VMULPS       Y5, Y6, Y1
 	VFMSUB213PS  Y1, Y6, Y5
 	VADDPS       Y5, Y7, Y7
-	VXORPS       constants<>+800(SB), Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
+	VXORPS       constants<>+960(SB), Y1, Y5
+	VMULPS       constants<>+352(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VFNMADD231PS constants<>+384(SB), Y1, Y5
+	VFNMADD231PS constants<>+416(SB), Y1, Y5
 	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y5, Y2
+	VFMADD213PS  constants<>+512(SB), Y5, Y2
+	VFMADD213PS  constants<>+544(SB), Y5, Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
 	VXORPS       Y5, Y5, Y5
 	VMAXPS       Y1, Y5, Y3
 	VSUBPS       Y3, Y1, Y1
 	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
+	VMOVUPS      constants<>+1632(SB), Y5
 	VMAXPS       Y1, Y5, Y1
 	VMAXPS       Y3, Y5, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
+	VPADDD       constants<>+608(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
 	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VADDPS       Y5, Y4, Y4
 	VFMADD231PS  Y5, Y2, Y4
@@ -5271,9 +5664,9 @@ one_281:
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y1
 	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VMULPS       Y1, Y0, Y0
@@ -5282,61 +5675,61 @@ one_281:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_281
+	JGE          one_301
 
-one_done_282:
+one_done_302:
 	TESTQ        DX, DX
-	JZ           tail_none_283
+	JZ           tail_none_303
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
-	VMOVUPS      constants<>+1792(SB), Y1
+	VMOVUPS      constants<>+1952(SB), Y1
 	VMAXPS       Y0, Y1, Y0
 	VMOVAPS      Y0, Y5
-	VMOVUPS      constants<>+1824(SB), Y1
+	VMOVUPS      constants<>+1984(SB), Y1
 	VMINPS       Y5, Y1, Y5
 	VMULPS       Y5, Y5, Y1
 	VMOVAPS      Y1, Y2
 	VFMSUB231PS  Y5, Y5, Y2
-	VMOVUPS      constants<>+1856(SB), Y6
-	VMOVUPS      constants<>+1856(SB), Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y6
+	VMOVUPS      constants<>+2016(SB), Y6
+	VMOVUPS      constants<>+2016(SB), Y7
+	VFMADD231PS  constants<>+2048(SB), Y1, Y6
 	VSUBPS       Y6, Y7, Y7
-	VFMADD231PS  constants<>+1888(SB), Y1, Y7
-	VFMADD231PS  constants<>+1920(SB), Y1, Y7
-	VFMADD231PS  constants<>+1888(SB), Y2, Y7
-	VADDPS       constants<>+1952(SB), Y7, Y7
+	VFMADD231PS  constants<>+2048(SB), Y1, Y7
+	VFMADD231PS  constants<>+2080(SB), Y1, Y7
+	VFMADD231PS  constants<>+2048(SB), Y2, Y7
+	VADDPS       constants<>+2112(SB), Y7, Y7
 	VMULPS       Y5, Y7, Y7
 	VMULPS       Y5, Y6, Y1
 	VFMSUB213PS  Y1, Y6, Y5
 	VADDPS       Y5, Y7, Y7
-	VXORPS       constants<>+800(SB), Y1, Y5
-	VMULPS       constants<>+192(SB), Y5, Y1
+	VXORPS       constants<>+960(SB), Y1, Y5
+	VMULPS       constants<>+352(SB), Y5, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y5
-	VFNMADD231PS constants<>+256(SB), Y1, Y5
+	VFNMADD231PS constants<>+384(SB), Y1, Y5
+	VFNMADD231PS constants<>+416(SB), Y1, Y5
 	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y5, Y2
-	VFMADD213PS  constants<>+352(SB), Y5, Y2
-	VFMADD213PS  constants<>+384(SB), Y5, Y2
-	VFMADD213PS  constants<>+416(SB), Y5, Y2
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y5, Y2
+	VFMADD213PS  constants<>+512(SB), Y5, Y2
+	VFMADD213PS  constants<>+544(SB), Y5, Y2
+	VFMADD213PS  constants<>+576(SB), Y5, Y2
 	VMULPS       Y5, Y2, Y2
 	VFMADD213PS  Y5, Y5, Y2
 	VXORPS       Y5, Y5, Y5
 	VMAXPS       Y1, Y5, Y3
 	VSUBPS       Y3, Y1, Y1
 	VSUBPS       Y3, Y5, Y3
-	VMOVUPS      constants<>+1472(SB), Y5
+	VMOVUPS      constants<>+1632(SB), Y5
 	VMAXPS       Y1, Y5, Y1
 	VMAXPS       Y3, Y5, Y4
 	VCVTPS2DQ    Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
+	VPADDD       constants<>+608(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
 	VCVTPS2DQ    Y1, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VADDPS       Y5, Y4, Y4
 	VFMADD231PS  Y5, Y2, Y4
@@ -5344,15 +5737,15 @@ one_done_282:
 	VCVTPS2DQ    Y3, Y3
 	VPSRAD       $0x01, Y3, Y1
 	VPSUBD       Y1, Y3, Y3
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
 	VMULPS       Y3, Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_283:
+tail_none_303:
 	VZEROUPPER
 	RET
 
@@ -5364,39 +5757,39 @@ TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+8
-	JLT  one_done_285
+	JLT  one_done_305
 
-one_284:
+one_304:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      (DX), Y1
-	VMOVUPS      constants<>+1440(SB), Y2
+	VMOVUPS      constants<>+1600(SB), Y2
 	VMAXPS       Y0, Y2, Y0
-	VXORPS       constants<>+800(SB), Y0, Y6
-	VMOVUPS      constants<>+1440(SB), Y2
+	VXORPS       constants<>+960(SB), Y0, Y6
+	VMOVUPS      constants<>+1600(SB), Y2
 	VMAXPS       Y6, Y2, Y6
-	VMULPS       constants<>+192(SB), Y6, Y2
+	VMULPS       constants<>+352(SB), Y6, Y2
 	VROUNDPS     $0x08, Y2, Y2
-	VFNMADD231PS constants<>+224(SB), Y2, Y6
-	VFNMADD231PS constants<>+256(SB), Y2, Y6
-	VMOVUPS      constants<>+288(SB), Y3
-	VFMADD213PS  constants<>+320(SB), Y6, Y3
-	VFMADD213PS  constants<>+352(SB), Y6, Y3
-	VFMADD213PS  constants<>+384(SB), Y6, Y3
-	VFMADD213PS  constants<>+416(SB), Y6, Y3
+	VFNMADD231PS constants<>+384(SB), Y2, Y6
+	VFNMADD231PS constants<>+416(SB), Y2, Y6
+	VMOVUPS      constants<>+448(SB), Y3
+	VFMADD213PS  constants<>+480(SB), Y6, Y3
+	VFMADD213PS  constants<>+512(SB), Y6, Y3
+	VFMADD213PS  constants<>+544(SB), Y6, Y3
+	VFMADD213PS  constants<>+576(SB), Y6, Y3
 	VMULPS       Y6, Y3, Y3
 	VFMADD213PS  Y6, Y6, Y3
 	VXORPS       Y6, Y6, Y6
 	VMAXPS       Y2, Y6, Y4
 	VSUBPS       Y4, Y2, Y2
 	VSUBPS       Y4, Y6, Y4
-	VMOVUPS      constants<>+1472(SB), Y6
+	VMOVUPS      constants<>+1632(SB), Y6
 	VMAXPS       Y2, Y6, Y2
 	VMAXPS       Y4, Y6, Y5
 	VCVTPS2DQ    Y5, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VCVTPS2DQ    Y2, Y6
-	VPADDD       constants<>+448(SB), Y6, Y6
+	VPADDD       constants<>+608(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 	VFMADD231PS  Y6, Y3, Y5
@@ -5404,9 +5797,9 @@ one_284:
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y2
 	VPSUBD       Y2, Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
+	VPADDD       constants<>+608(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       constants<>+448(SB), Y2, Y2
+	VPADDD       constants<>+608(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y4, Y0, Y0
 	VMULPS       Y2, Y0, Y0
@@ -5417,45 +5810,45 @@ one_284:
 	ADDQ         $+32, AX
 	SUBQ         $+8, BX
 	CMPQ         BX, $+8
-	JGE          one_284
+	JGE          one_304
 
-one_done_285:
+one_done_305:
 	TESTQ        BX, BX
-	JZ           tail_none_286
+	JZ           tail_none_306
 	LEAQ         tailmask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
 	SUBQ         BX, DI
 	VMOVDQU      (SI)(DI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
 	VMASKMOVPS   (DX), Y15, Y1
-	VMOVUPS      constants<>+1440(SB), Y2
+	VMOVUPS      constants<>+1600(SB), Y2
 	VMAXPS       Y0, Y2, Y0
-	VXORPS       constants<>+800(SB), Y0, Y6
-	VMOVUPS      constants<>+1440(SB), Y2
+	VXORPS       constants<>+960(SB), Y0, Y6
+	VMOVUPS      constants<>+1600(SB), Y2
 	VMAXPS       Y6, Y2, Y6
-	VMULPS       constants<>+192(SB), Y6, Y2
+	VMULPS       constants<>+352(SB), Y6, Y2
 	VROUNDPS     $0x08, Y2, Y2
-	VFNMADD231PS constants<>+224(SB), Y2, Y6
-	VFNMADD231PS constants<>+256(SB), Y2, Y6
-	VMOVUPS      constants<>+288(SB), Y3
-	VFMADD213PS  constants<>+320(SB), Y6, Y3
-	VFMADD213PS  constants<>+352(SB), Y6, Y3
-	VFMADD213PS  constants<>+384(SB), Y6, Y3
-	VFMADD213PS  constants<>+416(SB), Y6, Y3
+	VFNMADD231PS constants<>+384(SB), Y2, Y6
+	VFNMADD231PS constants<>+416(SB), Y2, Y6
+	VMOVUPS      constants<>+448(SB), Y3
+	VFMADD213PS  constants<>+480(SB), Y6, Y3
+	VFMADD213PS  constants<>+512(SB), Y6, Y3
+	VFMADD213PS  constants<>+544(SB), Y6, Y3
+	VFMADD213PS  constants<>+576(SB), Y6, Y3
 	VMULPS       Y6, Y3, Y3
 	VFMADD213PS  Y6, Y6, Y3
 	VXORPS       Y6, Y6, Y6
 	VMAXPS       Y2, Y6, Y4
 	VSUBPS       Y4, Y2, Y2
 	VSUBPS       Y4, Y6, Y4
-	VMOVUPS      constants<>+1472(SB), Y6
+	VMOVUPS      constants<>+1632(SB), Y6
 	VMAXPS       Y2, Y6, Y2
 	VMAXPS       Y4, Y6, Y5
 	VCVTPS2DQ    Y5, Y5
-	VPADDD       constants<>+448(SB), Y5, Y5
+	VPADDD       constants<>+608(SB), Y5, Y5
 	VPSLLD       $0x17, Y5, Y5
 	VCVTPS2DQ    Y2, Y6
-	VPADDD       constants<>+448(SB), Y6, Y6
+	VPADDD       constants<>+608(SB), Y6, Y6
 	VPSLLD       $0x17, Y6, Y6
 	VADDPS       Y6, Y5, Y5
 	VFMADD231PS  Y6, Y3, Y5
@@ -5463,16 +5856,16 @@ one_done_285:
 	VCVTPS2DQ    Y4, Y4
 	VPSRAD       $0x01, Y4, Y2
 	VPSUBD       Y2, Y4, Y4
-	VPADDD       constants<>+448(SB), Y4, Y4
+	VPADDD       constants<>+608(SB), Y4, Y4
 	VPSLLD       $0x17, Y4, Y4
-	VPADDD       constants<>+448(SB), Y2, Y2
+	VPADDD       constants<>+608(SB), Y2, Y2
 	VPSLLD       $0x17, Y2, Y2
 	VMULPS       Y4, Y0, Y0
 	VMULPS       Y2, Y0, Y0
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_286:
+tail_none_306:
 	VZEROUPPER
 	RET
 
@@ -5485,34 +5878,34 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+8
-	JLT          one_done_288
+	JLT          one_done_308
 
-one_287:
+one_307:
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y14, Y0, Y0
-	VMOVUPS      constants<>+128(SB), Y1
+	VMOVUPS      constants<>+288(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+160(SB), Y1
+	VMOVUPS      constants<>+320(SB), Y1
 	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+192(SB), Y0, Y1
+	VMULPS       constants<>+352(SB), Y0, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y0
-	VFNMADD231PS constants<>+256(SB), Y1, Y0
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y0, Y2
-	VFMADD213PS  constants<>+352(SB), Y0, Y2
-	VFMADD213PS  constants<>+384(SB), Y0, Y2
-	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y0
+	VFNMADD231PS constants<>+416(SB), Y1, Y0
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y0, Y2
+	VFMADD213PS  constants<>+512(SB), Y0, Y2
+	VFMADD213PS  constants<>+544(SB), Y0, Y2
+	VFMADD213PS  constants<>+576(SB), Y0, Y2
 	VMULPS       Y0, Y2, Y2
 	VFMADD213PS  Y0, Y0, Y2
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y3
 	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VADDPS       constants<>+480(SB), Y2, Y0
+	VADDPS       constants<>+640(SB), Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
 	VADDPS       Y0, Y8, Y8
@@ -5521,47 +5914,47 @@ one_287:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_287
+	JGE          one_307
 
-one_done_288:
+one_done_308:
 	TESTQ        DX, DX
-	JZ           tail_none_289
+	JZ           tail_none_309
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
 	VMOVDQU      (BX)(SI*4), Y15
 	VMASKMOVPS   (CX), Y15, Y0
 	VSUBPS       Y14, Y0, Y0
-	VMOVUPS      constants<>+128(SB), Y1
+	VMOVUPS      constants<>+288(SB), Y1
 	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      constants<>+160(SB), Y1
+	VMOVUPS      constants<>+320(SB), Y1
 	VMINPS       Y0, Y1, Y0
-	VMULPS       constants<>+192(SB), Y0, Y1
+	VMULPS       constants<>+352(SB), Y0, Y1
 	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS constants<>+224(SB), Y1, Y0
-	VFNMADD231PS constants<>+256(SB), Y1, Y0
-	VMOVUPS      constants<>+288(SB), Y2
-	VFMADD213PS  constants<>+320(SB), Y0, Y2
-	VFMADD213PS  constants<>+352(SB), Y0, Y2
-	VFMADD213PS  constants<>+384(SB), Y0, Y2
-	VFMADD213PS  constants<>+416(SB), Y0, Y2
+	VFNMADD231PS constants<>+384(SB), Y1, Y0
+	VFNMADD231PS constants<>+416(SB), Y1, Y0
+	VMOVUPS      constants<>+448(SB), Y2
+	VFMADD213PS  constants<>+480(SB), Y0, Y2
+	VFMADD213PS  constants<>+512(SB), Y0, Y2
+	VFMADD213PS  constants<>+544(SB), Y0, Y2
+	VFMADD213PS  constants<>+576(SB), Y0, Y2
 	VMULPS       Y0, Y2, Y2
 	VFMADD213PS  Y0, Y0, Y2
 	VCVTPS2DQ    Y1, Y1
 	VPSRAD       $0x01, Y1, Y3
 	VPSUBD       Y3, Y1, Y1
-	VPADDD       constants<>+448(SB), Y1, Y1
+	VPADDD       constants<>+608(SB), Y1, Y1
 	VPSLLD       $0x17, Y1, Y1
-	VPADDD       constants<>+448(SB), Y3, Y3
+	VPADDD       constants<>+608(SB), Y3, Y3
 	VPSLLD       $0x17, Y3, Y3
-	VADDPS       constants<>+480(SB), Y2, Y0
+	VADDPS       constants<>+640(SB), Y2, Y0
 	VMULPS       Y1, Y0, Y0
 	VMULPS       Y3, Y0, Y0
 	VANDPS       Y15, Y0, Y1
 	VADDPS       Y1, Y8, Y8
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_289:
+tail_none_309:
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X4
@@ -5654,476 +6047,516 @@ DATA constants<>+80(SB)/4, $0x00007fff
 DATA constants<>+84(SB)/4, $0x00007fff
 DATA constants<>+88(SB)/4, $0x00007fff
 DATA constants<>+92(SB)/4, $0x00007fff
-DATA constants<>+96(SB)/4, $0xff800000
-DATA constants<>+100(SB)/4, $0xff800000
-DATA constants<>+104(SB)/4, $0xff800000
-DATA constants<>+108(SB)/4, $0xff800000
-DATA constants<>+112(SB)/4, $0xff800000
-DATA constants<>+116(SB)/4, $0xff800000
-DATA constants<>+120(SB)/4, $0xff800000
-DATA constants<>+124(SB)/4, $0xff800000
-DATA constants<>+128(SB)/4, $0xc2d10000
-DATA constants<>+132(SB)/4, $0xc2d10000
-DATA constants<>+136(SB)/4, $0xc2d10000
-DATA constants<>+140(SB)/4, $0xc2d10000
-DATA constants<>+144(SB)/4, $0xc2d10000
-DATA constants<>+148(SB)/4, $0xc2d10000
-DATA constants<>+152(SB)/4, $0xc2d10000
-DATA constants<>+156(SB)/4, $0xc2d10000
-DATA constants<>+160(SB)/4, $0x42b20000
-DATA constants<>+164(SB)/4, $0x42b20000
-DATA constants<>+168(SB)/4, $0x42b20000
-DATA constants<>+172(SB)/4, $0x42b20000
-DATA constants<>+176(SB)/4, $0x42b20000
-DATA constants<>+180(SB)/4, $0x42b20000
-DATA constants<>+184(SB)/4, $0x42b20000
-DATA constants<>+188(SB)/4, $0x42b20000
-DATA constants<>+192(SB)/4, $0x3fb8aa3b
-DATA constants<>+196(SB)/4, $0x3fb8aa3b
-DATA constants<>+200(SB)/4, $0x3fb8aa3b
-DATA constants<>+204(SB)/4, $0x3fb8aa3b
-DATA constants<>+208(SB)/4, $0x3fb8aa3b
-DATA constants<>+212(SB)/4, $0x3fb8aa3b
-DATA constants<>+216(SB)/4, $0x3fb8aa3b
-DATA constants<>+220(SB)/4, $0x3fb8aa3b
-DATA constants<>+224(SB)/4, $0x3f318000
-DATA constants<>+228(SB)/4, $0x3f318000
-DATA constants<>+232(SB)/4, $0x3f318000
-DATA constants<>+236(SB)/4, $0x3f318000
-DATA constants<>+240(SB)/4, $0x3f318000
-DATA constants<>+244(SB)/4, $0x3f318000
-DATA constants<>+248(SB)/4, $0x3f318000
-DATA constants<>+252(SB)/4, $0x3f318000
-DATA constants<>+256(SB)/4, $0xb95e8083
-DATA constants<>+260(SB)/4, $0xb95e8083
-DATA constants<>+264(SB)/4, $0xb95e8083
-DATA constants<>+268(SB)/4, $0xb95e8083
-DATA constants<>+272(SB)/4, $0xb95e8083
-DATA constants<>+276(SB)/4, $0xb95e8083
-DATA constants<>+280(SB)/4, $0xb95e8083
-DATA constants<>+284(SB)/4, $0xb95e8083
-DATA constants<>+288(SB)/4, $0x3ab6da72
-DATA constants<>+292(SB)/4, $0x3ab6da72
-DATA constants<>+296(SB)/4, $0x3ab6da72
-DATA constants<>+300(SB)/4, $0x3ab6da72
-DATA constants<>+304(SB)/4, $0x3ab6da72
-DATA constants<>+308(SB)/4, $0x3ab6da72
-DATA constants<>+312(SB)/4, $0x3ab6da72
-DATA constants<>+316(SB)/4, $0x3ab6da72
-DATA constants<>+320(SB)/4, $0x3c091df0
-DATA constants<>+324(SB)/4, $0x3c091df0
-DATA constants<>+328(SB)/4, $0x3c091df0
-DATA constants<>+332(SB)/4, $0x3c091df0
-DATA constants<>+336(SB)/4, $0x3c091df0
-DATA constants<>+340(SB)/4, $0x3c091df0
-DATA constants<>+344(SB)/4, $0x3c091df0
-DATA constants<>+348(SB)/4, $0x3c091df0
-DATA constants<>+352(SB)/4, $0x3d2aaa2f
-DATA constants<>+356(SB)/4, $0x3d2aaa2f
-DATA constants<>+360(SB)/4, $0x3d2aaa2f
-DATA constants<>+364(SB)/4, $0x3d2aaa2f
-DATA constants<>+368(SB)/4, $0x3d2aaa2f
-DATA constants<>+372(SB)/4, $0x3d2aaa2f
-DATA constants<>+376(SB)/4, $0x3d2aaa2f
-DATA constants<>+380(SB)/4, $0x3d2aaa2f
-DATA constants<>+384(SB)/4, $0x3e2aaa47
-DATA constants<>+388(SB)/4, $0x3e2aaa47
-DATA constants<>+392(SB)/4, $0x3e2aaa47
-DATA constants<>+396(SB)/4, $0x3e2aaa47
-DATA constants<>+400(SB)/4, $0x3e2aaa47
-DATA constants<>+404(SB)/4, $0x3e2aaa47
-DATA constants<>+408(SB)/4, $0x3e2aaa47
-DATA constants<>+412(SB)/4, $0x3e2aaa47
-DATA constants<>+416(SB)/4, $0x3f000000
-DATA constants<>+420(SB)/4, $0x3f000000
-DATA constants<>+424(SB)/4, $0x3f000000
-DATA constants<>+428(SB)/4, $0x3f000000
-DATA constants<>+432(SB)/4, $0x3f000000
-DATA constants<>+436(SB)/4, $0x3f000000
-DATA constants<>+440(SB)/4, $0x3f000000
-DATA constants<>+444(SB)/4, $0x3f000000
-DATA constants<>+448(SB)/4, $0x0000007f
-DATA constants<>+452(SB)/4, $0x0000007f
-DATA constants<>+456(SB)/4, $0x0000007f
-DATA constants<>+460(SB)/4, $0x0000007f
-DATA constants<>+464(SB)/4, $0x0000007f
-DATA constants<>+468(SB)/4, $0x0000007f
-DATA constants<>+472(SB)/4, $0x0000007f
-DATA constants<>+476(SB)/4, $0x0000007f
-DATA constants<>+480(SB)/4, $0x3f800000
-DATA constants<>+484(SB)/4, $0x3f800000
-DATA constants<>+488(SB)/4, $0x3f800000
-DATA constants<>+492(SB)/4, $0x3f800000
-DATA constants<>+496(SB)/4, $0x3f800000
-DATA constants<>+500(SB)/4, $0x3f800000
-DATA constants<>+504(SB)/4, $0x3f800000
-DATA constants<>+508(SB)/4, $0x3f800000
-DATA constants<>+512(SB)/4, $0x7fffffff
-DATA constants<>+516(SB)/4, $0x7fffffff
-DATA constants<>+520(SB)/4, $0x7fffffff
-DATA constants<>+524(SB)/4, $0x7fffffff
-DATA constants<>+528(SB)/4, $0x7fffffff
-DATA constants<>+532(SB)/4, $0x7fffffff
-DATA constants<>+536(SB)/4, $0x7fffffff
-DATA constants<>+540(SB)/4, $0x7fffffff
-DATA constants<>+544(SB)/4, $0xbbb97e12
-DATA constants<>+548(SB)/4, $0xbbb97e12
-DATA constants<>+552(SB)/4, $0xbbb97e12
-DATA constants<>+556(SB)/4, $0xbbb97e12
-DATA constants<>+560(SB)/4, $0xbbb97e12
-DATA constants<>+564(SB)/4, $0xbbb97e12
-DATA constants<>+568(SB)/4, $0xbbb97e12
-DATA constants<>+572(SB)/4, $0xbbb97e12
-DATA constants<>+576(SB)/4, $0x3ca8c586
-DATA constants<>+580(SB)/4, $0x3ca8c586
-DATA constants<>+584(SB)/4, $0x3ca8c586
-DATA constants<>+588(SB)/4, $0x3ca8c586
-DATA constants<>+592(SB)/4, $0x3ca8c586
-DATA constants<>+596(SB)/4, $0x3ca8c586
-DATA constants<>+600(SB)/4, $0x3ca8c586
-DATA constants<>+604(SB)/4, $0x3ca8c586
-DATA constants<>+608(SB)/4, $0xbd5c132e
-DATA constants<>+612(SB)/4, $0xbd5c132e
-DATA constants<>+616(SB)/4, $0xbd5c132e
-DATA constants<>+620(SB)/4, $0xbd5c132e
-DATA constants<>+624(SB)/4, $0xbd5c132e
-DATA constants<>+628(SB)/4, $0xbd5c132e
-DATA constants<>+632(SB)/4, $0xbd5c132e
-DATA constants<>+636(SB)/4, $0xbd5c132e
-DATA constants<>+640(SB)/4, $0x3e088347
-DATA constants<>+644(SB)/4, $0x3e088347
-DATA constants<>+648(SB)/4, $0x3e088347
-DATA constants<>+652(SB)/4, $0x3e088347
-DATA constants<>+656(SB)/4, $0x3e088347
-DATA constants<>+660(SB)/4, $0x3e088347
-DATA constants<>+664(SB)/4, $0x3e088347
-DATA constants<>+668(SB)/4, $0x3e088347
-DATA constants<>+672(SB)/4, $0xbeaaaa98
-DATA constants<>+676(SB)/4, $0xbeaaaa98
-DATA constants<>+680(SB)/4, $0xbeaaaa98
-DATA constants<>+684(SB)/4, $0xbeaaaa98
-DATA constants<>+688(SB)/4, $0xbeaaaa98
-DATA constants<>+692(SB)/4, $0xbeaaaa98
-DATA constants<>+696(SB)/4, $0xbeaaaa98
-DATA constants<>+700(SB)/4, $0xbeaaaa98
-DATA constants<>+704(SB)/4, $0x41a00000
-DATA constants<>+708(SB)/4, $0x41a00000
-DATA constants<>+712(SB)/4, $0x41a00000
-DATA constants<>+716(SB)/4, $0x41a00000
-DATA constants<>+720(SB)/4, $0x41a00000
-DATA constants<>+724(SB)/4, $0x41a00000
-DATA constants<>+728(SB)/4, $0x41a00000
-DATA constants<>+732(SB)/4, $0x41a00000
-DATA constants<>+736(SB)/4, $0x40000000
-DATA constants<>+740(SB)/4, $0x40000000
-DATA constants<>+744(SB)/4, $0x40000000
-DATA constants<>+748(SB)/4, $0x40000000
-DATA constants<>+752(SB)/4, $0x40000000
-DATA constants<>+756(SB)/4, $0x40000000
-DATA constants<>+760(SB)/4, $0x40000000
-DATA constants<>+764(SB)/4, $0x40000000
-DATA constants<>+768(SB)/4, $0x3f200000
-DATA constants<>+772(SB)/4, $0x3f200000
-DATA constants<>+776(SB)/4, $0x3f200000
-DATA constants<>+780(SB)/4, $0x3f200000
-DATA constants<>+784(SB)/4, $0x3f200000
-DATA constants<>+788(SB)/4, $0x3f200000
-DATA constants<>+792(SB)/4, $0x3f200000
-DATA constants<>+796(SB)/4, $0x3f200000
-DATA constants<>+800(SB)/4, $0x80000000
-DATA constants<>+804(SB)/4, $0x80000000
-DATA constants<>+808(SB)/4, $0x80000000
-DATA constants<>+812(SB)/4, $0x80000000
-DATA constants<>+816(SB)/4, $0x80000000
-DATA constants<>+820(SB)/4, $0x80000000
-DATA constants<>+824(SB)/4, $0x80000000
-DATA constants<>+828(SB)/4, $0x80000000
-DATA constants<>+832(SB)/4, $0x40800000
-DATA constants<>+836(SB)/4, $0x40800000
-DATA constants<>+840(SB)/4, $0x40800000
-DATA constants<>+844(SB)/4, $0x40800000
-DATA constants<>+848(SB)/4, $0x40800000
-DATA constants<>+852(SB)/4, $0x40800000
-DATA constants<>+856(SB)/4, $0x40800000
-DATA constants<>+860(SB)/4, $0x40800000
-DATA constants<>+864(SB)/4, $0x38a57263
-DATA constants<>+868(SB)/4, $0x38a57263
-DATA constants<>+872(SB)/4, $0x38a57263
-DATA constants<>+876(SB)/4, $0x38a57263
-DATA constants<>+880(SB)/4, $0x38a57263
-DATA constants<>+884(SB)/4, $0x38a57263
-DATA constants<>+888(SB)/4, $0x38a57263
-DATA constants<>+892(SB)/4, $0x38a57263
-DATA constants<>+896(SB)/4, $0xba5242f4
-DATA constants<>+900(SB)/4, $0xba5242f4
-DATA constants<>+904(SB)/4, $0xba5242f4
-DATA constants<>+908(SB)/4, $0xba5242f4
-DATA constants<>+912(SB)/4, $0xba5242f4
-DATA constants<>+916(SB)/4, $0xba5242f4
-DATA constants<>+920(SB)/4, $0xba5242f4
-DATA constants<>+924(SB)/4, $0xba5242f4
-DATA constants<>+928(SB)/4, $0x3baa0cfa
-DATA constants<>+932(SB)/4, $0x3baa0cfa
-DATA constants<>+936(SB)/4, $0x3baa0cfa
-DATA constants<>+940(SB)/4, $0x3baa0cfa
-DATA constants<>+944(SB)/4, $0x3baa0cfa
-DATA constants<>+948(SB)/4, $0x3baa0cfa
-DATA constants<>+952(SB)/4, $0x3baa0cfa
-DATA constants<>+956(SB)/4, $0x3baa0cfa
-DATA constants<>+960(SB)/4, $0xbcdbfdda
-DATA constants<>+964(SB)/4, $0xbcdbfdda
-DATA constants<>+968(SB)/4, $0xbcdbfdda
-DATA constants<>+972(SB)/4, $0xbcdbfdda
-DATA constants<>+976(SB)/4, $0xbcdbfdda
-DATA constants<>+980(SB)/4, $0xbcdbfdda
-DATA constants<>+984(SB)/4, $0xbcdbfdda
-DATA constants<>+988(SB)/4, $0xbcdbfdda
-DATA constants<>+992(SB)/4, $0x3de71690
-DATA constants<>+996(SB)/4, $0x3de71690
-DATA constants<>+1000(SB)/4, $0x3de71690
-DATA constants<>+1004(SB)/4, $0x3de71690
-DATA constants<>+1008(SB)/4, $0x3de71690
-DATA constants<>+1012(SB)/4, $0x3de71690
-DATA constants<>+1016(SB)/4, $0x3de71690
-DATA constants<>+1020(SB)/4, $0x3de71690
-DATA constants<>+1024(SB)/4, $0xbec0939f
-DATA constants<>+1028(SB)/4, $0xbec0939f
-DATA constants<>+1032(SB)/4, $0xbec0939f
-DATA constants<>+1036(SB)/4, $0xbec0939f
-DATA constants<>+1040(SB)/4, $0xbec0939f
-DATA constants<>+1044(SB)/4, $0xbec0939f
-DATA constants<>+1048(SB)/4, $0xbec0939f
-DATA constants<>+1052(SB)/4, $0xbec0939f
-DATA constants<>+1056(SB)/4, $0x3e0375d4
-DATA constants<>+1060(SB)/4, $0x3e0375d4
-DATA constants<>+1064(SB)/4, $0x3e0375d4
-DATA constants<>+1068(SB)/4, $0x3e0375d4
-DATA constants<>+1072(SB)/4, $0x3e0375d4
-DATA constants<>+1076(SB)/4, $0x3e0375d4
-DATA constants<>+1080(SB)/4, $0x3e0375d4
-DATA constants<>+1084(SB)/4, $0x3e0375d4
-DATA constants<>+1088(SB)/4, $0x3fb504f3
-DATA constants<>+1092(SB)/4, $0x3fb504f3
-DATA constants<>+1096(SB)/4, $0x3fb504f3
-DATA constants<>+1100(SB)/4, $0x3fb504f3
-DATA constants<>+1104(SB)/4, $0x3fb504f3
-DATA constants<>+1108(SB)/4, $0x3fb504f3
-DATA constants<>+1112(SB)/4, $0x3fb504f3
-DATA constants<>+1116(SB)/4, $0x3fb504f3
-DATA constants<>+1120(SB)/4, $0xb90b57bf
-DATA constants<>+1124(SB)/4, $0xb90b57bf
-DATA constants<>+1128(SB)/4, $0xb90b57bf
-DATA constants<>+1132(SB)/4, $0xb90b57bf
-DATA constants<>+1136(SB)/4, $0xb90b57bf
-DATA constants<>+1140(SB)/4, $0xb90b57bf
-DATA constants<>+1144(SB)/4, $0xb90b57bf
-DATA constants<>+1148(SB)/4, $0xb90b57bf
-DATA constants<>+1152(SB)/4, $0x393a06dd
-DATA constants<>+1156(SB)/4, $0x393a06dd
-DATA constants<>+1160(SB)/4, $0x393a06dd
-DATA constants<>+1164(SB)/4, $0x393a06dd
-DATA constants<>+1168(SB)/4, $0x393a06dd
-DATA constants<>+1172(SB)/4, $0x393a06dd
-DATA constants<>+1176(SB)/4, $0x393a06dd
-DATA constants<>+1180(SB)/4, $0x393a06dd
-DATA constants<>+1184(SB)/4, $0x3acdb004
-DATA constants<>+1188(SB)/4, $0x3acdb004
-DATA constants<>+1192(SB)/4, $0x3acdb004
-DATA constants<>+1196(SB)/4, $0x3acdb004
-DATA constants<>+1200(SB)/4, $0x3acdb004
-DATA constants<>+1204(SB)/4, $0x3acdb004
-DATA constants<>+1208(SB)/4, $0x3acdb004
-DATA constants<>+1212(SB)/4, $0x3acdb004
-DATA constants<>+1216(SB)/4, $0xbb6622f1
-DATA constants<>+1220(SB)/4, $0xbb6622f1
-DATA constants<>+1224(SB)/4, $0xbb6622f1
-DATA constants<>+1228(SB)/4, $0xbb6622f1
-DATA constants<>+1232(SB)/4, $0xbb6622f1
-DATA constants<>+1236(SB)/4, $0xbb6622f1
-DATA constants<>+1240(SB)/4, $0xbb6622f1
-DATA constants<>+1244(SB)/4, $0xbb6622f1
-DATA constants<>+1248(SB)/4, $0xbbf6921e
-DATA constants<>+1252(SB)/4, $0xbbf6921e
-DATA constants<>+1256(SB)/4, $0xbbf6921e
-DATA constants<>+1260(SB)/4, $0xbbf6921e
-DATA constants<>+1264(SB)/4, $0xbbf6921e
-DATA constants<>+1268(SB)/4, $0xbbf6921e
-DATA constants<>+1272(SB)/4, $0xbbf6921e
-DATA constants<>+1276(SB)/4, $0xbbf6921e
-DATA constants<>+1280(SB)/4, $0x3d7769de
-DATA constants<>+1284(SB)/4, $0x3d7769de
-DATA constants<>+1288(SB)/4, $0x3d7769de
-DATA constants<>+1292(SB)/4, $0x3d7769de
-DATA constants<>+1296(SB)/4, $0x3d7769de
-DATA constants<>+1300(SB)/4, $0x3d7769de
-DATA constants<>+1304(SB)/4, $0x3d7769de
-DATA constants<>+1308(SB)/4, $0x3d7769de
-DATA constants<>+1312(SB)/4, $0xbe3f0006
-DATA constants<>+1316(SB)/4, $0xbe3f0006
-DATA constants<>+1320(SB)/4, $0xbe3f0006
-DATA constants<>+1324(SB)/4, $0xbe3f0006
-DATA constants<>+1328(SB)/4, $0xbe3f0006
-DATA constants<>+1332(SB)/4, $0xbe3f0006
-DATA constants<>+1336(SB)/4, $0xbe3f0006
-DATA constants<>+1340(SB)/4, $0xbe3f0006
-DATA constants<>+1344(SB)/4, $0x3ec636cf
-DATA constants<>+1348(SB)/4, $0x3ec636cf
-DATA constants<>+1352(SB)/4, $0x3ec636cf
-DATA constants<>+1356(SB)/4, $0x3ec636cf
-DATA constants<>+1360(SB)/4, $0x3ec636cf
-DATA constants<>+1364(SB)/4, $0x3ec636cf
-DATA constants<>+1368(SB)/4, $0x3ec636cf
-DATA constants<>+1372(SB)/4, $0x3ec636cf
-DATA constants<>+1376(SB)/4, $0xbf1b9f1c
-DATA constants<>+1380(SB)/4, $0xbf1b9f1c
-DATA constants<>+1384(SB)/4, $0xbf1b9f1c
-DATA constants<>+1388(SB)/4, $0xbf1b9f1c
-DATA constants<>+1392(SB)/4, $0xbf1b9f1c
-DATA constants<>+1396(SB)/4, $0xbf1b9f1c
-DATA constants<>+1400(SB)/4, $0xbf1b9f1c
-DATA constants<>+1404(SB)/4, $0xbf1b9f1c
-DATA constants<>+1408(SB)/4, $0x3f415a5e
-DATA constants<>+1412(SB)/4, $0x3f415a5e
-DATA constants<>+1416(SB)/4, $0x3f415a5e
-DATA constants<>+1420(SB)/4, $0x3f415a5e
-DATA constants<>+1424(SB)/4, $0x3f415a5e
-DATA constants<>+1428(SB)/4, $0x3f415a5e
-DATA constants<>+1432(SB)/4, $0x3f415a5e
-DATA constants<>+1436(SB)/4, $0x3f415a5e
-DATA constants<>+1440(SB)/4, $0xc2dc0000
-DATA constants<>+1444(SB)/4, $0xc2dc0000
-DATA constants<>+1448(SB)/4, $0xc2dc0000
-DATA constants<>+1452(SB)/4, $0xc2dc0000
-DATA constants<>+1456(SB)/4, $0xc2dc0000
-DATA constants<>+1460(SB)/4, $0xc2dc0000
-DATA constants<>+1464(SB)/4, $0xc2dc0000
-DATA constants<>+1468(SB)/4, $0xc2dc0000
-DATA constants<>+1472(SB)/4, $0xc2fc0000
-DATA constants<>+1476(SB)/4, $0xc2fc0000
-DATA constants<>+1480(SB)/4, $0xc2fc0000
-DATA constants<>+1484(SB)/4, $0xc2fc0000
-DATA constants<>+1488(SB)/4, $0xc2fc0000
-DATA constants<>+1492(SB)/4, $0xc2fc0000
-DATA constants<>+1496(SB)/4, $0xc2fc0000
-DATA constants<>+1500(SB)/4, $0xc2fc0000
-DATA constants<>+1504(SB)/4, $0xc16b3333
-DATA constants<>+1508(SB)/4, $0xc16b3333
-DATA constants<>+1512(SB)/4, $0xc16b3333
-DATA constants<>+1516(SB)/4, $0xc16b3333
-DATA constants<>+1520(SB)/4, $0xc16b3333
-DATA constants<>+1524(SB)/4, $0xc16b3333
-DATA constants<>+1528(SB)/4, $0xc16b3333
-DATA constants<>+1532(SB)/4, $0xc16b3333
-DATA constants<>+1536(SB)/4, $0x416b3333
-DATA constants<>+1540(SB)/4, $0x416b3333
-DATA constants<>+1544(SB)/4, $0x416b3333
-DATA constants<>+1548(SB)/4, $0x416b3333
-DATA constants<>+1552(SB)/4, $0x416b3333
-DATA constants<>+1556(SB)/4, $0x416b3333
-DATA constants<>+1560(SB)/4, $0x416b3333
-DATA constants<>+1564(SB)/4, $0x416b3333
-DATA constants<>+1568(SB)/4, $0x38d584cc
-DATA constants<>+1572(SB)/4, $0x38d584cc
-DATA constants<>+1576(SB)/4, $0x38d584cc
-DATA constants<>+1580(SB)/4, $0x38d584cc
-DATA constants<>+1584(SB)/4, $0x38d584cc
-DATA constants<>+1588(SB)/4, $0x38d584cc
-DATA constants<>+1592(SB)/4, $0x38d584cc
-DATA constants<>+1596(SB)/4, $0x38d584cc
-DATA constants<>+1600(SB)/4, $0xba9aa54d
-DATA constants<>+1604(SB)/4, $0xba9aa54d
-DATA constants<>+1608(SB)/4, $0xba9aa54d
-DATA constants<>+1612(SB)/4, $0xba9aa54d
-DATA constants<>+1616(SB)/4, $0xba9aa54d
-DATA constants<>+1620(SB)/4, $0xba9aa54d
-DATA constants<>+1624(SB)/4, $0xba9aa54d
-DATA constants<>+1628(SB)/4, $0xba9aa54d
-DATA constants<>+1632(SB)/4, $0x3c236084
-DATA constants<>+1636(SB)/4, $0x3c236084
-DATA constants<>+1640(SB)/4, $0x3c236084
-DATA constants<>+1644(SB)/4, $0x3c236084
-DATA constants<>+1648(SB)/4, $0x3c236084
-DATA constants<>+1652(SB)/4, $0x3c236084
-DATA constants<>+1656(SB)/4, $0x3c236084
-DATA constants<>+1660(SB)/4, $0x3c236084
-DATA constants<>+1664(SB)/4, $0xbd882c03
-DATA constants<>+1668(SB)/4, $0xbd882c03
-DATA constants<>+1672(SB)/4, $0xbd882c03
-DATA constants<>+1676(SB)/4, $0xbd882c03
-DATA constants<>+1680(SB)/4, $0xbd882c03
-DATA constants<>+1684(SB)/4, $0xbd882c03
-DATA constants<>+1688(SB)/4, $0xbd882c03
-DATA constants<>+1692(SB)/4, $0xbd882c03
-DATA constants<>+1696(SB)/4, $0x3ecc4229
-DATA constants<>+1700(SB)/4, $0x3ecc4229
-DATA constants<>+1704(SB)/4, $0x3ecc4229
-DATA constants<>+1708(SB)/4, $0x3ecc4229
-DATA constants<>+1712(SB)/4, $0x3ecc4229
-DATA constants<>+1716(SB)/4, $0x3ecc4229
-DATA constants<>+1720(SB)/4, $0x3ecc4229
-DATA constants<>+1724(SB)/4, $0x3ecc4229
-DATA constants<>+1728(SB)/4, $0xbf000000
-DATA constants<>+1732(SB)/4, $0xbf000000
-DATA constants<>+1736(SB)/4, $0xbf000000
-DATA constants<>+1740(SB)/4, $0xbf000000
-DATA constants<>+1744(SB)/4, $0xbf000000
-DATA constants<>+1748(SB)/4, $0xbf000000
-DATA constants<>+1752(SB)/4, $0xbf000000
-DATA constants<>+1756(SB)/4, $0xbf000000
-DATA constants<>+1760(SB)/4, $0x3f400000
-DATA constants<>+1764(SB)/4, $0x3f400000
-DATA constants<>+1768(SB)/4, $0x3f400000
-DATA constants<>+1772(SB)/4, $0x3f400000
-DATA constants<>+1776(SB)/4, $0x3f400000
-DATA constants<>+1780(SB)/4, $0x3f400000
-DATA constants<>+1784(SB)/4, $0x3f400000
-DATA constants<>+1788(SB)/4, $0x3f400000
-DATA constants<>+1792(SB)/4, $0xc1300000
-DATA constants<>+1796(SB)/4, $0xc1300000
-DATA constants<>+1800(SB)/4, $0xc1300000
-DATA constants<>+1804(SB)/4, $0xc1300000
-DATA constants<>+1808(SB)/4, $0xc1300000
-DATA constants<>+1812(SB)/4, $0xc1300000
-DATA constants<>+1816(SB)/4, $0xc1300000
-DATA constants<>+1820(SB)/4, $0xc1300000
-DATA constants<>+1824(SB)/4, $0x41300000
-DATA constants<>+1828(SB)/4, $0x41300000
-DATA constants<>+1832(SB)/4, $0x41300000
-DATA constants<>+1836(SB)/4, $0x41300000
-DATA constants<>+1840(SB)/4, $0x41300000
-DATA constants<>+1844(SB)/4, $0x41300000
-DATA constants<>+1848(SB)/4, $0x41300000
-DATA constants<>+1852(SB)/4, $0x41300000
-DATA constants<>+1856(SB)/4, $0x3fcc4228
-DATA constants<>+1860(SB)/4, $0x3fcc4228
-DATA constants<>+1864(SB)/4, $0x3fcc4228
-DATA constants<>+1868(SB)/4, $0x3fcc4228
-DATA constants<>+1872(SB)/4, $0x3fcc4228
-DATA constants<>+1876(SB)/4, $0x3fcc4228
-DATA constants<>+1880(SB)/4, $0x3fcc4228
-DATA constants<>+1884(SB)/4, $0x3fcc4228
-DATA constants<>+1888(SB)/4, $0x3d922279
-DATA constants<>+1892(SB)/4, $0x3d922279
-DATA constants<>+1896(SB)/4, $0x3d922279
-DATA constants<>+1900(SB)/4, $0x3d922279
-DATA constants<>+1904(SB)/4, $0x3d922279
-DATA constants<>+1908(SB)/4, $0x3d922279
-DATA constants<>+1912(SB)/4, $0x3d922279
-DATA constants<>+1916(SB)/4, $0x3d922279
-DATA constants<>+1920(SB)/4, $0x3124d8b5
-DATA constants<>+1924(SB)/4, $0x3124d8b5
-DATA constants<>+1928(SB)/4, $0x3124d8b5
-DATA constants<>+1932(SB)/4, $0x3124d8b5
-DATA constants<>+1936(SB)/4, $0x3124d8b5
-DATA constants<>+1940(SB)/4, $0x3124d8b5
-DATA constants<>+1944(SB)/4, $0x3124d8b5
-DATA constants<>+1948(SB)/4, $0x3124d8b5
-DATA constants<>+1952(SB)/4, $0x344f50d9
-DATA constants<>+1956(SB)/4, $0x344f50d9
-DATA constants<>+1960(SB)/4, $0x344f50d9
-DATA constants<>+1964(SB)/4, $0x344f50d9
-DATA constants<>+1968(SB)/4, $0x344f50d9
-DATA constants<>+1972(SB)/4, $0x344f50d9
-DATA constants<>+1976(SB)/4, $0x344f50d9
-DATA constants<>+1980(SB)/4, $0x344f50d9
-GLOBL constants<>(SB), RODATA|NOPTR, $1984
+DATA constants<>+96(SB)/4, $0x0f0f0f0f
+DATA constants<>+100(SB)/4, $0x0f0f0f0f
+DATA constants<>+104(SB)/4, $0x0f0f0f0f
+DATA constants<>+108(SB)/4, $0x0f0f0f0f
+DATA constants<>+112(SB)/4, $0x0f0f0f0f
+DATA constants<>+116(SB)/4, $0x0f0f0f0f
+DATA constants<>+120(SB)/4, $0x0f0f0f0f
+DATA constants<>+124(SB)/4, $0x0f0f0f0f
+DATA constants<>+128(SB)/4, $0x80808080
+DATA constants<>+132(SB)/4, $0x80808080
+DATA constants<>+136(SB)/4, $0x80808080
+DATA constants<>+140(SB)/4, $0x80808080
+DATA constants<>+144(SB)/4, $0x80808080
+DATA constants<>+148(SB)/4, $0x80808080
+DATA constants<>+152(SB)/4, $0x80808080
+DATA constants<>+156(SB)/4, $0x80808080
+DATA constants<>+160(SB)/4, $0x7f7f7f7f
+DATA constants<>+164(SB)/4, $0x7f7f7f7f
+DATA constants<>+168(SB)/4, $0x7f7f7f7f
+DATA constants<>+172(SB)/4, $0x7f7f7f7f
+DATA constants<>+176(SB)/4, $0x7f7f7f7f
+DATA constants<>+180(SB)/4, $0x7f7f7f7f
+DATA constants<>+184(SB)/4, $0x7f7f7f7f
+DATA constants<>+188(SB)/4, $0x7f7f7f7f
+DATA constants<>+192(SB)/4, $0xffff0000
+DATA constants<>+196(SB)/4, $0xffff0000
+DATA constants<>+200(SB)/4, $0xffff0000
+DATA constants<>+204(SB)/4, $0xffff0000
+DATA constants<>+208(SB)/4, $0xffff0000
+DATA constants<>+212(SB)/4, $0xffff0000
+DATA constants<>+216(SB)/4, $0xffff0000
+DATA constants<>+220(SB)/4, $0xffff0000
+DATA constants<>+224(SB)/4, $0x0000ffff
+DATA constants<>+228(SB)/4, $0x0000ffff
+DATA constants<>+232(SB)/4, $0x0000ffff
+DATA constants<>+236(SB)/4, $0x0000ffff
+DATA constants<>+240(SB)/4, $0x0000ffff
+DATA constants<>+244(SB)/4, $0x0000ffff
+DATA constants<>+248(SB)/4, $0x0000ffff
+DATA constants<>+252(SB)/4, $0x0000ffff
+DATA constants<>+256(SB)/4, $0xff800000
+DATA constants<>+260(SB)/4, $0xff800000
+DATA constants<>+264(SB)/4, $0xff800000
+DATA constants<>+268(SB)/4, $0xff800000
+DATA constants<>+272(SB)/4, $0xff800000
+DATA constants<>+276(SB)/4, $0xff800000
+DATA constants<>+280(SB)/4, $0xff800000
+DATA constants<>+284(SB)/4, $0xff800000
+DATA constants<>+288(SB)/4, $0xc2d10000
+DATA constants<>+292(SB)/4, $0xc2d10000
+DATA constants<>+296(SB)/4, $0xc2d10000
+DATA constants<>+300(SB)/4, $0xc2d10000
+DATA constants<>+304(SB)/4, $0xc2d10000
+DATA constants<>+308(SB)/4, $0xc2d10000
+DATA constants<>+312(SB)/4, $0xc2d10000
+DATA constants<>+316(SB)/4, $0xc2d10000
+DATA constants<>+320(SB)/4, $0x42b20000
+DATA constants<>+324(SB)/4, $0x42b20000
+DATA constants<>+328(SB)/4, $0x42b20000
+DATA constants<>+332(SB)/4, $0x42b20000
+DATA constants<>+336(SB)/4, $0x42b20000
+DATA constants<>+340(SB)/4, $0x42b20000
+DATA constants<>+344(SB)/4, $0x42b20000
+DATA constants<>+348(SB)/4, $0x42b20000
+DATA constants<>+352(SB)/4, $0x3fb8aa3b
+DATA constants<>+356(SB)/4, $0x3fb8aa3b
+DATA constants<>+360(SB)/4, $0x3fb8aa3b
+DATA constants<>+364(SB)/4, $0x3fb8aa3b
+DATA constants<>+368(SB)/4, $0x3fb8aa3b
+DATA constants<>+372(SB)/4, $0x3fb8aa3b
+DATA constants<>+376(SB)/4, $0x3fb8aa3b
+DATA constants<>+380(SB)/4, $0x3fb8aa3b
+DATA constants<>+384(SB)/4, $0x3f318000
+DATA constants<>+388(SB)/4, $0x3f318000
+DATA constants<>+392(SB)/4, $0x3f318000
+DATA constants<>+396(SB)/4, $0x3f318000
+DATA constants<>+400(SB)/4, $0x3f318000
+DATA constants<>+404(SB)/4, $0x3f318000
+DATA constants<>+408(SB)/4, $0x3f318000
+DATA constants<>+412(SB)/4, $0x3f318000
+DATA constants<>+416(SB)/4, $0xb95e8083
+DATA constants<>+420(SB)/4, $0xb95e8083
+DATA constants<>+424(SB)/4, $0xb95e8083
+DATA constants<>+428(SB)/4, $0xb95e8083
+DATA constants<>+432(SB)/4, $0xb95e8083
+DATA constants<>+436(SB)/4, $0xb95e8083
+DATA constants<>+440(SB)/4, $0xb95e8083
+DATA constants<>+444(SB)/4, $0xb95e8083
+DATA constants<>+448(SB)/4, $0x3ab6da72
+DATA constants<>+452(SB)/4, $0x3ab6da72
+DATA constants<>+456(SB)/4, $0x3ab6da72
+DATA constants<>+460(SB)/4, $0x3ab6da72
+DATA constants<>+464(SB)/4, $0x3ab6da72
+DATA constants<>+468(SB)/4, $0x3ab6da72
+DATA constants<>+472(SB)/4, $0x3ab6da72
+DATA constants<>+476(SB)/4, $0x3ab6da72
+DATA constants<>+480(SB)/4, $0x3c091df0
+DATA constants<>+484(SB)/4, $0x3c091df0
+DATA constants<>+488(SB)/4, $0x3c091df0
+DATA constants<>+492(SB)/4, $0x3c091df0
+DATA constants<>+496(SB)/4, $0x3c091df0
+DATA constants<>+500(SB)/4, $0x3c091df0
+DATA constants<>+504(SB)/4, $0x3c091df0
+DATA constants<>+508(SB)/4, $0x3c091df0
+DATA constants<>+512(SB)/4, $0x3d2aaa2f
+DATA constants<>+516(SB)/4, $0x3d2aaa2f
+DATA constants<>+520(SB)/4, $0x3d2aaa2f
+DATA constants<>+524(SB)/4, $0x3d2aaa2f
+DATA constants<>+528(SB)/4, $0x3d2aaa2f
+DATA constants<>+532(SB)/4, $0x3d2aaa2f
+DATA constants<>+536(SB)/4, $0x3d2aaa2f
+DATA constants<>+540(SB)/4, $0x3d2aaa2f
+DATA constants<>+544(SB)/4, $0x3e2aaa47
+DATA constants<>+548(SB)/4, $0x3e2aaa47
+DATA constants<>+552(SB)/4, $0x3e2aaa47
+DATA constants<>+556(SB)/4, $0x3e2aaa47
+DATA constants<>+560(SB)/4, $0x3e2aaa47
+DATA constants<>+564(SB)/4, $0x3e2aaa47
+DATA constants<>+568(SB)/4, $0x3e2aaa47
+DATA constants<>+572(SB)/4, $0x3e2aaa47
+DATA constants<>+576(SB)/4, $0x3f000000
+DATA constants<>+580(SB)/4, $0x3f000000
+DATA constants<>+584(SB)/4, $0x3f000000
+DATA constants<>+588(SB)/4, $0x3f000000
+DATA constants<>+592(SB)/4, $0x3f000000
+DATA constants<>+596(SB)/4, $0x3f000000
+DATA constants<>+600(SB)/4, $0x3f000000
+DATA constants<>+604(SB)/4, $0x3f000000
+DATA constants<>+608(SB)/4, $0x0000007f
+DATA constants<>+612(SB)/4, $0x0000007f
+DATA constants<>+616(SB)/4, $0x0000007f
+DATA constants<>+620(SB)/4, $0x0000007f
+DATA constants<>+624(SB)/4, $0x0000007f
+DATA constants<>+628(SB)/4, $0x0000007f
+DATA constants<>+632(SB)/4, $0x0000007f
+DATA constants<>+636(SB)/4, $0x0000007f
+DATA constants<>+640(SB)/4, $0x3f800000
+DATA constants<>+644(SB)/4, $0x3f800000
+DATA constants<>+648(SB)/4, $0x3f800000
+DATA constants<>+652(SB)/4, $0x3f800000
+DATA constants<>+656(SB)/4, $0x3f800000
+DATA constants<>+660(SB)/4, $0x3f800000
+DATA constants<>+664(SB)/4, $0x3f800000
+DATA constants<>+668(SB)/4, $0x3f800000
+DATA constants<>+672(SB)/4, $0x7fffffff
+DATA constants<>+676(SB)/4, $0x7fffffff
+DATA constants<>+680(SB)/4, $0x7fffffff
+DATA constants<>+684(SB)/4, $0x7fffffff
+DATA constants<>+688(SB)/4, $0x7fffffff
+DATA constants<>+692(SB)/4, $0x7fffffff
+DATA constants<>+696(SB)/4, $0x7fffffff
+DATA constants<>+700(SB)/4, $0x7fffffff
+DATA constants<>+704(SB)/4, $0xbbb97e12
+DATA constants<>+708(SB)/4, $0xbbb97e12
+DATA constants<>+712(SB)/4, $0xbbb97e12
+DATA constants<>+716(SB)/4, $0xbbb97e12
+DATA constants<>+720(SB)/4, $0xbbb97e12
+DATA constants<>+724(SB)/4, $0xbbb97e12
+DATA constants<>+728(SB)/4, $0xbbb97e12
+DATA constants<>+732(SB)/4, $0xbbb97e12
+DATA constants<>+736(SB)/4, $0x3ca8c586
+DATA constants<>+740(SB)/4, $0x3ca8c586
+DATA constants<>+744(SB)/4, $0x3ca8c586
+DATA constants<>+748(SB)/4, $0x3ca8c586
+DATA constants<>+752(SB)/4, $0x3ca8c586
+DATA constants<>+756(SB)/4, $0x3ca8c586
+DATA constants<>+760(SB)/4, $0x3ca8c586
+DATA constants<>+764(SB)/4, $0x3ca8c586
+DATA constants<>+768(SB)/4, $0xbd5c132e
+DATA constants<>+772(SB)/4, $0xbd5c132e
+DATA constants<>+776(SB)/4, $0xbd5c132e
+DATA constants<>+780(SB)/4, $0xbd5c132e
+DATA constants<>+784(SB)/4, $0xbd5c132e
+DATA constants<>+788(SB)/4, $0xbd5c132e
+DATA constants<>+792(SB)/4, $0xbd5c132e
+DATA constants<>+796(SB)/4, $0xbd5c132e
+DATA constants<>+800(SB)/4, $0x3e088347
+DATA constants<>+804(SB)/4, $0x3e088347
+DATA constants<>+808(SB)/4, $0x3e088347
+DATA constants<>+812(SB)/4, $0x3e088347
+DATA constants<>+816(SB)/4, $0x3e088347
+DATA constants<>+820(SB)/4, $0x3e088347
+DATA constants<>+824(SB)/4, $0x3e088347
+DATA constants<>+828(SB)/4, $0x3e088347
+DATA constants<>+832(SB)/4, $0xbeaaaa98
+DATA constants<>+836(SB)/4, $0xbeaaaa98
+DATA constants<>+840(SB)/4, $0xbeaaaa98
+DATA constants<>+844(SB)/4, $0xbeaaaa98
+DATA constants<>+848(SB)/4, $0xbeaaaa98
+DATA constants<>+852(SB)/4, $0xbeaaaa98
+DATA constants<>+856(SB)/4, $0xbeaaaa98
+DATA constants<>+860(SB)/4, $0xbeaaaa98
+DATA constants<>+864(SB)/4, $0x41a00000
+DATA constants<>+868(SB)/4, $0x41a00000
+DATA constants<>+872(SB)/4, $0x41a00000
+DATA constants<>+876(SB)/4, $0x41a00000
+DATA constants<>+880(SB)/4, $0x41a00000
+DATA constants<>+884(SB)/4, $0x41a00000
+DATA constants<>+888(SB)/4, $0x41a00000
+DATA constants<>+892(SB)/4, $0x41a00000
+DATA constants<>+896(SB)/4, $0x40000000
+DATA constants<>+900(SB)/4, $0x40000000
+DATA constants<>+904(SB)/4, $0x40000000
+DATA constants<>+908(SB)/4, $0x40000000
+DATA constants<>+912(SB)/4, $0x40000000
+DATA constants<>+916(SB)/4, $0x40000000
+DATA constants<>+920(SB)/4, $0x40000000
+DATA constants<>+924(SB)/4, $0x40000000
+DATA constants<>+928(SB)/4, $0x3f200000
+DATA constants<>+932(SB)/4, $0x3f200000
+DATA constants<>+936(SB)/4, $0x3f200000
+DATA constants<>+940(SB)/4, $0x3f200000
+DATA constants<>+944(SB)/4, $0x3f200000
+DATA constants<>+948(SB)/4, $0x3f200000
+DATA constants<>+952(SB)/4, $0x3f200000
+DATA constants<>+956(SB)/4, $0x3f200000
+DATA constants<>+960(SB)/4, $0x80000000
+DATA constants<>+964(SB)/4, $0x80000000
+DATA constants<>+968(SB)/4, $0x80000000
+DATA constants<>+972(SB)/4, $0x80000000
+DATA constants<>+976(SB)/4, $0x80000000
+DATA constants<>+980(SB)/4, $0x80000000
+DATA constants<>+984(SB)/4, $0x80000000
+DATA constants<>+988(SB)/4, $0x80000000
+DATA constants<>+992(SB)/4, $0x40800000
+DATA constants<>+996(SB)/4, $0x40800000
+DATA constants<>+1000(SB)/4, $0x40800000
+DATA constants<>+1004(SB)/4, $0x40800000
+DATA constants<>+1008(SB)/4, $0x40800000
+DATA constants<>+1012(SB)/4, $0x40800000
+DATA constants<>+1016(SB)/4, $0x40800000
+DATA constants<>+1020(SB)/4, $0x40800000
+DATA constants<>+1024(SB)/4, $0x38a57263
+DATA constants<>+1028(SB)/4, $0x38a57263
+DATA constants<>+1032(SB)/4, $0x38a57263
+DATA constants<>+1036(SB)/4, $0x38a57263
+DATA constants<>+1040(SB)/4, $0x38a57263
+DATA constants<>+1044(SB)/4, $0x38a57263
+DATA constants<>+1048(SB)/4, $0x38a57263
+DATA constants<>+1052(SB)/4, $0x38a57263
+DATA constants<>+1056(SB)/4, $0xba5242f4
+DATA constants<>+1060(SB)/4, $0xba5242f4
+DATA constants<>+1064(SB)/4, $0xba5242f4
+DATA constants<>+1068(SB)/4, $0xba5242f4
+DATA constants<>+1072(SB)/4, $0xba5242f4
+DATA constants<>+1076(SB)/4, $0xba5242f4
+DATA constants<>+1080(SB)/4, $0xba5242f4
+DATA constants<>+1084(SB)/4, $0xba5242f4
+DATA constants<>+1088(SB)/4, $0x3baa0cfa
+DATA constants<>+1092(SB)/4, $0x3baa0cfa
+DATA constants<>+1096(SB)/4, $0x3baa0cfa
+DATA constants<>+1100(SB)/4, $0x3baa0cfa
+DATA constants<>+1104(SB)/4, $0x3baa0cfa
+DATA constants<>+1108(SB)/4, $0x3baa0cfa
+DATA constants<>+1112(SB)/4, $0x3baa0cfa
+DATA constants<>+1116(SB)/4, $0x3baa0cfa
+DATA constants<>+1120(SB)/4, $0xbcdbfdda
+DATA constants<>+1124(SB)/4, $0xbcdbfdda
+DATA constants<>+1128(SB)/4, $0xbcdbfdda
+DATA constants<>+1132(SB)/4, $0xbcdbfdda
+DATA constants<>+1136(SB)/4, $0xbcdbfdda
+DATA constants<>+1140(SB)/4, $0xbcdbfdda
+DATA constants<>+1144(SB)/4, $0xbcdbfdda
+DATA constants<>+1148(SB)/4, $0xbcdbfdda
+DATA constants<>+1152(SB)/4, $0x3de71690
+DATA constants<>+1156(SB)/4, $0x3de71690
+DATA constants<>+1160(SB)/4, $0x3de71690
+DATA constants<>+1164(SB)/4, $0x3de71690
+DATA constants<>+1168(SB)/4, $0x3de71690
+DATA constants<>+1172(SB)/4, $0x3de71690
+DATA constants<>+1176(SB)/4, $0x3de71690
+DATA constants<>+1180(SB)/4, $0x3de71690
+DATA constants<>+1184(SB)/4, $0xbec0939f
+DATA constants<>+1188(SB)/4, $0xbec0939f
+DATA constants<>+1192(SB)/4, $0xbec0939f
+DATA constants<>+1196(SB)/4, $0xbec0939f
+DATA constants<>+1200(SB)/4, $0xbec0939f
+DATA constants<>+1204(SB)/4, $0xbec0939f
+DATA constants<>+1208(SB)/4, $0xbec0939f
+DATA constants<>+1212(SB)/4, $0xbec0939f
+DATA constants<>+1216(SB)/4, $0x3e0375d4
+DATA constants<>+1220(SB)/4, $0x3e0375d4
+DATA constants<>+1224(SB)/4, $0x3e0375d4
+DATA constants<>+1228(SB)/4, $0x3e0375d4
+DATA constants<>+1232(SB)/4, $0x3e0375d4
+DATA constants<>+1236(SB)/4, $0x3e0375d4
+DATA constants<>+1240(SB)/4, $0x3e0375d4
+DATA constants<>+1244(SB)/4, $0x3e0375d4
+DATA constants<>+1248(SB)/4, $0x3fb504f3
+DATA constants<>+1252(SB)/4, $0x3fb504f3
+DATA constants<>+1256(SB)/4, $0x3fb504f3
+DATA constants<>+1260(SB)/4, $0x3fb504f3
+DATA constants<>+1264(SB)/4, $0x3fb504f3
+DATA constants<>+1268(SB)/4, $0x3fb504f3
+DATA constants<>+1272(SB)/4, $0x3fb504f3
+DATA constants<>+1276(SB)/4, $0x3fb504f3
+DATA constants<>+1280(SB)/4, $0xb90b57bf
+DATA constants<>+1284(SB)/4, $0xb90b57bf
+DATA constants<>+1288(SB)/4, $0xb90b57bf
+DATA constants<>+1292(SB)/4, $0xb90b57bf
+DATA constants<>+1296(SB)/4, $0xb90b57bf
+DATA constants<>+1300(SB)/4, $0xb90b57bf
+DATA constants<>+1304(SB)/4, $0xb90b57bf
+DATA constants<>+1308(SB)/4, $0xb90b57bf
+DATA constants<>+1312(SB)/4, $0x393a06dd
+DATA constants<>+1316(SB)/4, $0x393a06dd
+DATA constants<>+1320(SB)/4, $0x393a06dd
+DATA constants<>+1324(SB)/4, $0x393a06dd
+DATA constants<>+1328(SB)/4, $0x393a06dd
+DATA constants<>+1332(SB)/4, $0x393a06dd
+DATA constants<>+1336(SB)/4, $0x393a06dd
+DATA constants<>+1340(SB)/4, $0x393a06dd
+DATA constants<>+1344(SB)/4, $0x3acdb004
+DATA constants<>+1348(SB)/4, $0x3acdb004
+DATA constants<>+1352(SB)/4, $0x3acdb004
+DATA constants<>+1356(SB)/4, $0x3acdb004
+DATA constants<>+1360(SB)/4, $0x3acdb004
+DATA constants<>+1364(SB)/4, $0x3acdb004
+DATA constants<>+1368(SB)/4, $0x3acdb004
+DATA constants<>+1372(SB)/4, $0x3acdb004
+DATA constants<>+1376(SB)/4, $0xbb6622f1
+DATA constants<>+1380(SB)/4, $0xbb6622f1
+DATA constants<>+1384(SB)/4, $0xbb6622f1
+DATA constants<>+1388(SB)/4, $0xbb6622f1
+DATA constants<>+1392(SB)/4, $0xbb6622f1
+DATA constants<>+1396(SB)/4, $0xbb6622f1
+DATA constants<>+1400(SB)/4, $0xbb6622f1
+DATA constants<>+1404(SB)/4, $0xbb6622f1
+DATA constants<>+1408(SB)/4, $0xbbf6921e
+DATA constants<>+1412(SB)/4, $0xbbf6921e
+DATA constants<>+1416(SB)/4, $0xbbf6921e
+DATA constants<>+1420(SB)/4, $0xbbf6921e
+DATA constants<>+1424(SB)/4, $0xbbf6921e
+DATA constants<>+1428(SB)/4, $0xbbf6921e
+DATA constants<>+1432(SB)/4, $0xbbf6921e
+DATA constants<>+1436(SB)/4, $0xbbf6921e
+DATA constants<>+1440(SB)/4, $0x3d7769de
+DATA constants<>+1444(SB)/4, $0x3d7769de
+DATA constants<>+1448(SB)/4, $0x3d7769de
+DATA constants<>+1452(SB)/4, $0x3d7769de
+DATA constants<>+1456(SB)/4, $0x3d7769de
+DATA constants<>+1460(SB)/4, $0x3d7769de
+DATA constants<>+1464(SB)/4, $0x3d7769de
+DATA constants<>+1468(SB)/4, $0x3d7769de
+DATA constants<>+1472(SB)/4, $0xbe3f0006
+DATA constants<>+1476(SB)/4, $0xbe3f0006
+DATA constants<>+1480(SB)/4, $0xbe3f0006
+DATA constants<>+1484(SB)/4, $0xbe3f0006
+DATA constants<>+1488(SB)/4, $0xbe3f0006
+DATA constants<>+1492(SB)/4, $0xbe3f0006
+DATA constants<>+1496(SB)/4, $0xbe3f0006
+DATA constants<>+1500(SB)/4, $0xbe3f0006
+DATA constants<>+1504(SB)/4, $0x3ec636cf
+DATA constants<>+1508(SB)/4, $0x3ec636cf
+DATA constants<>+1512(SB)/4, $0x3ec636cf
+DATA constants<>+1516(SB)/4, $0x3ec636cf
+DATA constants<>+1520(SB)/4, $0x3ec636cf
+DATA constants<>+1524(SB)/4, $0x3ec636cf
+DATA constants<>+1528(SB)/4, $0x3ec636cf
+DATA constants<>+1532(SB)/4, $0x3ec636cf
+DATA constants<>+1536(SB)/4, $0xbf1b9f1c
+DATA constants<>+1540(SB)/4, $0xbf1b9f1c
+DATA constants<>+1544(SB)/4, $0xbf1b9f1c
+DATA constants<>+1548(SB)/4, $0xbf1b9f1c
+DATA constants<>+1552(SB)/4, $0xbf1b9f1c
+DATA constants<>+1556(SB)/4, $0xbf1b9f1c
+DATA constants<>+1560(SB)/4, $0xbf1b9f1c
+DATA constants<>+1564(SB)/4, $0xbf1b9f1c
+DATA constants<>+1568(SB)/4, $0x3f415a5e
+DATA constants<>+1572(SB)/4, $0x3f415a5e
+DATA constants<>+1576(SB)/4, $0x3f415a5e
+DATA constants<>+1580(SB)/4, $0x3f415a5e
+DATA constants<>+1584(SB)/4, $0x3f415a5e
+DATA constants<>+1588(SB)/4, $0x3f415a5e
+DATA constants<>+1592(SB)/4, $0x3f415a5e
+DATA constants<>+1596(SB)/4, $0x3f415a5e
+DATA constants<>+1600(SB)/4, $0xc2dc0000
+DATA constants<>+1604(SB)/4, $0xc2dc0000
+DATA constants<>+1608(SB)/4, $0xc2dc0000
+DATA constants<>+1612(SB)/4, $0xc2dc0000
+DATA constants<>+1616(SB)/4, $0xc2dc0000
+DATA constants<>+1620(SB)/4, $0xc2dc0000
+DATA constants<>+1624(SB)/4, $0xc2dc0000
+DATA constants<>+1628(SB)/4, $0xc2dc0000
+DATA constants<>+1632(SB)/4, $0xc2fc0000
+DATA constants<>+1636(SB)/4, $0xc2fc0000
+DATA constants<>+1640(SB)/4, $0xc2fc0000
+DATA constants<>+1644(SB)/4, $0xc2fc0000
+DATA constants<>+1648(SB)/4, $0xc2fc0000
+DATA constants<>+1652(SB)/4, $0xc2fc0000
+DATA constants<>+1656(SB)/4, $0xc2fc0000
+DATA constants<>+1660(SB)/4, $0xc2fc0000
+DATA constants<>+1664(SB)/4, $0xc16b3333
+DATA constants<>+1668(SB)/4, $0xc16b3333
+DATA constants<>+1672(SB)/4, $0xc16b3333
+DATA constants<>+1676(SB)/4, $0xc16b3333
+DATA constants<>+1680(SB)/4, $0xc16b3333
+DATA constants<>+1684(SB)/4, $0xc16b3333
+DATA constants<>+1688(SB)/4, $0xc16b3333
+DATA constants<>+1692(SB)/4, $0xc16b3333
+DATA constants<>+1696(SB)/4, $0x416b3333
+DATA constants<>+1700(SB)/4, $0x416b3333
+DATA constants<>+1704(SB)/4, $0x416b3333
+DATA constants<>+1708(SB)/4, $0x416b3333
+DATA constants<>+1712(SB)/4, $0x416b3333
+DATA constants<>+1716(SB)/4, $0x416b3333
+DATA constants<>+1720(SB)/4, $0x416b3333
+DATA constants<>+1724(SB)/4, $0x416b3333
+DATA constants<>+1728(SB)/4, $0x38d584cc
+DATA constants<>+1732(SB)/4, $0x38d584cc
+DATA constants<>+1736(SB)/4, $0x38d584cc
+DATA constants<>+1740(SB)/4, $0x38d584cc
+DATA constants<>+1744(SB)/4, $0x38d584cc
+DATA constants<>+1748(SB)/4, $0x38d584cc
+DATA constants<>+1752(SB)/4, $0x38d584cc
+DATA constants<>+1756(SB)/4, $0x38d584cc
+DATA constants<>+1760(SB)/4, $0xba9aa54d
+DATA constants<>+1764(SB)/4, $0xba9aa54d
+DATA constants<>+1768(SB)/4, $0xba9aa54d
+DATA constants<>+1772(SB)/4, $0xba9aa54d
+DATA constants<>+1776(SB)/4, $0xba9aa54d
+DATA constants<>+1780(SB)/4, $0xba9aa54d
+DATA constants<>+1784(SB)/4, $0xba9aa54d
+DATA constants<>+1788(SB)/4, $0xba9aa54d
+DATA constants<>+1792(SB)/4, $0x3c236084
+DATA constants<>+1796(SB)/4, $0x3c236084
+DATA constants<>+1800(SB)/4, $0x3c236084
+DATA constants<>+1804(SB)/4, $0x3c236084
+DATA constants<>+1808(SB)/4, $0x3c236084
+DATA constants<>+1812(SB)/4, $0x3c236084
+DATA constants<>+1816(SB)/4, $0x3c236084
+DATA constants<>+1820(SB)/4, $0x3c236084
+DATA constants<>+1824(SB)/4, $0xbd882c03
+DATA constants<>+1828(SB)/4, $0xbd882c03
+DATA constants<>+1832(SB)/4, $0xbd882c03
+DATA constants<>+1836(SB)/4, $0xbd882c03
+DATA constants<>+1840(SB)/4, $0xbd882c03
+DATA constants<>+1844(SB)/4, $0xbd882c03
+DATA constants<>+1848(SB)/4, $0xbd882c03
+DATA constants<>+1852(SB)/4, $0xbd882c03
+DATA constants<>+1856(SB)/4, $0x3ecc4229
+DATA constants<>+1860(SB)/4, $0x3ecc4229
+DATA constants<>+1864(SB)/4, $0x3ecc4229
+DATA constants<>+1868(SB)/4, $0x3ecc4229
+DATA constants<>+1872(SB)/4, $0x3ecc4229
+DATA constants<>+1876(SB)/4, $0x3ecc4229
+DATA constants<>+1880(SB)/4, $0x3ecc4229
+DATA constants<>+1884(SB)/4, $0x3ecc4229
+DATA constants<>+1888(SB)/4, $0xbf000000
+DATA constants<>+1892(SB)/4, $0xbf000000
+DATA constants<>+1896(SB)/4, $0xbf000000
+DATA constants<>+1900(SB)/4, $0xbf000000
+DATA constants<>+1904(SB)/4, $0xbf000000
+DATA constants<>+1908(SB)/4, $0xbf000000
+DATA constants<>+1912(SB)/4, $0xbf000000
+DATA constants<>+1916(SB)/4, $0xbf000000
+DATA constants<>+1920(SB)/4, $0x3f400000
+DATA constants<>+1924(SB)/4, $0x3f400000
+DATA constants<>+1928(SB)/4, $0x3f400000
+DATA constants<>+1932(SB)/4, $0x3f400000
+DATA constants<>+1936(SB)/4, $0x3f400000
+DATA constants<>+1940(SB)/4, $0x3f400000
+DATA constants<>+1944(SB)/4, $0x3f400000
+DATA constants<>+1948(SB)/4, $0x3f400000
+DATA constants<>+1952(SB)/4, $0xc1300000
+DATA constants<>+1956(SB)/4, $0xc1300000
+DATA constants<>+1960(SB)/4, $0xc1300000
+DATA constants<>+1964(SB)/4, $0xc1300000
+DATA constants<>+1968(SB)/4, $0xc1300000
+DATA constants<>+1972(SB)/4, $0xc1300000
+DATA constants<>+1976(SB)/4, $0xc1300000
+DATA constants<>+1980(SB)/4, $0xc1300000
+DATA constants<>+1984(SB)/4, $0x41300000
+DATA constants<>+1988(SB)/4, $0x41300000
+DATA constants<>+1992(SB)/4, $0x41300000
+DATA constants<>+1996(SB)/4, $0x41300000
+DATA constants<>+2000(SB)/4, $0x41300000
+DATA constants<>+2004(SB)/4, $0x41300000
+DATA constants<>+2008(SB)/4, $0x41300000
+DATA constants<>+2012(SB)/4, $0x41300000
+DATA constants<>+2016(SB)/4, $0x3fcc4228
+DATA constants<>+2020(SB)/4, $0x3fcc4228
+DATA constants<>+2024(SB)/4, $0x3fcc4228
+DATA constants<>+2028(SB)/4, $0x3fcc4228
+DATA constants<>+2032(SB)/4, $0x3fcc4228
+DATA constants<>+2036(SB)/4, $0x3fcc4228
+DATA constants<>+2040(SB)/4, $0x3fcc4228
+DATA constants<>+2044(SB)/4, $0x3fcc4228
+DATA constants<>+2048(SB)/4, $0x3d922279
+DATA constants<>+2052(SB)/4, $0x3d922279
+DATA constants<>+2056(SB)/4, $0x3d922279
+DATA constants<>+2060(SB)/4, $0x3d922279
+DATA constants<>+2064(SB)/4, $0x3d922279
+DATA constants<>+2068(SB)/4, $0x3d922279
+DATA constants<>+2072(SB)/4, $0x3d922279
+DATA constants<>+2076(SB)/4, $0x3d922279
+DATA constants<>+2080(SB)/4, $0x3124d8b5
+DATA constants<>+2084(SB)/4, $0x3124d8b5
+DATA constants<>+2088(SB)/4, $0x3124d8b5
+DATA constants<>+2092(SB)/4, $0x3124d8b5
+DATA constants<>+2096(SB)/4, $0x3124d8b5
+DATA constants<>+2100(SB)/4, $0x3124d8b5
+DATA constants<>+2104(SB)/4, $0x3124d8b5
+DATA constants<>+2108(SB)/4, $0x3124d8b5
+DATA constants<>+2112(SB)/4, $0x344f50d9
+DATA constants<>+2116(SB)/4, $0x344f50d9
+DATA constants<>+2120(SB)/4, $0x344f50d9
+DATA constants<>+2124(SB)/4, $0x344f50d9
+DATA constants<>+2128(SB)/4, $0x344f50d9
+DATA constants<>+2132(SB)/4, $0x344f50d9
+DATA constants<>+2136(SB)/4, $0x344f50d9
+DATA constants<>+2140(SB)/4, $0x344f50d9
+GLOBL constants<>(SB), RODATA|NOPTR, $2144

@@ -184,6 +184,11 @@ func accumulate3Float16AVX512(y *float32, ldy int, p *float32, ldp int, v *byte,
 //go:noescape
 func accumulate4Float16AVX512(y *float32, ldy int, p *float32, ldp int, v *byte, ldv int, n int, d int)
 
+// gemv1Int8AVX512 sets y[r,j] = Σ x[r,p]·w[j,p] for 1 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv1Int8AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+
 // widenBFloat16AVX512 converts n elements to f32.
 //
 //go:noescape
@@ -203,6 +208,16 @@ func widenFloat16AVX512(dst *float32, src *byte, n int)
 //
 //go:noescape
 func narrowFloat16AVX512(dst *byte, src *float32, n int)
+
+// gemvCompactAVX512 sets y[j] = Σ x[p]·w[j,p] for n rows of compact blocks; first leads to the escapes of each row.
+//
+//go:noescape
+func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
+
+// expandAVX512 converts compact blocks to bf16.
+//
+//go:noescape
+func expandAVX512(dst *byte, w *byte, tables *byte, blocks int)
 
 // tileAVX512 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
 //

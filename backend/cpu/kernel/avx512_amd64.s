@@ -8948,6 +8948,103 @@ tail_none_373:
 	VZEROUPPER
 	RET
 
+// func gemv1Int8AVX512(y *float32, ldy int, x *float32, ldx int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512VL, BMI2, MMX+
+TEXT ·gemv1Int8AVX512(SB), NOSPLIT, $0-64
+	MOVQ n+48(FP), AX
+	MOVQ w+32(FP), CX
+	CMPQ AX, $+1
+	JLT  row_done_377
+
+row_376:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   ldw+40(FP), DX
+	MOVQ   CX, BX
+	MOVQ   x+16(FP), SI
+	LEAQ   4096(CX)(DX*1), DI
+	MOVQ   k+56(FP), R8
+	CMPQ   R8, $+64
+	JLT    columns_done_379
+
+columns_378:
+	PREFETCHT0  (DI)
+	ADDQ        $+64, DI
+	VMOVUPS     (SI), Z4
+	VPMOVSXBD   (BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+	VMOVUPS     64(SI), Z4
+	VPMOVSXBD   16(BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z1
+	VMOVUPS     128(SI), Z4
+	VPMOVSXBD   32(BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z2
+	VMOVUPS     192(SI), Z4
+	VPMOVSXBD   48(BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ        $+256, SI
+	ADDQ        $+64, BX
+	SUBQ        $+64, R8
+	CMPQ        R8, $+64
+	JGE         columns_378
+
+columns_done_379:
+	CMPQ R8, $+16
+	JLT  column_done_381
+
+column_380:
+	PREFETCHT0  (DI)
+	ADDQ        $+16, DI
+	VMOVUPS     (SI), Z4
+	VPMOVSXBD   (BX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+	ADDQ        $+64, SI
+	ADDQ        $+16, BX
+	SUBQ        $+16, R8
+	CMPQ        R8, $+16
+	JGE         column_380
+
+column_done_381:
+	TESTQ       R8, R8
+	JZ          tail_none_382
+	MOVL        $-1, DI
+	BZHIL       R8, DI, DI
+	KMOVW       DI, K1
+	VMOVUPS.Z   (SI), K1, Z4
+	VPMOVSXBD.Z (BX), K1, Z5
+	VCVTDQ2PS   Z5, Z5
+	VFMADD231PS Z4, Z5, Z0
+
+tail_none_382:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	MOVQ          y+0(FP), BX
+	LEAQ          4(BX), SI
+	MOVQ          SI, y+0(FP)
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	LEAQ          (CX)(DX*1), CX
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_376
+
+row_done_377:
+	VZEROUPPER
+	RET
+
 // func widenBFloat16AVX512(dst *float32, src *byte, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·widenBFloat16AVX512(SB), NOSPLIT, $0-24
@@ -8955,9 +9052,9 @@ TEXT ·widenBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+64
-	JLT  four_done_377
+	JLT  four_done_384
 
-four_376:
+four_383:
 	VPMOVZXWD (CX), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)
@@ -8974,13 +9071,13 @@ four_376:
 	ADDQ      $+256, AX
 	SUBQ      $+64, DX
 	CMPQ      DX, $+64
-	JGE       four_376
+	JGE       four_383
 
-four_done_377:
+four_done_384:
 	CMPQ DX, $+16
-	JLT  one_done_379
+	JLT  one_done_386
 
-one_378:
+one_385:
 	VPMOVZXWD (CX), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (AX)
@@ -8988,11 +9085,11 @@ one_378:
 	ADDQ      $+64, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_378
+	JGE       one_385
 
-one_done_379:
+one_done_386:
 	TESTQ       DX, DX
-	JZ          tail_none_380
+	JZ          tail_none_387
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -9000,7 +9097,7 @@ one_done_379:
 	VPSLLD      $0x10, Z0, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_380:
+tail_none_387:
 	VZEROUPPER
 	RET
 
@@ -9011,9 +9108,9 @@ TEXT ·narrowBFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_382
+	JLT  one_done_389
 
-one_381:
+one_388:
 	VMOVUPS   (CX), Z0
 	VPSRLD    $0x10, Z0, Z1
 	VCMPPS    $0x03, Z0, Z0, K1
@@ -9028,11 +9125,11 @@ one_381:
 	ADDQ      $+32, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_381
+	JGE       one_388
 
-one_done_382:
+one_done_389:
 	TESTQ     DX, DX
-	JZ        tail_none_383
+	JZ        tail_none_390
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -9047,7 +9144,7 @@ one_done_382:
 	VMOVDQA32 Z2, K2, Z0
 	VPMOVDW   Z0, K1, (AX)
 
-tail_none_383:
+tail_none_390:
 	VZEROUPPER
 	RET
 
@@ -9058,9 +9155,9 @@ TEXT ·widenFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+64
-	JLT  four_done_385
+	JLT  four_done_392
 
-four_384:
+four_391:
 	VCVTPH2PS (CX), Z0
 	VMOVUPS   Z0, (AX)
 	VCVTPH2PS 32(CX), Z1
@@ -9073,31 +9170,31 @@ four_384:
 	ADDQ      $+256, AX
 	SUBQ      $+64, DX
 	CMPQ      DX, $+64
-	JGE       four_384
+	JGE       four_391
 
-four_done_385:
+four_done_392:
 	CMPQ DX, $+16
-	JLT  one_done_387
+	JLT  one_done_394
 
-one_386:
+one_393:
 	VCVTPH2PS (CX), Z0
 	VMOVUPS   Z0, (AX)
 	ADDQ      $+32, CX
 	ADDQ      $+64, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_386
+	JGE       one_393
 
-one_done_387:
+one_done_394:
 	TESTQ       DX, DX
-	JZ          tail_none_388
+	JZ          tail_none_395
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
 	VCVTPH2PS.Z (CX), K1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_388:
+tail_none_395:
 	VZEROUPPER
 	RET
 
@@ -9108,27 +9205,209 @@ TEXT ·narrowFloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_390
+	JLT  one_done_397
 
-one_389:
+one_396:
 	VMOVUPS   (CX), Z0
 	VCVTPS2PH $0x00, Z0, (AX)
 	ADDQ      $+64, CX
 	ADDQ      $+32, AX
 	SUBQ      $+16, DX
 	CMPQ      DX, $+16
-	JGE       one_389
+	JGE       one_396
 
-one_done_390:
+one_done_397:
 	TESTQ     DX, DX
-	JZ        tail_none_391
+	JZ        tail_none_398
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
 	VMOVUPS.Z (CX), K1, Z0
 	VCVTPS2PH $0x00, Z0, K1, (AX)
 
-tail_none_391:
+tail_none_398:
+	VZEROUPPER
+	RET
+
+// func gemvCompactAVX512(y *float32, x *float32, w *byte, tables *byte, first *byte, escapes *byte, n int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, MMX+
+TEXT ·gemvCompactAVX512(SB), NOSPLIT, $128-64
+	MOVQ            n+48(FP), AX
+	MOVQ            w+16(FP), CX
+	MOVQ            first+32(FP), DX
+	MOVQ            tables+24(FP), BX
+	VBROADCASTI32X4 (BX), Z8
+	VBROADCASTI32X4 16(BX), Z9
+	VMOVDQU32       nibbleshift<>+0(SB), Z10
+	VMOVDQU32       constants<>+192(SB), Z11
+	VMOVDQU32       constants<>+256(SB), Z12
+	VMOVDQU32       constants<>+320(SB), Z13
+	CMPQ            AX, $+1
+	JLT             row_done_400
+
+row_399:
+	VXORPS X0, X0, X0
+	VXORPS X1, X1, X1
+	VXORPS X2, X2, X2
+	VXORPS X3, X3, X3
+	MOVQ   x+8(FP), BX
+	MOVQ   blocks+56(FP), DI
+	MOVQ   escapes+40(FP), R10
+	MOVL   (DX), R8
+	LEAQ   (R10)(R8*8), R8
+	MOVL   4(DX), R9
+	LEAQ   (R10)(R9*8), R9
+	ADDQ   $+4, DX
+
+part_401:
+	MOVQ DI, R10
+	CMPQ R8, R9
+	JEQ  whole_402
+	MOVL (R8), SI
+	SHRQ $0x06, SI
+	ADDQ SI, R10
+	MOVQ blocks+56(FP), R11
+	SUBQ R11, R10
+
+whole_402:
+	SUBQ R10, DI
+	CMPQ R10, $+1
+	JLT  block_done_405
+
+block_404:
+	PREFETCHT0      4096(CX)
+	PREFETCHT0      4160(CX)
+	VBROADCASTI64X4 64(CX), Z4
+	VPSRLVW         Z10, Z4, Z4
+	VPANDD          Z11, Z4, Z4
+	VPSHUFB         Z4, Z8, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VMOVDQU32       (CX), Z6
+	VPTERNLOGD      $0xf8, Z12, Z6, Z5
+	VPTERNLOGD      $0xf4, Z12, Z6, Z4
+	VPUNPCKLBW      Z5, Z4, Z6
+	VPUNPCKHBW      Z5, Z4, Z5
+	VPSLLD          $0x10, Z6, Z4
+	VFMADD231PS     (BX), Z4, Z0
+	VPANDD          Z13, Z6, Z6
+	VFMADD231PS     64(BX), Z6, Z1
+	VPSLLD          $0x10, Z5, Z4
+	VFMADD231PS     128(BX), Z4, Z2
+	VPANDD          Z13, Z5, Z5
+	VFMADD231PS     192(BX), Z5, Z3
+	ADDQ            $+96, CX
+	ADDQ            $+256, BX
+	SUBQ            $+1, R10
+	CMPQ            R10, $+1
+	JGE             block_404
+
+block_done_405:
+	TESTQ           DI, DI
+	JZ              row_end_403
+	VBROADCASTI64X4 64(CX), Z4
+	VPSRLVW         Z10, Z4, Z4
+	VPANDD          Z11, Z4, Z4
+	VPSHUFB         Z4, Z8, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VMOVDQU32       (CX), Z6
+	VPTERNLOGD      $0xf8, Z12, Z6, Z5
+	VPTERNLOGD      $0xf4, Z12, Z6, Z4
+	VPUNPCKLBW      Z5, Z4, Z6
+	VPUNPCKHBW      Z5, Z4, Z5
+	VMOVUPS         Z6, (SP)
+	VMOVUPS         Z5, 64(SP)
+
+escape_406:
+	MOVL    (R8), R10
+	SHRQ    $0x06, R10
+	CMPQ    R10, SI
+	JNE     escapes_done_407
+	MOVWLZX 4(R8), R10
+	MOVWQZX 6(R8), R11
+	MOVW    R10, (SP)(R11*1)
+	ADDQ    $+8, R8
+	CMPQ    R8, R9
+	JNE     escape_406
+
+escapes_done_407:
+	VMOVUPS     (SP), Z6
+	VMOVUPS     64(SP), Z5
+	VPSLLD      $0x10, Z6, Z4
+	VFMADD231PS (BX), Z4, Z0
+	VPANDD      Z13, Z6, Z6
+	VFMADD231PS 64(BX), Z6, Z1
+	VPSLLD      $0x10, Z5, Z4
+	VFMADD231PS 128(BX), Z4, Z2
+	VPANDD      Z13, Z5, Z5
+	VFMADD231PS 192(BX), Z5, Z3
+	ADDQ        $+96, CX
+	ADDQ        $+256, BX
+	DECQ        DI
+	JMP         part_401
+
+row_end_403:
+	VADDPS        Z2, Z0, Z0
+	VADDPS        Z3, Z1, Z1
+	VADDPS        Z1, Z0, Z0
+	MOVQ          y+0(FP), BX
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y4, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	VMOVSS        X0, (BX)
+	ADDQ          $+4, BX
+	MOVQ          BX, y+0(FP)
+	SUBQ          $+1, AX
+	CMPQ          AX, $+1
+	JGE           row_399
+
+row_done_400:
+	VZEROUPPER
+	RET
+
+// func expandAVX512(dst *byte, w *byte, tables *byte, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·expandAVX512(SB), NOSPLIT, $0-32
+	MOVQ            dst+0(FP), AX
+	MOVQ            w+8(FP), CX
+	MOVQ            blocks+24(FP), DX
+	MOVQ            tables+16(FP), BX
+	VBROADCASTI32X4 (BX), Z4
+	VBROADCASTI32X4 16(BX), Z5
+	VMOVDQU32       nibbleshift<>+0(SB), Z6
+	VMOVDQU32       constants<>+192(SB), Z7
+	VMOVDQU32       constants<>+256(SB), Z8
+	VMOVDQU32       constants<>+320(SB), Z9
+	VMOVDQU32       evenodd<>+0(SB), Z3
+	CMPQ            DX, $+1
+	JLT             block_done_409
+
+block_408:
+	PREFETCHT0      4096(CX)
+	PREFETCHT0      4160(CX)
+	VBROADCASTI64X4 64(CX), Z0
+	VPSRLVW         Z6, Z0, Z0
+	VPANDD          Z7, Z0, Z0
+	VPSHUFB         Z0, Z4, Z1
+	VPSHUFB         Z0, Z5, Z0
+	VMOVDQU32       (CX), Z2
+	VPTERNLOGD      $0xf8, Z8, Z2, Z1
+	VPTERNLOGD      $0xf4, Z8, Z2, Z0
+	VPUNPCKLBW      Z1, Z0, Z2
+	VPUNPCKHBW      Z1, Z0, Z1
+	VPERMW          Z2, Z3, Z2
+	VMOVDQU32       Z2, (AX)
+	VPERMW          Z1, Z3, Z1
+	VMOVDQU32       Z1, 64(AX)
+	ADDQ            $+96, CX
+	ADDQ            $+128, AX
+	SUBQ            $+1, DX
+	CMPQ            DX, $+1
+	JGE             block_408
+
+block_done_409:
 	VZEROUPPER
 	RET
 
@@ -9137,7 +9416,7 @@ tail_none_391:
 TEXT ·tileAVX512(SB), NOSPLIT, $0-64
 	MOVQ   m+40(FP), AX
 	CMPQ   AX, $+4
-	JG     more_rows_392
+	JG     more_rows_410
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9150,9 +9429,9 @@ TEXT ·tileAVX512(SB), NOSPLIT, $0-64
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_394
+	JLT    products4_done_412
 
-products4_393:
+products4_411:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z8
@@ -9221,13 +9500,13 @@ products4_393:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_393
+	JGE          products4_411
 
-products4_done_394:
+products4_done_412:
 	CMPQ BX, $+1
-	JLT  products_done_396
+	JLT  products_done_414
 
-products_395:
+products_413:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z8
@@ -9248,77 +9527,77 @@ products_395:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_395
+	JGE          products_413
 
-products_done_396:
+products_done_414:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+0, AX
 	CMPQ    BX, $+32
-	JNE     narrow_397
+	JNE     narrow_415
 	TESTQ   SI, SI
-	JNZ     add_398
+	JNZ     add_416
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z2, (CX)
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z4, (CX)
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z6, (CX)
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 
-add_398:
+add_416:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
 	VMOVUPS Z1, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z2, Z2
 	VMOVUPS Z2, (CX)
 	VADDPS  64(CX), Z3, Z3
 	VMOVUPS Z3, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z4, Z4
 	VMOVUPS Z4, (CX)
 	VADDPS  64(CX), Z5, Z5
 	VMOVUPS Z5, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VADDPS  (CX), Z6, Z6
 	VMOVUPS Z6, (CX)
 	VADDPS  64(CX), Z7, Z7
 	VMOVUPS Z7, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 
-narrow_397:
+narrow_415:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_400
+	JZ        overwrite_418
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -9326,7 +9605,7 @@ narrow_397:
 	VADDPS    Z10, Z1, Z1
 	VMOVUPS   Z1, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_399
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z2, Z2
@@ -9335,7 +9614,7 @@ narrow_397:
 	VADDPS    Z10, Z3, Z3
 	VMOVUPS   Z3, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_399
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z4, Z4
@@ -9344,7 +9623,7 @@ narrow_397:
 	VADDPS    Z10, Z5, Z5
 	VMOVUPS   Z5, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_399
+	JZ        stored_417
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z10
 	VADDPS    Z10, Z6, Z6
@@ -9353,38 +9632,38 @@ narrow_397:
 	VADDPS    Z10, Z7, Z7
 	VMOVUPS   Z7, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_399
+	JZ        stored_417
 	ADDQ      DX, CX
 
-overwrite_400:
+overwrite_418:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z2, K1, (CX)
 	VMOVUPS Z3, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z4, K1, (CX)
 	VMOVUPS Z5, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 	VMOVUPS Z6, K1, (CX)
 	VMOVUPS Z7, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_399
+	JZ      stored_417
 	ADDQ    DX, CX
 
-stored_399:
+stored_417:
 	VZEROUPPER
 	RET
 
-more_rows_392:
+more_rows_410:
 	CMPQ   AX, $+8
-	JG     more_rows_401
+	JG     more_rows_419
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9405,9 +9684,9 @@ more_rows_392:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_403
+	JLT    products4_done_421
 
-products4_402:
+products4_420:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9524,13 +9803,13 @@ products4_402:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_402
+	JGE          products4_420
 
-products4_done_403:
+products4_done_421:
 	CMPQ BX, $+1
-	JLT  products_done_405
+	JLT  products_done_423
 
-products_404:
+products_422:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z16
@@ -9563,18 +9842,18 @@ products_404:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_404
+	JGE          products_422
 
-products_done_405:
+products_done_423:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+4, AX
 	CMPQ    BX, $+32
-	JNE     narrow_406
+	JNE     narrow_424
 	TESTQ   SI, SI
-	JNZ     add_407
+	JNZ     add_425
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
@@ -9590,25 +9869,25 @@ products_done_405:
 	VMOVUPS Z8, (CX)
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z10, (CX)
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z12, (CX)
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z14, (CX)
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 
-add_407:
+add_425:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
@@ -9634,38 +9913,38 @@ add_407:
 	VADDPS  64(CX), Z9, Z9
 	VMOVUPS Z9, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z10, Z10
 	VMOVUPS Z10, (CX)
 	VADDPS  64(CX), Z11, Z11
 	VMOVUPS Z11, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z12, Z12
 	VMOVUPS Z12, (CX)
 	VADDPS  64(CX), Z13, Z13
 	VMOVUPS Z13, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VADDPS  (CX), Z14, Z14
 	VMOVUPS Z14, (CX)
 	VADDPS  64(CX), Z15, Z15
 	VMOVUPS Z15, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 
-narrow_406:
+narrow_424:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_409
+	JZ        overwrite_427
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -9701,7 +9980,7 @@ narrow_406:
 	VADDPS    Z18, Z9, Z9
 	VMOVUPS   Z9, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_408
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z10, Z10
@@ -9710,7 +9989,7 @@ narrow_406:
 	VADDPS    Z18, Z11, Z11
 	VMOVUPS   Z11, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_408
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z12, Z12
@@ -9719,7 +9998,7 @@ narrow_406:
 	VADDPS    Z18, Z13, Z13
 	VMOVUPS   Z13, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_408
+	JZ        stored_426
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z18
 	VADDPS    Z18, Z14, Z14
@@ -9728,10 +10007,10 @@ narrow_406:
 	VADDPS    Z18, Z15, Z15
 	VMOVUPS   Z15, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_408
+	JZ        stored_426
 	ADDQ      DX, CX
 
-overwrite_409:
+overwrite_427:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -9747,29 +10026,29 @@ overwrite_409:
 	VMOVUPS Z8, K1, (CX)
 	VMOVUPS Z9, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z10, K1, (CX)
 	VMOVUPS Z11, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z12, K1, (CX)
 	VMOVUPS Z13, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 	VMOVUPS Z14, K1, (CX)
 	VMOVUPS Z15, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_408
+	JZ      stored_426
 	ADDQ    DX, CX
 
-stored_408:
+stored_426:
 	VZEROUPPER
 	RET
 
-more_rows_401:
+more_rows_419:
 	VXORPS X0, X0, X0
 	VXORPS X1, X1, X1
 	VXORPS X2, X2, X2
@@ -9798,9 +10077,9 @@ more_rows_401:
 	MOVQ   b+24(FP), DX
 	MOVQ   k+32(FP), BX
 	CMPQ   BX, $+4
-	JLT    products4_done_412
+	JLT    products4_done_430
 
-products4_411:
+products4_429:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -9965,13 +10244,13 @@ products4_411:
 	ADDQ         $+512, DX
 	SUBQ         $+4, BX
 	CMPQ         BX, $+4
-	JGE          products4_411
+	JGE          products4_429
 
-products4_done_412:
+products4_done_430:
 	CMPQ BX, $+1
-	JLT  products_done_414
+	JLT  products_done_432
 
-products_413:
+products_431:
 	PREFETCHT0   1024(DX)
 	PREFETCHT0   1088(DX)
 	VMOVUPS      (DX), Z24
@@ -10016,18 +10295,18 @@ products_413:
 	ADDQ         $+128, DX
 	SUBQ         $+1, BX
 	CMPQ         BX, $+1
-	JGE          products_413
+	JGE          products_431
 
-products_done_414:
+products_done_432:
 	MOVQ    c+0(FP), CX
 	MOVQ    ldc+8(FP), DX
 	MOVQ    n+48(FP), BX
 	MOVQ    accumulate+56(FP), SI
 	SUBQ    $+8, AX
 	CMPQ    BX, $+32
-	JNE     narrow_415
+	JNE     narrow_433
 	TESTQ   SI, SI
-	JNZ     add_416
+	JNZ     add_434
 	VMOVUPS Z0, (CX)
 	VMOVUPS Z1, 64(CX)
 	ADDQ    DX, CX
@@ -10055,25 +10334,25 @@ products_done_414:
 	VMOVUPS Z16, (CX)
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z18, (CX)
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z20, (CX)
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z22, (CX)
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 
-add_416:
+add_434:
 	VADDPS  (CX), Z0, Z0
 	VMOVUPS Z0, (CX)
 	VADDPS  64(CX), Z1, Z1
@@ -10119,38 +10398,38 @@ add_416:
 	VADDPS  64(CX), Z17, Z17
 	VMOVUPS Z17, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z18, Z18
 	VMOVUPS Z18, (CX)
 	VADDPS  64(CX), Z19, Z19
 	VMOVUPS Z19, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z20, Z20
 	VMOVUPS Z20, (CX)
 	VADDPS  64(CX), Z21, Z21
 	VMOVUPS Z21, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VADDPS  (CX), Z22, Z22
 	VMOVUPS Z22, (CX)
 	VADDPS  64(CX), Z23, Z23
 	VMOVUPS Z23, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 
-narrow_415:
+narrow_433:
 	MOVQ      $-1, DI
 	BZHIQ     BX, DI, DI
 	KMOVW     DI, K1
 	SHRQ      $0x10, DI
 	KMOVW     DI, K2
 	TESTQ     SI, SI
-	JZ        overwrite_418
+	JZ        overwrite_436
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z0, Z0
 	VMOVUPS   Z0, K1, (CX)
@@ -10214,7 +10493,7 @@ narrow_415:
 	VADDPS    Z26, Z17, Z17
 	VMOVUPS   Z17, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_417
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z18, Z18
@@ -10223,7 +10502,7 @@ narrow_415:
 	VADDPS    Z26, Z19, Z19
 	VMOVUPS   Z19, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_417
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z20, Z20
@@ -10232,7 +10511,7 @@ narrow_415:
 	VADDPS    Z26, Z21, Z21
 	VMOVUPS   Z21, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_417
+	JZ        stored_435
 	ADDQ      DX, CX
 	VMOVUPS.Z (CX), K1, Z26
 	VADDPS    Z26, Z22, Z22
@@ -10241,10 +10520,10 @@ narrow_415:
 	VADDPS    Z26, Z23, Z23
 	VMOVUPS   Z23, K2, 64(CX)
 	DECQ      AX
-	JZ        stored_417
+	JZ        stored_435
 	ADDQ      DX, CX
 
-overwrite_418:
+overwrite_436:
 	VMOVUPS Z0, K1, (CX)
 	VMOVUPS Z1, K2, 64(CX)
 	ADDQ    DX, CX
@@ -10272,25 +10551,25 @@ overwrite_418:
 	VMOVUPS Z16, K1, (CX)
 	VMOVUPS Z17, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z18, K1, (CX)
 	VMOVUPS Z19, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z20, K1, (CX)
 	VMOVUPS Z21, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 	VMOVUPS Z22, K1, (CX)
 	VMOVUPS Z23, K2, 64(CX)
 	DECQ    AX
-	JZ      stored_417
+	JZ      stored_435
 	ADDQ    DX, CX
 
-stored_417:
+stored_435:
 	VZEROUPPER
 	RET
 
@@ -10314,9 +10593,9 @@ TEXT ·peakAVX512(SB), NOSPLIT, $0-16
 	VXORPS X12, X12, X12
 	VXORPS X13, X13, X13
 	CMPQ   AX, $+1
-	JLT    round_done_420
+	JLT    round_done_438
 
-round_419:
+round_437:
 	VFMADD231PS Z12, Z13, Z0
 	VFMADD231PS Z12, Z13, Z1
 	VFMADD231PS Z12, Z13, Z2
@@ -10367,9 +10646,9 @@ round_419:
 	VFMADD231PS Z12, Z13, Z11
 	SUBQ        $+1, AX
 	CMPQ        AX, $+1
-	JGE         round_419
+	JGE         round_437
 
-round_done_420:
+round_done_438:
 	MOVQ CX, ret+8(FP)
 	VZEROUPPER
 	RET
@@ -10384,9 +10663,9 @@ TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_422
+	JLT  block_done_440
 
-block_421:
+block_439:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -10405,71 +10684,71 @@ block_421:
 	VXORPS  X14, X14, X14
 	VXORPS  X15, X15, X15
 	CMPQ    SI, $+0
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 	CMPQ    SI, $+12
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z12
 	ADDQ    BX, R8
 	CMPQ    SI, $+13
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z13
 	ADDQ    BX, R8
 	CMPQ    SI, $+14
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z14
 	ADDQ    BX, R8
 	CMPQ    SI, $+15
-	JLE     ready_423
+	JLE     ready_441
 	VMOVUPS (R8), Z15
 	ADDQ    BX, R8
 
-ready_423:
+ready_441:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10569,11 +10848,11 @@ ready_423:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_421
+	JGE        block_439
 
-block_done_422:
+block_done_440:
 	TESTQ     DI, DI
-	JZ        tail_none_424
+	JZ        tail_none_442
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K1
@@ -10594,71 +10873,71 @@ block_done_422:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z11
 	ADDQ      BX, DX
 	CMPQ      SI, $+12
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z12
 	ADDQ      BX, DX
 	CMPQ      SI, $+13
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z13
 	ADDQ      BX, DX
 	CMPQ      SI, $+14
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z14
 	ADDQ      BX, DX
 	CMPQ      SI, $+15
-	JLE       ready_425
+	JLE       ready_443
 	VMOVUPS.Z (DX), K1, Z15
 	ADDQ      BX, DX
 
-ready_425:
+ready_443:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -10788,7 +11067,7 @@ ready_425:
 	DECQ       DI
 	JZ         done
 
-tail_none_424:
+tail_none_442:
 done:
 	VZEROUPPER
 	RET
@@ -10803,9 +11082,9 @@ TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_427
+	JLT  block_done_445
 
-block_426:
+block_444:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -10824,87 +11103,87 @@ block_426:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z0
 	VPSLLD    $0x10, Z0, Z0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z1
 	VPSLLD    $0x10, Z1, Z1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z2
 	VPSLLD    $0x10, Z2, Z2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z3
 	VPSLLD    $0x10, Z3, Z3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z4
 	VPSLLD    $0x10, Z4, Z4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z5
 	VPSLLD    $0x10, Z5, Z5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z6
 	VPSLLD    $0x10, Z6, Z6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z7
 	VPSLLD    $0x10, Z7, Z7
 	ADDQ      BX, R8
 	CMPQ      SI, $+8
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z8
 	VPSLLD    $0x10, Z8, Z8
 	ADDQ      BX, R8
 	CMPQ      SI, $+9
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z9
 	VPSLLD    $0x10, Z9, Z9
 	ADDQ      BX, R8
 	CMPQ      SI, $+10
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z10
 	VPSLLD    $0x10, Z10, Z10
 	ADDQ      BX, R8
 	CMPQ      SI, $+11
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z11
 	VPSLLD    $0x10, Z11, Z11
 	ADDQ      BX, R8
 	CMPQ      SI, $+12
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z12
 	VPSLLD    $0x10, Z12, Z12
 	ADDQ      BX, R8
 	CMPQ      SI, $+13
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z13
 	VPSLLD    $0x10, Z13, Z13
 	ADDQ      BX, R8
 	CMPQ      SI, $+14
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z14
 	VPSLLD    $0x10, Z14, Z14
 	ADDQ      BX, R8
 	CMPQ      SI, $+15
-	JLE       ready_428
+	JLE       ready_446
 	VPMOVZXWD (R8), Z15
 	VPSLLD    $0x10, Z15, Z15
 	ADDQ      BX, R8
 
-ready_428:
+ready_446:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11004,11 +11283,11 @@ ready_428:
 	ADDQ       $+32, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_426
+	JGE        block_444
 
-block_done_427:
+block_done_445:
 	TESTQ       DI, DI
-	JZ          tail_none_429
+	JZ          tail_none_447
 	MOVL        $-1, R8
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
@@ -11029,87 +11308,87 @@ block_done_427:
 	VXORPS      X14, X14, X14
 	VXORPS      X15, X15, X15
 	CMPQ        SI, $+0
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z0
 	VPSLLD      $0x10, Z0, Z0
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z1
 	VPSLLD      $0x10, Z1, Z1
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z2
 	VPSLLD      $0x10, Z2, Z2
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z3
 	VPSLLD      $0x10, Z3, Z3
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z5
 	VPSLLD      $0x10, Z5, Z5
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z7
 	VPSLLD      $0x10, Z7, Z7
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z8
 	VPSLLD      $0x10, Z8, Z8
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z9
 	VPSLLD      $0x10, Z9, Z9
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z11
 	VPSLLD      $0x10, Z11, Z11
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z12
 	VPSLLD      $0x10, Z12, Z12
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z13
 	VPSLLD      $0x10, Z13, Z13
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z14
 	VPSLLD      $0x10, Z14, Z14
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
-	JLE         ready_430
+	JLE         ready_448
 	VPMOVZXWD.Z (DX), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
 	ADDQ        BX, DX
 
-ready_430:
+ready_448:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11239,7 +11518,7 @@ ready_430:
 	DECQ       DI
 	JZ         done
 
-tail_none_429:
+tail_none_447:
 done:
 	VZEROUPPER
 	RET
@@ -11254,9 +11533,9 @@ TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
 	MOVQ n+32(FP), SI
 	MOVQ k+40(FP), DI
 	CMPQ DI, $+16
-	JLT  block_done_432
+	JLT  block_done_450
 
-block_431:
+block_449:
 	MOVQ      DX, R8
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
@@ -11275,71 +11554,71 @@ block_431:
 	VXORPS    X14, X14, X14
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z0
 	ADDQ      BX, R8
 	CMPQ      SI, $+1
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z1
 	ADDQ      BX, R8
 	CMPQ      SI, $+2
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z2
 	ADDQ      BX, R8
 	CMPQ      SI, $+3
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z3
 	ADDQ      BX, R8
 	CMPQ      SI, $+4
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z4
 	ADDQ      BX, R8
 	CMPQ      SI, $+5
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z5
 	ADDQ      BX, R8
 	CMPQ      SI, $+6
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z6
 	ADDQ      BX, R8
 	CMPQ      SI, $+7
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z7
 	ADDQ      BX, R8
 	CMPQ      SI, $+8
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z8
 	ADDQ      BX, R8
 	CMPQ      SI, $+9
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z9
 	ADDQ      BX, R8
 	CMPQ      SI, $+10
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z10
 	ADDQ      BX, R8
 	CMPQ      SI, $+11
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z11
 	ADDQ      BX, R8
 	CMPQ      SI, $+12
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z12
 	ADDQ      BX, R8
 	CMPQ      SI, $+13
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z13
 	ADDQ      BX, R8
 	CMPQ      SI, $+14
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z14
 	ADDQ      BX, R8
 	CMPQ      SI, $+15
-	JLE       ready_433
+	JLE       ready_451
 	VCVTPH2PS (R8), Z15
 	ADDQ      BX, R8
 
-ready_433:
+ready_451:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11439,11 +11718,11 @@ ready_433:
 	ADDQ       $+32, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_431
+	JGE        block_449
 
-block_done_432:
+block_done_450:
 	TESTQ       DI, DI
-	JZ          tail_none_434
+	JZ          tail_none_452
 	MOVL        $-1, R8
 	BZHIL       DI, R8, R8
 	KMOVW       R8, K1
@@ -11464,71 +11743,71 @@ block_done_432:
 	VXORPS      X14, X14, X14
 	VXORPS      X15, X15, X15
 	CMPQ        SI, $+0
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z0
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z1
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z2
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z3
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z4
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z5
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z6
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z7
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z8
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z9
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z10
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z11
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z12
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z13
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z14
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
-	JLE         ready_435
+	JLE         ready_453
 	VCVTPH2PS.Z (DX), K1, Z15
 	ADDQ        BX, DX
 
-ready_435:
+ready_453:
 	VUNPCKLPS  Z1, Z0, Z16
 	VUNPCKHPS  Z1, Z0, Z17
 	VUNPCKLPS  Z3, Z2, Z18
@@ -11658,7 +11937,7 @@ ready_435:
 	DECQ       DI
 	JZ         done
 
-tail_none_434:
+tail_none_452:
 done:
 	VZEROUPPER
 	RET
@@ -11675,9 +11954,9 @@ TEXT ·packRowsAVX512(SB), NOSPLIT, $0-48
 	MOVL  $0x00000fff, R8
 	KMOVW R8, K1
 	CMPQ  DI, $+16
-	JLT   block_done_437
+	JLT   block_done_455
 
-block_436:
+block_454:
 	MOVQ    DX, R8
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
@@ -11692,55 +11971,55 @@ block_436:
 	VXORPS  X10, X10, X10
 	VXORPS  X11, X11, X11
 	CMPQ    SI, $+0
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z0
 	ADDQ    BX, R8
 	CMPQ    SI, $+1
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z1
 	ADDQ    BX, R8
 	CMPQ    SI, $+2
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z2
 	ADDQ    BX, R8
 	CMPQ    SI, $+3
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z3
 	ADDQ    BX, R8
 	CMPQ    SI, $+4
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z4
 	ADDQ    BX, R8
 	CMPQ    SI, $+5
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z5
 	ADDQ    BX, R8
 	CMPQ    SI, $+6
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z6
 	ADDQ    BX, R8
 	CMPQ    SI, $+7
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z7
 	ADDQ    BX, R8
 	CMPQ    SI, $+8
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z8
 	ADDQ    BX, R8
 	CMPQ    SI, $+9
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z9
 	ADDQ    BX, R8
 	CMPQ    SI, $+10
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z10
 	ADDQ    BX, R8
 	CMPQ    SI, $+11
-	JLE     ready_438
+	JLE     ready_456
 	VMOVUPS (R8), Z11
 	ADDQ    BX, R8
 
-ready_438:
+ready_456:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -11844,11 +12123,11 @@ ready_438:
 	ADDQ       $+64, DX
 	SUBQ       $+16, DI
 	CMPQ       DI, $+16
-	JGE        block_436
+	JGE        block_454
 
-block_done_437:
+block_done_455:
 	TESTQ     DI, DI
-	JZ        tail_none_439
+	JZ        tail_none_457
 	MOVL      $-1, R8
 	BZHIL     DI, R8, R8
 	KMOVW     R8, K2
@@ -11865,55 +12144,55 @@ block_done_437:
 	VXORPS    X10, X10, X10
 	VXORPS    X11, X11, X11
 	CMPQ      SI, $+0
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z0
 	ADDQ      BX, DX
 	CMPQ      SI, $+1
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z1
 	ADDQ      BX, DX
 	CMPQ      SI, $+2
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z2
 	ADDQ      BX, DX
 	CMPQ      SI, $+3
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z3
 	ADDQ      BX, DX
 	CMPQ      SI, $+4
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z4
 	ADDQ      BX, DX
 	CMPQ      SI, $+5
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z5
 	ADDQ      BX, DX
 	CMPQ      SI, $+6
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z6
 	ADDQ      BX, DX
 	CMPQ      SI, $+7
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z7
 	ADDQ      BX, DX
 	CMPQ      SI, $+8
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z8
 	ADDQ      BX, DX
 	CMPQ      SI, $+9
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z9
 	ADDQ      BX, DX
 	CMPQ      SI, $+10
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z10
 	ADDQ      BX, DX
 	CMPQ      SI, $+11
-	JLE       ready_440
+	JLE       ready_458
 	VMOVUPS.Z (DX), K2, Z11
 	ADDQ      BX, DX
 
-ready_440:
+ready_458:
 	VXORPS     X12, X12, X12
 	VXORPS     X13, X13, X13
 	VXORPS     X14, X14, X14
@@ -12047,7 +12326,7 @@ ready_440:
 	DECQ       DI
 	JZ         done
 
-tail_none_439:
+tail_none_457:
 done:
 	VZEROUPPER
 	RET
@@ -12066,9 +12345,9 @@ TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
 	SHRQ  $0x10, DI
 	KMOVW DI, K2
 	CMPQ  BX, $+1
-	JLT   row_done_442
+	JLT   row_done_460
 
-row_441:
+row_459:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -12077,9 +12356,9 @@ row_441:
 	ADDQ      $+128, AX
 	SUBQ      $+1, BX
 	CMPQ      BX, $+1
-	JGE       row_441
+	JGE       row_459
 
-row_done_442:
+row_done_460:
 	VZEROUPPER
 	RET
 
@@ -12091,9 +12370,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_444
+	JLT  several_done_462
 
-several_443:
+several_461:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -12107,13 +12386,13 @@ several_443:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_443
+	JGE     several_461
 
-several_done_444:
+several_done_462:
 	CMPQ BX, $+16
-	JLT  one_done_446
+	JLT  one_done_464
 
-one_445:
+one_463:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -12123,11 +12402,11 @@ one_445:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_445
+	JGE     one_463
 
-one_done_446:
+one_done_464:
 	TESTQ     BX, BX
-	JZ        tail_none_447
+	JZ        tail_none_465
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12136,7 +12415,7 @@ one_done_446:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_447:
+tail_none_465:
 	VZEROUPPER
 	RET
 
@@ -12148,9 +12427,9 @@ TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_449
+	JLT  several_done_467
 
-several_448:
+several_466:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -12164,13 +12443,13 @@ several_448:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_448
+	JGE     several_466
 
-several_done_449:
+several_done_467:
 	CMPQ BX, $+16
-	JLT  one_done_451
+	JLT  one_done_469
 
-one_450:
+one_468:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -12180,11 +12459,11 @@ one_450:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_450
+	JGE     one_468
 
-one_done_451:
+one_done_469:
 	TESTQ     BX, BX
-	JZ        tail_none_452
+	JZ        tail_none_470
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12193,7 +12472,7 @@ one_done_451:
 	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_452:
+tail_none_470:
 	VZEROUPPER
 	RET
 
@@ -12205,9 +12484,9 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_454
+	JLT  several_done_472
 
-several_453:
+several_471:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -12221,13 +12500,13 @@ several_453:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_453
+	JGE     several_471
 
-several_done_454:
+several_done_472:
 	CMPQ BX, $+16
-	JLT  one_done_456
+	JLT  one_done_474
 
-one_455:
+one_473:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -12237,11 +12516,11 @@ one_455:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_455
+	JGE     one_473
 
-one_done_456:
+one_done_474:
 	TESTQ     BX, BX
-	JZ        tail_none_457
+	JZ        tail_none_475
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12250,7 +12529,7 @@ one_done_456:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_457:
+tail_none_475:
 	VZEROUPPER
 	RET
 
@@ -12262,9 +12541,9 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_459
+	JLT  several_done_477
 
-several_458:
+several_476:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -12278,13 +12557,13 @@ several_458:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_458
+	JGE     several_476
 
-several_done_459:
+several_done_477:
 	CMPQ BX, $+16
-	JLT  one_done_461
+	JLT  one_done_479
 
-one_460:
+one_478:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -12294,11 +12573,11 @@ one_460:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_460
+	JGE     one_478
 
-one_done_461:
+one_done_479:
 	TESTQ     BX, BX
-	JZ        tail_none_462
+	JZ        tail_none_480
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12307,7 +12586,7 @@ one_done_461:
 	VDIVPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_462:
+tail_none_480:
 	VZEROUPPER
 	RET
 
@@ -12319,9 +12598,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_464
+	JLT  several_done_482
 
-several_463:
+several_481:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12341,13 +12620,13 @@ several_463:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_463
+	JGE     several_481
 
-several_done_464:
+several_done_482:
 	CMPQ BX, $+16
-	JLT  one_done_466
+	JLT  one_done_484
 
-one_465:
+one_483:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12360,11 +12639,11 @@ one_465:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_465
+	JGE     one_483
 
-one_done_466:
+one_done_484:
 	TESTQ     BX, BX
-	JZ        tail_none_467
+	JZ        tail_none_485
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12376,7 +12655,7 @@ one_done_466:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_467:
+tail_none_485:
 	VZEROUPPER
 	RET
 
@@ -12388,9 +12667,9 @@ TEXT ·minAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_469
+	JLT  several_done_487
 
-several_468:
+several_486:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12410,13 +12689,13 @@ several_468:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_468
+	JGE     several_486
 
-several_done_469:
+several_done_487:
 	CMPQ BX, $+16
-	JLT  one_done_471
+	JLT  one_done_489
 
-one_470:
+one_488:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -12429,11 +12708,11 @@ one_470:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_470
+	JGE     one_488
 
-one_done_471:
+one_done_489:
 	TESTQ     BX, BX
-	JZ        tail_none_472
+	JZ        tail_none_490
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -12445,7 +12724,7 @@ one_done_471:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_472:
+tail_none_490:
 	VZEROUPPER
 	RET
 
@@ -12457,9 +12736,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_474
+	JLT          several_done_492
 
-several_473:
+several_491:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12476,13 +12755,13 @@ several_473:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_473
+	JGE     several_491
 
-several_done_474:
+several_done_492:
 	CMPQ DX, $+16
-	JLT  one_done_476
+	JLT  one_done_494
 
-one_475:
+one_493:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12490,11 +12769,11 @@ one_475:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_475
+	JGE     one_493
 
-one_done_476:
+one_done_494:
 	TESTQ     DX, DX
-	JZ        tail_none_477
+	JZ        tail_none_495
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12502,7 +12781,7 @@ one_done_476:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_477:
+tail_none_495:
 	VZEROUPPER
 	RET
 
@@ -12514,9 +12793,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_479
+	JLT          several_done_497
 
-several_478:
+several_496:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -12533,13 +12812,13 @@ several_478:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_478
+	JGE     several_496
 
-several_done_479:
+several_done_497:
 	CMPQ DX, $+16
-	JLT  one_done_481
+	JLT  one_done_499
 
-one_480:
+one_498:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -12547,11 +12826,11 @@ one_480:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_480
+	JGE     one_498
 
-one_done_481:
+one_done_499:
 	TESTQ     DX, DX
-	JZ        tail_none_482
+	JZ        tail_none_500
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -12559,7 +12838,7 @@ one_done_481:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_482:
+tail_none_500:
 	VZEROUPPER
 	RET
 
@@ -12571,9 +12850,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_484
+	JLT          several_done_502
 
-several_483:
+several_501:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12594,13 +12873,13 @@ several_483:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_483
+	JGE         several_501
 
-several_done_484:
+several_done_502:
 	CMPQ DX, $+16
-	JLT  one_done_486
+	JLT  one_done_504
 
-one_485:
+one_503:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -12609,11 +12888,11 @@ one_485:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_485
+	JGE         one_503
 
-one_done_486:
+one_done_504:
 	TESTQ       DX, DX
-	JZ          tail_none_487
+	JZ          tail_none_505
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12622,7 +12901,7 @@ one_done_486:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_487:
+tail_none_505:
 	VZEROUPPER
 	RET
 
@@ -12637,9 +12916,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_489
+	JLT    several_done_507
 
-several_488:
+several_506:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12656,13 +12935,13 @@ several_488:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_488
+	JGE         several_506
 
-several_done_489:
+several_done_507:
 	CMPQ DX, $+16
-	JLT  one_done_491
+	JLT  one_done_509
 
-one_490:
+one_508:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -12670,11 +12949,11 @@ one_490:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_490
+	JGE         one_508
 
-one_done_491:
+one_done_509:
 	TESTQ       DX, DX
-	JZ          tail_none_492
+	JZ          tail_none_510
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -12682,7 +12961,7 @@ one_done_491:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_492:
+tail_none_510:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12706,9 +12985,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_494
+	JLT    several_done_512
 
-several_493:
+several_511:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -12720,30 +12999,30 @@ several_493:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_493
+	JGE     several_511
 
-several_done_494:
+several_done_512:
 	CMPQ CX, $+16
-	JLT  one_done_496
+	JLT  one_done_514
 
-one_495:
+one_513:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_495
+	JGE     one_513
 
-one_done_496:
+one_done_514:
 	TESTQ     CX, CX
-	JZ        tail_none_497
+	JZ        tail_none_515
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_497:
+tail_none_515:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12768,9 +13047,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_499
+	JLT          several_done_517
 
-several_498:
+several_516:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -12786,24 +13065,24 @@ several_498:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_498
+	JGE         several_516
 
-several_done_499:
+several_done_517:
 	CMPQ CX, $+16
-	JLT  one_done_501
+	JLT  one_done_519
 
-one_500:
+one_518:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_500
+	JGE         one_518
 
-one_done_501:
+one_done_519:
 	TESTQ       CX, CX
-	JZ          tail_none_502
+	JZ          tail_none_520
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -12811,7 +13090,7 @@ one_done_501:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_502:
+tail_none_520:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -12829,16 +13108,16 @@ tail_none_502:
 // Requires: AVX, AVX512F, BMI2, SSE
 TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	MOVQ    x+0(FP), AX
-	VMOVUPS constants<>+192(SB), Z8
-	VMOVUPS constants<>+192(SB), Z9
-	VMOVUPS constants<>+192(SB), Z10
-	VMOVUPS constants<>+192(SB), Z11
+	VMOVUPS constants<>+384(SB), Z8
+	VMOVUPS constants<>+384(SB), Z9
+	VMOVUPS constants<>+384(SB), Z10
+	VMOVUPS constants<>+384(SB), Z11
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_504
+	JLT     several_done_522
 
-several_503:
+several_521:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -12858,13 +13137,13 @@ several_503:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_503
+	JGE     several_521
 
-several_done_504:
+several_done_522:
 	CMPQ CX, $+16
-	JLT  one_done_506
+	JLT  one_done_524
 
-one_505:
+one_523:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -12872,11 +13151,11 @@ one_505:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_505
+	JGE     one_523
 
-one_done_506:
+one_done_524:
 	TESTQ     CX, CX
-	JZ        tail_none_507
+	JZ        tail_none_525
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -12885,7 +13164,7 @@ one_done_506:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_507:
+tail_none_525:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -12920,9 +13199,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_509
+	JLT          one_done_527
 
-one_508:
+one_526:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -12935,11 +13214,11 @@ one_508:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_508
+	JGE     one_526
 
-one_done_509:
+one_done_527:
 	TESTQ     CX, CX
-	JZ        tail_none_510
+	JZ        tail_none_528
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -12954,7 +13233,7 @@ one_done_509:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_510:
+tail_none_528:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -12981,9 +13260,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_512
+	JLT  one_done_530
 
-one_511:
+one_529:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -13002,11 +13281,11 @@ one_511:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_511
+	JGE         one_529
 
-one_done_512:
+one_done_530:
 	TESTQ       AX, AX
-	JZ          tail_none_513
+	JZ          tail_none_531
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -13021,7 +13300,7 @@ one_done_512:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_513:
+tail_none_531:
 	VZEROUPPER
 	RET
 
@@ -13035,9 +13314,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_515
+	JLT          several_done_533
 
-several_514:
+several_532:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13055,13 +13334,13 @@ several_514:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_514
+	JGE     several_532
 
-several_done_515:
+several_done_533:
 	CMPQ BX, $+16
-	JLT  one_done_517
+	JLT  one_done_535
 
-one_516:
+one_534:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -13073,11 +13352,11 @@ one_516:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_516
+	JGE     one_534
 
-one_done_517:
+one_done_535:
 	TESTQ     BX, BX
-	JZ        tail_none_518
+	JZ        tail_none_536
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -13088,7 +13367,7 @@ one_done_517:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_518:
+tail_none_536:
 	VZEROUPPER
 	RET
 
@@ -13103,9 +13382,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_520
+	JLT          several_done_538
 
-several_519:
+several_537:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13126,13 +13405,13 @@ several_519:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_519
+	JGE         several_537
 
-several_done_520:
+several_done_538:
 	CMPQ SI, $+16
-	JLT  one_done_522
+	JLT  one_done_540
 
-one_521:
+one_539:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -13146,11 +13425,11 @@ one_521:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_521
+	JGE         one_539
 
-one_done_522:
+one_done_540:
 	TESTQ       SI, SI
-	JZ          tail_none_523
+	JZ          tail_none_541
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -13162,7 +13441,7 @@ one_done_522:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_523:
+tail_none_541:
 	VZEROUPPER
 	RET
 
@@ -13173,61 +13452,61 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_525
+	JLT  one_done_543
 
-one_524:
+one_542:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+256(SB), Z1
+	VMOVUPS      constants<>+448(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+320(SB), Z1
+	VMOVUPS      constants<>+512(SB), Z1
 	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+384(SB), Z0, Z1
+	VMULPS       constants<>+576(SB), Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z0
-	VFNMADD231PS constants<>+512(SB), Z1, Z0
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z0, Z2
-	VFMADD213PS  constants<>+704(SB), Z0, Z2
-	VFMADD213PS  constants<>+768(SB), Z0, Z2
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
 	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+896(SB), Z2, Z0
+	VADDPS       constants<>+1088(SB), Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_524
+	JGE          one_542
 
-one_done_525:
+one_done_543:
 	TESTQ        DX, DX
-	JZ           tail_none_526
+	JZ           tail_none_544
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+256(SB), Z1
+	VMOVUPS      constants<>+448(SB), Z1
 	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+320(SB), Z1
+	VMOVUPS      constants<>+512(SB), Z1
 	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+384(SB), Z0, Z1
+	VMULPS       constants<>+576(SB), Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z0
-	VFNMADD231PS constants<>+512(SB), Z1, Z0
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z0, Z2
-	VFMADD213PS  constants<>+704(SB), Z0, Z2
-	VFMADD213PS  constants<>+768(SB), Z0, Z2
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
 	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+896(SB), Z2, Z0
+	VADDPS       constants<>+1088(SB), Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_526:
+tail_none_544:
 	VZEROUPPER
 	RET
 
@@ -13238,717 +13517,47 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_528
-
-one_527:
-	VMOVUPS      (CX), Z0
-	VANDPS       constants<>+960(SB), Z0, Z1
-	VMULPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1024(SB), Z2
-	VFMADD213PS  constants<>+1088(SB), Z5, Z2
-	VFMADD213PS  constants<>+1152(SB), Z5, Z2
-	VFMADD213PS  constants<>+1216(SB), Z5, Z2
-	VFMADD213PS  constants<>+1280(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z1, Z1, Z2
-	VADDPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1344(SB), Z3
-	VMINPS       Z5, Z3, Z5
-	VMULPS       constants<>+384(SB), Z5, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS constants<>+448(SB), Z3, Z5
-	VFNMADD231PS constants<>+512(SB), Z3, Z5
-	VMOVUPS      constants<>+576(SB), Z4
-	VFMADD213PS  constants<>+640(SB), Z5, Z4
-	VFMADD213PS  constants<>+704(SB), Z5, Z4
-	VFMADD213PS  constants<>+768(SB), Z5, Z4
-	VFMADD213PS  constants<>+832(SB), Z5, Z4
-	VMULPS       Z5, Z4, Z4
-	VFMADD213PS  Z5, Z5, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z3, Z5, Z5
-	VADDPS       constants<>+896(SB), Z5, Z3
-	VFMADD213PS  Z3, Z5, Z4
-	VMOVUPS      constants<>+1408(SB), Z3
-	VDIVPS       Z4, Z3, Z3
-	VMOVUPS      constants<>+896(SB), Z4
-	VSUBPS       Z3, Z4, Z4
-	VSUBPS       constants<>+1472(SB), Z1, Z1
-	VPMOVD2M     Z1, K1
-	VMOVAPS      Z2, K1, Z4
-	VANDPS       constants<>+1536(SB), Z0, Z0
-	VORPS        Z0, Z4, Z4
-	VMOVAPS      Z4, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, AX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          one_527
-
-one_done_528:
-	TESTQ        DX, DX
-	JZ           tail_none_529
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z0
-	VANDPS       constants<>+960(SB), Z0, Z1
-	VMULPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1024(SB), Z2
-	VFMADD213PS  constants<>+1088(SB), Z5, Z2
-	VFMADD213PS  constants<>+1152(SB), Z5, Z2
-	VFMADD213PS  constants<>+1216(SB), Z5, Z2
-	VFMADD213PS  constants<>+1280(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z1, Z1, Z2
-	VADDPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1344(SB), Z3
-	VMINPS       Z5, Z3, Z5
-	VMULPS       constants<>+384(SB), Z5, Z3
-	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS constants<>+448(SB), Z3, Z5
-	VFNMADD231PS constants<>+512(SB), Z3, Z5
-	VMOVUPS      constants<>+576(SB), Z4
-	VFMADD213PS  constants<>+640(SB), Z5, Z4
-	VFMADD213PS  constants<>+704(SB), Z5, Z4
-	VFMADD213PS  constants<>+768(SB), Z5, Z4
-	VFMADD213PS  constants<>+832(SB), Z5, Z4
-	VMULPS       Z5, Z4, Z4
-	VFMADD213PS  Z5, Z5, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z3, Z5, Z5
-	VADDPS       constants<>+896(SB), Z5, Z3
-	VFMADD213PS  Z3, Z5, Z4
-	VMOVUPS      constants<>+1408(SB), Z3
-	VDIVPS       Z4, Z3, Z3
-	VMOVUPS      constants<>+896(SB), Z4
-	VSUBPS       Z3, Z4, Z4
-	VSUBPS       constants<>+1472(SB), Z1, Z1
-	VPMOVD2M     Z1, K2
-	VMOVAPS      Z2, K2, Z4
-	VANDPS       constants<>+1536(SB), Z0, Z0
-	VORPS        Z0, Z4, Z4
-	VMOVAPS      Z4, Z0
-	VMOVUPS      Z0, K1, (AX)
-
-tail_none_529:
-	VZEROUPPER
-	RET
-
-// func erfAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·erfAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_531
-
-one_530:
-	VMOVUPS      (CX), Z0
-	VANDPS       constants<>+960(SB), Z0, Z3
-	VMOVUPS      constants<>+1600(SB), Z1
-	VMINPS       Z3, Z1, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      constants<>+1664(SB), Z5
-	VFMADD213PS  constants<>+1728(SB), Z4, Z5
-	VFMADD213PS  constants<>+1792(SB), Z4, Z5
-	VFMADD213PS  constants<>+1856(SB), Z4, Z5
-	VFMADD213PS  constants<>+1920(SB), Z4, Z5
-	VFMADD213PS  constants<>+1984(SB), Z4, Z5
-	VFMADD213PS  constants<>+2048(SB), Z4, Z5
-	VFMADD213PS  Z3, Z3, Z5
-	VXORPS       constants<>+1536(SB), Z4, Z4
-	VMULPS       constants<>+384(SB), Z4, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z4
-	VFNMADD231PS constants<>+512(SB), Z1, Z4
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z4, Z2
-	VFMADD213PS  constants<>+704(SB), Z4, Z2
-	VFMADD213PS  constants<>+768(SB), Z4, Z2
-	VFMADD213PS  constants<>+832(SB), Z4, Z2
-	VMULPS       Z4, Z2, Z2
-	VFMADD213PS  Z4, Z4, Z2
-	VSUBPS       constants<>+896(SB), Z3, Z4
-	VMULPS       constants<>+2112(SB), Z3, Z3
-	VADDPS       constants<>+1600(SB), Z3, Z7
-	VSUBPS       constants<>+1600(SB), Z3, Z3
-	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2176(SB), Z6
-	VFMADD213PS  constants<>+2240(SB), Z3, Z6
-	VFMADD213PS  constants<>+2304(SB), Z3, Z6
-	VFMADD213PS  constants<>+2368(SB), Z3, Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  Z6, Z6, Z2
-	VDIVPS       Z7, Z2, Z2
-	VMOVUPS      constants<>+896(SB), Z3
-	VSCALEFPS    Z1, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	VADDPS       Z2, Z2, Z2
-	VMOVUPS      constants<>+896(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VPMOVD2M     Z4, K1
-	VMOVAPS      Z5, K1, Z3
-	VANDPS       constants<>+1536(SB), Z0, Z0
-	VORPS        Z0, Z3, Z3
-	VMOVAPS      Z3, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, AX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          one_530
-
-one_done_531:
-	TESTQ        DX, DX
-	JZ           tail_none_532
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z0
-	VANDPS       constants<>+960(SB), Z0, Z3
-	VMOVUPS      constants<>+1600(SB), Z1
-	VMINPS       Z3, Z1, Z3
-	VMULPS       Z3, Z3, Z4
-	VMOVUPS      constants<>+1664(SB), Z5
-	VFMADD213PS  constants<>+1728(SB), Z4, Z5
-	VFMADD213PS  constants<>+1792(SB), Z4, Z5
-	VFMADD213PS  constants<>+1856(SB), Z4, Z5
-	VFMADD213PS  constants<>+1920(SB), Z4, Z5
-	VFMADD213PS  constants<>+1984(SB), Z4, Z5
-	VFMADD213PS  constants<>+2048(SB), Z4, Z5
-	VFMADD213PS  Z3, Z3, Z5
-	VXORPS       constants<>+1536(SB), Z4, Z4
-	VMULPS       constants<>+384(SB), Z4, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z4
-	VFNMADD231PS constants<>+512(SB), Z1, Z4
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z4, Z2
-	VFMADD213PS  constants<>+704(SB), Z4, Z2
-	VFMADD213PS  constants<>+768(SB), Z4, Z2
-	VFMADD213PS  constants<>+832(SB), Z4, Z2
-	VMULPS       Z4, Z2, Z2
-	VFMADD213PS  Z4, Z4, Z2
-	VSUBPS       constants<>+896(SB), Z3, Z4
-	VMULPS       constants<>+2112(SB), Z3, Z3
-	VADDPS       constants<>+1600(SB), Z3, Z7
-	VSUBPS       constants<>+1600(SB), Z3, Z3
-	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2176(SB), Z6
-	VFMADD213PS  constants<>+2240(SB), Z3, Z6
-	VFMADD213PS  constants<>+2304(SB), Z3, Z6
-	VFMADD213PS  constants<>+2368(SB), Z3, Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  Z6, Z6, Z2
-	VDIVPS       Z7, Z2, Z2
-	VMOVUPS      constants<>+896(SB), Z3
-	VSCALEFPS    Z1, Z3, Z3
-	VMULPS       Z3, Z2, Z2
-	VADDPS       Z2, Z2, Z2
-	VMOVUPS      constants<>+896(SB), Z3
-	VSUBPS       Z2, Z3, Z3
-	VPMOVD2M     Z4, K2
-	VMOVAPS      Z5, K2, Z3
-	VANDPS       constants<>+1536(SB), Z0, Z0
-	VORPS        Z0, Z3, Z3
-	VMOVAPS      Z3, Z0
-	VMOVUPS      Z0, K1, (AX)
-
-tail_none_532:
-	VZEROUPPER
-	RET
-
-// func siluAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·siluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_534
-
-one_533:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+2816(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VXORPS       constants<>+1536(SB), Z0, Z5
-	VMOVUPS      constants<>+2816(SB), Z1
-	VMAXPS       Z5, Z1, Z5
-	VMULPS       constants<>+384(SB), Z5, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z5
-	VFNMADD231PS constants<>+512(SB), Z1, Z5
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z5, Z2
-	VFMADD213PS  constants<>+704(SB), Z5, Z2
-	VFMADD213PS  constants<>+768(SB), Z5, Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z5, Z5, Z2
-	VXORPS       Z5, Z5, Z5
-	VMAXPS       Z1, Z5, Z3
-	VSUBPS       Z3, Z1, Z1
-	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+896(SB), Z4
-	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z1, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-	VFMADD231PS  Z5, Z2, Z4
-	VDIVPS       Z4, Z0, Z0
-	VSCALEFPS    Z3, Z0, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, AX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          one_533
-
-one_done_534:
-	TESTQ        DX, DX
-	JZ           tail_none_535
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+2816(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VXORPS       constants<>+1536(SB), Z0, Z5
-	VMOVUPS      constants<>+2816(SB), Z1
-	VMAXPS       Z5, Z1, Z5
-	VMULPS       constants<>+384(SB), Z5, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z5
-	VFNMADD231PS constants<>+512(SB), Z1, Z5
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z5, Z2
-	VFMADD213PS  constants<>+704(SB), Z5, Z2
-	VFMADD213PS  constants<>+768(SB), Z5, Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z5, Z5, Z2
-	VXORPS       Z5, Z5, Z5
-	VMAXPS       Z1, Z5, Z3
-	VSUBPS       Z3, Z1, Z1
-	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+896(SB), Z4
-	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z1, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-	VFMADD231PS  Z5, Z2, Z4
-	VDIVPS       Z4, Z0, Z0
-	VSCALEFPS    Z3, Z0, Z0
-	VMOVUPS      Z0, K1, (AX)
-
-tail_none_535:
-	VZEROUPPER
-	RET
-
-// func geluAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·geluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_537
-
-one_536:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+2880(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VANDPS       constants<>+960(SB), Z0, Z3
-	VMOVUPS      constants<>+2944(SB), Z1
-	VMINPS       Z3, Z1, Z3
-	VMULPS       Z3, Z3, Z5
-	VMOVUPS      constants<>+3008(SB), Z8
-	VFMADD213PS  constants<>+3072(SB), Z5, Z8
-	VFMADD213PS  constants<>+3136(SB), Z5, Z8
-	VFMADD213PS  constants<>+3200(SB), Z5, Z8
-	VFMADD213PS  constants<>+3264(SB), Z5, Z8
-	VFMADD213PS  constants<>+832(SB), Z0, Z8
-	VMULPS       Z0, Z8, Z8
-	VMOVAPS      Z5, Z4
-	VFMSUB231PS  Z3, Z3, Z4
-	VMULPS       constants<>+832(SB), Z4, Z4
-	VMULPS       constants<>+3328(SB), Z5, Z5
-	VMULPS       constants<>+384(SB), Z5, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z5
-	VFNMADD231PS constants<>+512(SB), Z1, Z5
-	VSUBPS       Z4, Z5, Z5
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z5, Z2
-	VFMADD213PS  constants<>+704(SB), Z5, Z2
-	VFMADD213PS  constants<>+768(SB), Z5, Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z5, Z5, Z2
-	VSUBPS       constants<>+3392(SB), Z3, Z4
-	VADDPS       constants<>+1600(SB), Z3, Z7
-	VSUBPS       constants<>+1600(SB), Z3, Z3
-	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2176(SB), Z6
-	VFMADD213PS  constants<>+2240(SB), Z3, Z6
-	VFMADD213PS  constants<>+2304(SB), Z3, Z6
-	VFMADD213PS  constants<>+2368(SB), Z3, Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  Z6, Z6, Z2
-	VMULPS       Z0, Z2, Z3
-	VDIVPS       Z7, Z3, Z3
-	VDIVPS       Z7, Z2, Z2
-	VSCALEFPS    Z1, Z3, Z3
-	VSCALEFPS    Z1, Z2, Z2
-	VMOVUPS      constants<>+896(SB), Z7
-	VSUBPS       Z2, Z7, Z7
-	VMULPS       Z0, Z7, Z7
-	VPMOVD2M     Z0, K1
-	VMOVAPS      Z3, K1, Z7
-	VPMOVD2M     Z4, K1
-	VMOVAPS      Z8, K1, Z7
-	VMOVAPS      Z7, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, AX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          one_536
-
-one_done_537:
-	TESTQ        DX, DX
-	JZ           tail_none_538
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+2880(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VANDPS       constants<>+960(SB), Z0, Z3
-	VMOVUPS      constants<>+2944(SB), Z1
-	VMINPS       Z3, Z1, Z3
-	VMULPS       Z3, Z3, Z5
-	VMOVUPS      constants<>+3008(SB), Z8
-	VFMADD213PS  constants<>+3072(SB), Z5, Z8
-	VFMADD213PS  constants<>+3136(SB), Z5, Z8
-	VFMADD213PS  constants<>+3200(SB), Z5, Z8
-	VFMADD213PS  constants<>+3264(SB), Z5, Z8
-	VFMADD213PS  constants<>+832(SB), Z0, Z8
-	VMULPS       Z0, Z8, Z8
-	VMOVAPS      Z5, Z4
-	VFMSUB231PS  Z3, Z3, Z4
-	VMULPS       constants<>+832(SB), Z4, Z4
-	VMULPS       constants<>+3328(SB), Z5, Z5
-	VMULPS       constants<>+384(SB), Z5, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z5
-	VFNMADD231PS constants<>+512(SB), Z1, Z5
-	VSUBPS       Z4, Z5, Z5
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z5, Z2
-	VFMADD213PS  constants<>+704(SB), Z5, Z2
-	VFMADD213PS  constants<>+768(SB), Z5, Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z5, Z5, Z2
-	VSUBPS       constants<>+3392(SB), Z3, Z4
-	VADDPS       constants<>+1600(SB), Z3, Z7
-	VSUBPS       constants<>+1600(SB), Z3, Z3
-	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2176(SB), Z6
-	VFMADD213PS  constants<>+2240(SB), Z3, Z6
-	VFMADD213PS  constants<>+2304(SB), Z3, Z6
-	VFMADD213PS  constants<>+2368(SB), Z3, Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  Z6, Z6, Z2
-	VMULPS       Z0, Z2, Z3
-	VDIVPS       Z7, Z3, Z3
-	VDIVPS       Z7, Z2, Z2
-	VSCALEFPS    Z1, Z3, Z3
-	VSCALEFPS    Z1, Z2, Z2
-	VMOVUPS      constants<>+896(SB), Z7
-	VSUBPS       Z2, Z7, Z7
-	VMULPS       Z0, Z7, Z7
-	VPMOVD2M     Z0, K2
-	VMOVAPS      Z3, K2, Z7
-	VPMOVD2M     Z4, K2
-	VMOVAPS      Z8, K2, Z7
-	VMOVAPS      Z7, Z0
-	VMOVUPS      Z0, K1, (AX)
-
-tail_none_538:
-	VZEROUPPER
-	RET
-
-// func geluTanhAVX512(dst *float32, x *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_540
-
-one_539:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+3456(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVAPS      Z0, Z5
-	VMOVUPS      constants<>+3520(SB), Z1
-	VMINPS       Z5, Z1, Z5
-	VMULPS       Z5, Z5, Z1
-	VMOVAPS      Z1, Z2
-	VFMSUB231PS  Z5, Z5, Z2
-	VMOVUPS      constants<>+3584(SB), Z6
-	VMOVUPS      constants<>+3584(SB), Z7
-	VFMADD231PS  constants<>+3648(SB), Z1, Z6
-	VSUBPS       Z6, Z7, Z7
-	VFMADD231PS  constants<>+3648(SB), Z1, Z7
-	VFMADD231PS  constants<>+3712(SB), Z1, Z7
-	VFMADD231PS  constants<>+3648(SB), Z2, Z7
-	VADDPS       constants<>+3776(SB), Z7, Z7
-	VMULPS       Z5, Z7, Z7
-	VMULPS       Z5, Z6, Z1
-	VFMSUB213PS  Z1, Z6, Z5
-	VADDPS       Z5, Z7, Z7
-	VXORPS       constants<>+1536(SB), Z1, Z5
-	VMULPS       constants<>+384(SB), Z5, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z5
-	VFNMADD231PS constants<>+512(SB), Z1, Z5
-	VSUBPS       Z7, Z5, Z5
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z5, Z2
-	VFMADD213PS  constants<>+704(SB), Z5, Z2
-	VFMADD213PS  constants<>+768(SB), Z5, Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z5, Z5, Z2
-	VXORPS       Z5, Z5, Z5
-	VMAXPS       Z1, Z5, Z3
-	VSUBPS       Z3, Z1, Z1
-	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+896(SB), Z4
-	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z1, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-	VFMADD231PS  Z5, Z2, Z4
-	VDIVPS       Z4, Z0, Z0
-	VSCALEFPS    Z3, Z0, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, AX
-	SUBQ         $+16, DX
-	CMPQ         DX, $+16
-	JGE          one_539
-
-one_done_540:
-	TESTQ        DX, DX
-	JZ           tail_none_541
-	MOVL         $-1, BX
-	BZHIL        DX, BX, BX
-	KMOVW        BX, K1
-	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+3456(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVAPS      Z0, Z5
-	VMOVUPS      constants<>+3520(SB), Z1
-	VMINPS       Z5, Z1, Z5
-	VMULPS       Z5, Z5, Z1
-	VMOVAPS      Z1, Z2
-	VFMSUB231PS  Z5, Z5, Z2
-	VMOVUPS      constants<>+3584(SB), Z6
-	VMOVUPS      constants<>+3584(SB), Z7
-	VFMADD231PS  constants<>+3648(SB), Z1, Z6
-	VSUBPS       Z6, Z7, Z7
-	VFMADD231PS  constants<>+3648(SB), Z1, Z7
-	VFMADD231PS  constants<>+3712(SB), Z1, Z7
-	VFMADD231PS  constants<>+3648(SB), Z2, Z7
-	VADDPS       constants<>+3776(SB), Z7, Z7
-	VMULPS       Z5, Z7, Z7
-	VMULPS       Z5, Z6, Z1
-	VFMSUB213PS  Z1, Z6, Z5
-	VADDPS       Z5, Z7, Z7
-	VXORPS       constants<>+1536(SB), Z1, Z5
-	VMULPS       constants<>+384(SB), Z5, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z5
-	VFNMADD231PS constants<>+512(SB), Z1, Z5
-	VSUBPS       Z7, Z5, Z5
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z5, Z2
-	VFMADD213PS  constants<>+704(SB), Z5, Z2
-	VFMADD213PS  constants<>+768(SB), Z5, Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VMULPS       Z5, Z2, Z2
-	VFMADD213PS  Z5, Z5, Z2
-	VXORPS       Z5, Z5, Z5
-	VMAXPS       Z1, Z5, Z3
-	VSUBPS       Z3, Z1, Z1
-	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+896(SB), Z4
-	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z1, Z5, Z5
-	VADDPS       Z5, Z4, Z4
-	VFMADD231PS  Z5, Z2, Z4
-	VDIVPS       Z4, Z0, Z0
-	VSCALEFPS    Z3, Z0, Z0
-	VMOVUPS      Z0, K1, (AX)
-
-tail_none_541:
-	VZEROUPPER
-	RET
-
-// func swiGLUAVX512(dst *float32, gate *float32, up *float32, n int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ gate+8(FP), CX
-	MOVQ up+16(FP), DX
-	MOVQ n+24(FP), BX
-	CMPQ BX, $+16
-	JLT  one_done_543
-
-one_542:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      (DX), Z1
-	VMOVUPS      constants<>+2816(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VXORPS       constants<>+1536(SB), Z0, Z6
-	VMOVUPS      constants<>+2816(SB), Z2
-	VMAXPS       Z6, Z2, Z6
-	VMULPS       constants<>+384(SB), Z6, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VFNMADD231PS constants<>+448(SB), Z2, Z6
-	VFNMADD231PS constants<>+512(SB), Z2, Z6
-	VMOVUPS      constants<>+576(SB), Z3
-	VFMADD213PS  constants<>+640(SB), Z6, Z3
-	VFMADD213PS  constants<>+704(SB), Z6, Z3
-	VFMADD213PS  constants<>+768(SB), Z6, Z3
-	VFMADD213PS  constants<>+832(SB), Z6, Z3
-	VMULPS       Z6, Z3, Z3
-	VFMADD213PS  Z6, Z6, Z3
-	VXORPS       Z6, Z6, Z6
-	VMAXPS       Z2, Z6, Z4
-	VSUBPS       Z4, Z2, Z2
-	VSUBPS       Z4, Z6, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z4, Z5, Z5
-	VMOVUPS      constants<>+896(SB), Z6
-	VSCALEFPS    Z2, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  Z6, Z3, Z5
-	VDIVPS       Z5, Z0, Z0
-	VSCALEFPS    Z4, Z0, Z0
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, (AX)
-	ADDQ         $+64, CX
-	ADDQ         $+64, DX
-	ADDQ         $+64, AX
-	SUBQ         $+16, BX
-	CMPQ         BX, $+16
-	JGE          one_542
-
-one_done_543:
-	TESTQ        BX, BX
-	JZ           tail_none_544
-	MOVL         $-1, SI
-	BZHIL        BX, SI, SI
-	KMOVW        SI, K1
-	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS      constants<>+2816(SB), Z2
-	VMAXPS       Z0, Z2, Z0
-	VXORPS       constants<>+1536(SB), Z0, Z6
-	VMOVUPS      constants<>+2816(SB), Z2
-	VMAXPS       Z6, Z2, Z6
-	VMULPS       constants<>+384(SB), Z6, Z2
-	VRNDSCALEPS  $0x08, Z2, Z2
-	VFNMADD231PS constants<>+448(SB), Z2, Z6
-	VFNMADD231PS constants<>+512(SB), Z2, Z6
-	VMOVUPS      constants<>+576(SB), Z3
-	VFMADD213PS  constants<>+640(SB), Z6, Z3
-	VFMADD213PS  constants<>+704(SB), Z6, Z3
-	VFMADD213PS  constants<>+768(SB), Z6, Z3
-	VFMADD213PS  constants<>+832(SB), Z6, Z3
-	VMULPS       Z6, Z3, Z3
-	VFMADD213PS  Z6, Z6, Z3
-	VXORPS       Z6, Z6, Z6
-	VMAXPS       Z2, Z6, Z4
-	VSUBPS       Z4, Z2, Z2
-	VSUBPS       Z4, Z6, Z4
-	VMOVUPS      constants<>+896(SB), Z5
-	VSCALEFPS    Z4, Z5, Z5
-	VMOVUPS      constants<>+896(SB), Z6
-	VSCALEFPS    Z2, Z6, Z6
-	VADDPS       Z6, Z5, Z5
-	VFMADD231PS  Z6, Z3, Z5
-	VDIVPS       Z5, Z0, Z0
-	VSCALEFPS    Z4, Z0, Z0
-	VMULPS       Z1, Z0, Z0
-	VMOVUPS      Z0, K1, (AX)
-
-tail_none_544:
-	VZEROUPPER
-	RET
-
-// func expSumAVX512(dst *float32, x *float32, max float32, n int) float32
-// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
-TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
-	MOVQ         dst+0(FP), AX
-	MOVQ         x+8(FP), CX
-	VBROADCASTSS max+16(FP), Z30
-	VXORPS       X8, X8, X8
-	MOVQ         n+24(FP), DX
-	CMPQ         DX, $+16
-	JLT          one_done_546
+	JLT  one_done_546
 
 one_545:
 	VMOVUPS      (CX), Z0
-	VSUBPS       Z30, Z0, Z0
-	VMOVUPS      constants<>+256(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+320(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+384(SB), Z0, Z1
-	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z0
-	VFNMADD231PS constants<>+512(SB), Z1, Z0
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z0, Z2
-	VFMADD213PS  constants<>+704(SB), Z0, Z2
-	VFMADD213PS  constants<>+768(SB), Z0, Z2
-	VFMADD213PS  constants<>+832(SB), Z0, Z2
-	VMULPS       Z0, Z2, Z2
-	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+896(SB), Z2, Z0
-	VSCALEFPS    Z1, Z0, Z0
-	VADDPS       Z0, Z8, Z8
+	VANDPS       constants<>+1152(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1216(SB), Z2
+	VFMADD213PS  constants<>+1280(SB), Z5, Z2
+	VFMADD213PS  constants<>+1344(SB), Z5, Z2
+	VFMADD213PS  constants<>+1408(SB), Z5, Z2
+	VFMADD213PS  constants<>+1472(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z1, Z1, Z2
+	VADDPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1536(SB), Z3
+	VMINPS       Z5, Z3, Z5
+	VMULPS       constants<>+576(SB), Z5, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS constants<>+640(SB), Z3, Z5
+	VFNMADD231PS constants<>+704(SB), Z3, Z5
+	VMOVUPS      constants<>+768(SB), Z4
+	VFMADD213PS  constants<>+832(SB), Z5, Z4
+	VFMADD213PS  constants<>+896(SB), Z5, Z4
+	VFMADD213PS  constants<>+960(SB), Z5, Z4
+	VFMADD213PS  constants<>+1024(SB), Z5, Z4
+	VMULPS       Z5, Z4, Z4
+	VFMADD213PS  Z5, Z5, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z3, Z5, Z5
+	VADDPS       constants<>+1088(SB), Z5, Z3
+	VFMADD213PS  Z3, Z5, Z4
+	VMOVUPS      constants<>+1600(SB), Z3
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSUBPS       Z3, Z4, Z4
+	VSUBPS       constants<>+1664(SB), Z1, Z1
+	VPMOVD2M     Z1, K1
+	VMOVAPS      Z2, K1, Z4
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z4, Z4
+	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, AX
@@ -13963,28 +13572,698 @@ one_done_546:
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VSUBPS       Z30, Z0, Z0
-	VMOVUPS      constants<>+256(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+320(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+384(SB), Z0, Z1
+	VANDPS       constants<>+1152(SB), Z0, Z1
+	VMULPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1216(SB), Z2
+	VFMADD213PS  constants<>+1280(SB), Z5, Z2
+	VFMADD213PS  constants<>+1344(SB), Z5, Z2
+	VFMADD213PS  constants<>+1408(SB), Z5, Z2
+	VFMADD213PS  constants<>+1472(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z1, Z1, Z2
+	VADDPS       Z1, Z1, Z5
+	VMOVUPS      constants<>+1536(SB), Z3
+	VMINPS       Z5, Z3, Z5
+	VMULPS       constants<>+576(SB), Z5, Z3
+	VRNDSCALEPS  $0x08, Z3, Z3
+	VFNMADD231PS constants<>+640(SB), Z3, Z5
+	VFNMADD231PS constants<>+704(SB), Z3, Z5
+	VMOVUPS      constants<>+768(SB), Z4
+	VFMADD213PS  constants<>+832(SB), Z5, Z4
+	VFMADD213PS  constants<>+896(SB), Z5, Z4
+	VFMADD213PS  constants<>+960(SB), Z5, Z4
+	VFMADD213PS  constants<>+1024(SB), Z5, Z4
+	VMULPS       Z5, Z4, Z4
+	VFMADD213PS  Z5, Z5, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z3, Z5, Z5
+	VADDPS       constants<>+1088(SB), Z5, Z3
+	VFMADD213PS  Z3, Z5, Z4
+	VMOVUPS      constants<>+1600(SB), Z3
+	VDIVPS       Z4, Z3, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSUBPS       Z3, Z4, Z4
+	VSUBPS       constants<>+1664(SB), Z1, Z1
+	VPMOVD2M     Z1, K2
+	VMOVAPS      Z2, K2, Z4
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z4, Z4
+	VMOVAPS      Z4, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_547:
+	VZEROUPPER
+	RET
+
+// func erfAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·erfAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_549
+
+one_548:
+	VMOVUPS      (CX), Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+1792(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      constants<>+1856(SB), Z5
+	VFMADD213PS  constants<>+1920(SB), Z4, Z5
+	VFMADD213PS  constants<>+1984(SB), Z4, Z5
+	VFMADD213PS  constants<>+2048(SB), Z4, Z5
+	VFMADD213PS  constants<>+2112(SB), Z4, Z5
+	VFMADD213PS  constants<>+2176(SB), Z4, Z5
+	VFMADD213PS  constants<>+2240(SB), Z4, Z5
+	VFMADD213PS  Z3, Z3, Z5
+	VXORPS       constants<>+1728(SB), Z4, Z4
+	VMULPS       constants<>+576(SB), Z4, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+448(SB), Z1, Z0
-	VFNMADD231PS constants<>+512(SB), Z1, Z0
-	VMOVUPS      constants<>+576(SB), Z2
-	VFMADD213PS  constants<>+640(SB), Z0, Z2
-	VFMADD213PS  constants<>+704(SB), Z0, Z2
-	VFMADD213PS  constants<>+768(SB), Z0, Z2
+	VFNMADD231PS constants<>+640(SB), Z1, Z4
+	VFNMADD231PS constants<>+704(SB), Z1, Z4
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z4, Z2
+	VFMADD213PS  constants<>+896(SB), Z4, Z2
+	VFMADD213PS  constants<>+960(SB), Z4, Z2
+	VFMADD213PS  constants<>+1024(SB), Z4, Z2
+	VMULPS       Z4, Z2, Z2
+	VFMADD213PS  Z4, Z4, Z2
+	VSUBPS       constants<>+1088(SB), Z3, Z4
+	VMULPS       constants<>+2304(SB), Z3, Z3
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VDIVPS       Z7, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSCALEFPS    Z1, Z3, Z3
+	VMULPS       Z3, Z2, Z2
+	VADDPS       Z2, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSUBPS       Z2, Z3, Z3
+	VPMOVD2M     Z4, K1
+	VMOVAPS      Z5, K1, Z3
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z3, Z3
+	VMOVAPS      Z3, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_548
+
+one_done_549:
+	TESTQ        DX, DX
+	JZ           tail_none_550
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+1792(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z4
+	VMOVUPS      constants<>+1856(SB), Z5
+	VFMADD213PS  constants<>+1920(SB), Z4, Z5
+	VFMADD213PS  constants<>+1984(SB), Z4, Z5
+	VFMADD213PS  constants<>+2048(SB), Z4, Z5
+	VFMADD213PS  constants<>+2112(SB), Z4, Z5
+	VFMADD213PS  constants<>+2176(SB), Z4, Z5
+	VFMADD213PS  constants<>+2240(SB), Z4, Z5
+	VFMADD213PS  Z3, Z3, Z5
+	VXORPS       constants<>+1728(SB), Z4, Z4
+	VMULPS       constants<>+576(SB), Z4, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z4
+	VFNMADD231PS constants<>+704(SB), Z1, Z4
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z4, Z2
+	VFMADD213PS  constants<>+896(SB), Z4, Z2
+	VFMADD213PS  constants<>+960(SB), Z4, Z2
+	VFMADD213PS  constants<>+1024(SB), Z4, Z2
+	VMULPS       Z4, Z2, Z2
+	VFMADD213PS  Z4, Z4, Z2
+	VSUBPS       constants<>+1088(SB), Z3, Z4
+	VMULPS       constants<>+2304(SB), Z3, Z3
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VDIVPS       Z7, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSCALEFPS    Z1, Z3, Z3
+	VMULPS       Z3, Z2, Z2
+	VADDPS       Z2, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z3
+	VSUBPS       Z2, Z3, Z3
+	VPMOVD2M     Z4, K2
+	VMOVAPS      Z5, K2, Z3
+	VANDPS       constants<>+1728(SB), Z0, Z0
+	VORPS        Z0, Z3, Z3
+	VMOVAPS      Z3, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_550:
+	VZEROUPPER
+	RET
+
+// func siluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·siluAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_552
+
+one_551:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z5
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z5, Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_551
+
+one_done_552:
+	TESTQ        DX, DX
+	JZ           tail_none_553
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z5
+	VMOVUPS      constants<>+3008(SB), Z1
+	VMAXPS       Z5, Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_553:
+	VZEROUPPER
+	RET
+
+// func geluAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·geluAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_555
+
+one_554:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+3072(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+3136(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z5
+	VMOVUPS      constants<>+3200(SB), Z8
+	VFMADD213PS  constants<>+3264(SB), Z5, Z8
+	VFMADD213PS  constants<>+3328(SB), Z5, Z8
+	VFMADD213PS  constants<>+3392(SB), Z5, Z8
+	VFMADD213PS  constants<>+3456(SB), Z5, Z8
+	VFMADD213PS  constants<>+1024(SB), Z0, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVAPS      Z5, Z4
+	VFMSUB231PS  Z3, Z3, Z4
+	VMULPS       constants<>+1024(SB), Z4, Z4
+	VMULPS       constants<>+3520(SB), Z5, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z4, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VSUBPS       constants<>+3584(SB), Z3, Z4
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VMULPS       Z0, Z2, Z3
+	VDIVPS       Z7, Z3, Z3
+	VDIVPS       Z7, Z2, Z2
+	VSCALEFPS    Z1, Z3, Z3
+	VSCALEFPS    Z1, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z7
+	VSUBPS       Z2, Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z7
+	VPMOVD2M     Z4, K1
+	VMOVAPS      Z8, K1, Z7
+	VMOVAPS      Z7, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_554
+
+one_done_555:
+	TESTQ        DX, DX
+	JZ           tail_none_556
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+3072(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VANDPS       constants<>+1152(SB), Z0, Z3
+	VMOVUPS      constants<>+3136(SB), Z1
+	VMINPS       Z3, Z1, Z3
+	VMULPS       Z3, Z3, Z5
+	VMOVUPS      constants<>+3200(SB), Z8
+	VFMADD213PS  constants<>+3264(SB), Z5, Z8
+	VFMADD213PS  constants<>+3328(SB), Z5, Z8
+	VFMADD213PS  constants<>+3392(SB), Z5, Z8
+	VFMADD213PS  constants<>+3456(SB), Z5, Z8
+	VFMADD213PS  constants<>+1024(SB), Z0, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVAPS      Z5, Z4
+	VFMSUB231PS  Z3, Z3, Z4
+	VMULPS       constants<>+1024(SB), Z4, Z4
+	VMULPS       constants<>+3520(SB), Z5, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z4, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VSUBPS       constants<>+3584(SB), Z3, Z4
+	VADDPS       constants<>+1792(SB), Z3, Z7
+	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VDIVPS       Z7, Z3, Z3
+	VMOVUPS      constants<>+2368(SB), Z6
+	VFMADD213PS  constants<>+2432(SB), Z3, Z6
+	VFMADD213PS  constants<>+2496(SB), Z3, Z6
+	VFMADD213PS  constants<>+2560(SB), Z3, Z6
+	VFMADD213PS  constants<>+2624(SB), Z3, Z6
+	VFMADD213PS  constants<>+2688(SB), Z3, Z6
+	VFMADD213PS  constants<>+2752(SB), Z3, Z6
+	VFMADD213PS  constants<>+2816(SB), Z3, Z6
+	VFMADD213PS  constants<>+2880(SB), Z3, Z6
+	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VFMADD213PS  Z6, Z6, Z2
+	VMULPS       Z0, Z2, Z3
+	VDIVPS       Z7, Z3, Z3
+	VDIVPS       Z7, Z2, Z2
+	VSCALEFPS    Z1, Z3, Z3
+	VSCALEFPS    Z1, Z2, Z2
+	VMOVUPS      constants<>+1088(SB), Z7
+	VSUBPS       Z2, Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VPMOVD2M     Z0, K2
+	VMOVAPS      Z3, K2, Z7
+	VPMOVD2M     Z4, K2
+	VMOVAPS      Z8, K2, Z7
+	VMOVAPS      Z7, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_556:
+	VZEROUPPER
+	RET
+
+// func geluTanhAVX512(dst *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+	CMPQ DX, $+16
+	JLT  one_done_558
+
+one_557:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      constants<>+3648(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z0, Z5
+	VMOVUPS      constants<>+3712(SB), Z1
+	VMINPS       Z5, Z1, Z5
+	VMULPS       Z5, Z5, Z1
+	VMOVAPS      Z1, Z2
+	VFMSUB231PS  Z5, Z5, Z2
+	VMOVUPS      constants<>+3776(SB), Z6
+	VMOVUPS      constants<>+3776(SB), Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z6
+	VSUBPS       Z6, Z7, Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z7
+	VFMADD231PS  constants<>+3904(SB), Z1, Z7
+	VFMADD231PS  constants<>+3840(SB), Z2, Z7
+	VADDPS       constants<>+3968(SB), Z7, Z7
+	VMULPS       Z5, Z7, Z7
+	VMULPS       Z5, Z6, Z1
+	VFMSUB213PS  Z1, Z6, Z5
+	VADDPS       Z5, Z7, Z7
+	VXORPS       constants<>+1728(SB), Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z7, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_557
+
+one_done_558:
+	TESTQ        DX, DX
+	JZ           tail_none_559
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS      constants<>+3648(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVAPS      Z0, Z5
+	VMOVUPS      constants<>+3712(SB), Z1
+	VMINPS       Z5, Z1, Z5
+	VMULPS       Z5, Z5, Z1
+	VMOVAPS      Z1, Z2
+	VFMSUB231PS  Z5, Z5, Z2
+	VMOVUPS      constants<>+3776(SB), Z6
+	VMOVUPS      constants<>+3776(SB), Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z6
+	VSUBPS       Z6, Z7, Z7
+	VFMADD231PS  constants<>+3840(SB), Z1, Z7
+	VFMADD231PS  constants<>+3904(SB), Z1, Z7
+	VFMADD231PS  constants<>+3840(SB), Z2, Z7
+	VADDPS       constants<>+3968(SB), Z7, Z7
+	VMULPS       Z5, Z7, Z7
+	VMULPS       Z5, Z6, Z1
+	VFMSUB213PS  Z1, Z6, Z5
+	VADDPS       Z5, Z7, Z7
+	VXORPS       constants<>+1728(SB), Z1, Z5
+	VMULPS       constants<>+576(SB), Z5, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z5
+	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VSUBPS       Z7, Z5, Z5
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z5, Z2
+	VFMADD213PS  constants<>+896(SB), Z5, Z2
+	VFMADD213PS  constants<>+960(SB), Z5, Z2
+	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMULPS       Z5, Z2, Z2
+	VFMADD213PS  Z5, Z5, Z2
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z1, Z5, Z3
+	VSUBPS       Z3, Z1, Z1
+	VSUBPS       Z3, Z5, Z3
+	VMOVUPS      constants<>+1088(SB), Z4
+	VSCALEFPS    Z3, Z4, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z1, Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VFMADD231PS  Z5, Z2, Z4
+	VDIVPS       Z4, Z0, Z0
+	VSCALEFPS    Z3, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_559:
+	VZEROUPPER
+	RET
+
+// func swiGLUAVX512(dst *float32, gate *float32, up *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ gate+8(FP), CX
+	MOVQ up+16(FP), DX
+	MOVQ n+24(FP), BX
+	CMPQ BX, $+16
+	JLT  one_done_561
+
+one_560:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (DX), Z1
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z0, Z2, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z6
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z6, Z2, Z6
+	VMULPS       constants<>+576(SB), Z6, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VFNMADD231PS constants<>+640(SB), Z2, Z6
+	VFNMADD231PS constants<>+704(SB), Z2, Z6
+	VMOVUPS      constants<>+768(SB), Z3
+	VFMADD213PS  constants<>+832(SB), Z6, Z3
+	VFMADD213PS  constants<>+896(SB), Z6, Z3
+	VFMADD213PS  constants<>+960(SB), Z6, Z3
+	VFMADD213PS  constants<>+1024(SB), Z6, Z3
+	VMULPS       Z6, Z3, Z3
+	VFMADD213PS  Z6, Z6, Z3
+	VXORPS       Z6, Z6, Z6
+	VMAXPS       Z2, Z6, Z4
+	VSUBPS       Z4, Z2, Z2
+	VSUBPS       Z4, Z6, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z4, Z5, Z5
+	VMOVUPS      constants<>+1088(SB), Z6
+	VSCALEFPS    Z2, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VFMADD231PS  Z6, Z3, Z5
+	VDIVPS       Z5, Z0, Z0
+	VSCALEFPS    Z4, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, DX
+	ADDQ         $+64, AX
+	SUBQ         $+16, BX
+	CMPQ         BX, $+16
+	JGE          one_560
+
+one_done_561:
+	TESTQ        BX, BX
+	JZ           tail_none_562
+	MOVL         $-1, SI
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VMOVUPS.Z    (DX), K1, Z1
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z0, Z2, Z0
+	VXORPS       constants<>+1728(SB), Z0, Z6
+	VMOVUPS      constants<>+3008(SB), Z2
+	VMAXPS       Z6, Z2, Z6
+	VMULPS       constants<>+576(SB), Z6, Z2
+	VRNDSCALEPS  $0x08, Z2, Z2
+	VFNMADD231PS constants<>+640(SB), Z2, Z6
+	VFNMADD231PS constants<>+704(SB), Z2, Z6
+	VMOVUPS      constants<>+768(SB), Z3
+	VFMADD213PS  constants<>+832(SB), Z6, Z3
+	VFMADD213PS  constants<>+896(SB), Z6, Z3
+	VFMADD213PS  constants<>+960(SB), Z6, Z3
+	VFMADD213PS  constants<>+1024(SB), Z6, Z3
+	VMULPS       Z6, Z3, Z3
+	VFMADD213PS  Z6, Z6, Z3
+	VXORPS       Z6, Z6, Z6
+	VMAXPS       Z2, Z6, Z4
+	VSUBPS       Z4, Z2, Z2
+	VSUBPS       Z4, Z6, Z4
+	VMOVUPS      constants<>+1088(SB), Z5
+	VSCALEFPS    Z4, Z5, Z5
+	VMOVUPS      constants<>+1088(SB), Z6
+	VSCALEFPS    Z2, Z6, Z6
+	VADDPS       Z6, Z5, Z5
+	VFMADD231PS  Z6, Z3, Z5
+	VDIVPS       Z5, Z0, Z0
+	VSCALEFPS    Z4, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)
+
+tail_none_562:
+	VZEROUPPER
+	RET
+
+// func expSumAVX512(dst *float32, x *float32, max float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS max+16(FP), Z30
+	VXORPS       X8, X8, X8
+	MOVQ         n+24(FP), DX
+	CMPQ         DX, $+16
+	JLT          one_done_564
+
+one_563:
+	VMOVUPS      (CX), Z0
+	VSUBPS       Z30, Z0, Z0
+	VMOVUPS      constants<>+448(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      constants<>+512(SB), Z1
+	VMINPS       Z0, Z1, Z0
+	VMULPS       constants<>+576(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
 	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+896(SB), Z2, Z0
+	VADDPS       constants<>+1088(SB), Z2, Z0
+	VSCALEFPS    Z1, Z0, Z0
+	VADDPS       Z0, Z8, Z8
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, CX
+	ADDQ         $+64, AX
+	SUBQ         $+16, DX
+	CMPQ         DX, $+16
+	JGE          one_563
+
+one_done_564:
+	TESTQ        DX, DX
+	JZ           tail_none_565
+	MOVL         $-1, BX
+	BZHIL        DX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (CX), K1, Z0
+	VSUBPS       Z30, Z0, Z0
+	VMOVUPS      constants<>+448(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VMOVUPS      constants<>+512(SB), Z1
+	VMINPS       Z0, Z1, Z0
+	VMULPS       constants<>+576(SB), Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS constants<>+640(SB), Z1, Z0
+	VFNMADD231PS constants<>+704(SB), Z1, Z0
+	VMOVUPS      constants<>+768(SB), Z2
+	VFMADD213PS  constants<>+832(SB), Z0, Z2
+	VFMADD213PS  constants<>+896(SB), Z0, Z2
+	VFMADD213PS  constants<>+960(SB), Z0, Z2
+	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VMULPS       Z0, Z2, Z2
+	VFMADD213PS  Z0, Z0, Z2
+	VADDPS       constants<>+1088(SB), Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_547:
+tail_none_565:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -13994,6 +14273,42 @@ tail_none_547:
 	MOVSS         X0, ret+32(FP)
 	VZEROUPPER
 	RET
+
+DATA nibbleshift<>+0(SB)/4, $0x00000000
+DATA nibbleshift<>+4(SB)/4, $0x00000000
+DATA nibbleshift<>+8(SB)/4, $0x00000000
+DATA nibbleshift<>+12(SB)/4, $0x00000000
+DATA nibbleshift<>+16(SB)/4, $0x00000000
+DATA nibbleshift<>+20(SB)/4, $0x00000000
+DATA nibbleshift<>+24(SB)/4, $0x00000000
+DATA nibbleshift<>+28(SB)/4, $0x00000000
+DATA nibbleshift<>+32(SB)/4, $0x00040004
+DATA nibbleshift<>+36(SB)/4, $0x00040004
+DATA nibbleshift<>+40(SB)/4, $0x00040004
+DATA nibbleshift<>+44(SB)/4, $0x00040004
+DATA nibbleshift<>+48(SB)/4, $0x00040004
+DATA nibbleshift<>+52(SB)/4, $0x00040004
+DATA nibbleshift<>+56(SB)/4, $0x00040004
+DATA nibbleshift<>+60(SB)/4, $0x00040004
+GLOBL nibbleshift<>(SB), RODATA|NOPTR, $64
+
+DATA evenodd<>+0(SB)/4, $0x00020000
+DATA evenodd<>+4(SB)/4, $0x00060004
+DATA evenodd<>+8(SB)/4, $0x000a0008
+DATA evenodd<>+12(SB)/4, $0x000e000c
+DATA evenodd<>+16(SB)/4, $0x00120010
+DATA evenodd<>+20(SB)/4, $0x00160014
+DATA evenodd<>+24(SB)/4, $0x001a0018
+DATA evenodd<>+28(SB)/4, $0x001e001c
+DATA evenodd<>+32(SB)/4, $0x00030001
+DATA evenodd<>+36(SB)/4, $0x00070005
+DATA evenodd<>+40(SB)/4, $0x000b0009
+DATA evenodd<>+44(SB)/4, $0x000f000d
+DATA evenodd<>+48(SB)/4, $0x00130011
+DATA evenodd<>+52(SB)/4, $0x00170015
+DATA evenodd<>+56(SB)/4, $0x001b0019
+DATA evenodd<>+60(SB)/4, $0x001f001d
+GLOBL evenodd<>(SB), RODATA|NOPTR, $64
 
 DATA constants<>+0(SB)/4, $0x00000040
 DATA constants<>+4(SB)/4, $0x00000040
@@ -14043,916 +14358,964 @@ DATA constants<>+176(SB)/4, $0x00007fff
 DATA constants<>+180(SB)/4, $0x00007fff
 DATA constants<>+184(SB)/4, $0x00007fff
 DATA constants<>+188(SB)/4, $0x00007fff
-DATA constants<>+192(SB)/4, $0xff800000
-DATA constants<>+196(SB)/4, $0xff800000
-DATA constants<>+200(SB)/4, $0xff800000
-DATA constants<>+204(SB)/4, $0xff800000
-DATA constants<>+208(SB)/4, $0xff800000
-DATA constants<>+212(SB)/4, $0xff800000
-DATA constants<>+216(SB)/4, $0xff800000
-DATA constants<>+220(SB)/4, $0xff800000
-DATA constants<>+224(SB)/4, $0xff800000
-DATA constants<>+228(SB)/4, $0xff800000
-DATA constants<>+232(SB)/4, $0xff800000
-DATA constants<>+236(SB)/4, $0xff800000
-DATA constants<>+240(SB)/4, $0xff800000
-DATA constants<>+244(SB)/4, $0xff800000
-DATA constants<>+248(SB)/4, $0xff800000
-DATA constants<>+252(SB)/4, $0xff800000
-DATA constants<>+256(SB)/4, $0xc2d10000
-DATA constants<>+260(SB)/4, $0xc2d10000
-DATA constants<>+264(SB)/4, $0xc2d10000
-DATA constants<>+268(SB)/4, $0xc2d10000
-DATA constants<>+272(SB)/4, $0xc2d10000
-DATA constants<>+276(SB)/4, $0xc2d10000
-DATA constants<>+280(SB)/4, $0xc2d10000
-DATA constants<>+284(SB)/4, $0xc2d10000
-DATA constants<>+288(SB)/4, $0xc2d10000
-DATA constants<>+292(SB)/4, $0xc2d10000
-DATA constants<>+296(SB)/4, $0xc2d10000
-DATA constants<>+300(SB)/4, $0xc2d10000
-DATA constants<>+304(SB)/4, $0xc2d10000
-DATA constants<>+308(SB)/4, $0xc2d10000
-DATA constants<>+312(SB)/4, $0xc2d10000
-DATA constants<>+316(SB)/4, $0xc2d10000
-DATA constants<>+320(SB)/4, $0x42b20000
-DATA constants<>+324(SB)/4, $0x42b20000
-DATA constants<>+328(SB)/4, $0x42b20000
-DATA constants<>+332(SB)/4, $0x42b20000
-DATA constants<>+336(SB)/4, $0x42b20000
-DATA constants<>+340(SB)/4, $0x42b20000
-DATA constants<>+344(SB)/4, $0x42b20000
-DATA constants<>+348(SB)/4, $0x42b20000
-DATA constants<>+352(SB)/4, $0x42b20000
-DATA constants<>+356(SB)/4, $0x42b20000
-DATA constants<>+360(SB)/4, $0x42b20000
-DATA constants<>+364(SB)/4, $0x42b20000
-DATA constants<>+368(SB)/4, $0x42b20000
-DATA constants<>+372(SB)/4, $0x42b20000
-DATA constants<>+376(SB)/4, $0x42b20000
-DATA constants<>+380(SB)/4, $0x42b20000
-DATA constants<>+384(SB)/4, $0x3fb8aa3b
-DATA constants<>+388(SB)/4, $0x3fb8aa3b
-DATA constants<>+392(SB)/4, $0x3fb8aa3b
-DATA constants<>+396(SB)/4, $0x3fb8aa3b
-DATA constants<>+400(SB)/4, $0x3fb8aa3b
-DATA constants<>+404(SB)/4, $0x3fb8aa3b
-DATA constants<>+408(SB)/4, $0x3fb8aa3b
-DATA constants<>+412(SB)/4, $0x3fb8aa3b
-DATA constants<>+416(SB)/4, $0x3fb8aa3b
-DATA constants<>+420(SB)/4, $0x3fb8aa3b
-DATA constants<>+424(SB)/4, $0x3fb8aa3b
-DATA constants<>+428(SB)/4, $0x3fb8aa3b
-DATA constants<>+432(SB)/4, $0x3fb8aa3b
-DATA constants<>+436(SB)/4, $0x3fb8aa3b
-DATA constants<>+440(SB)/4, $0x3fb8aa3b
-DATA constants<>+444(SB)/4, $0x3fb8aa3b
-DATA constants<>+448(SB)/4, $0x3f318000
-DATA constants<>+452(SB)/4, $0x3f318000
-DATA constants<>+456(SB)/4, $0x3f318000
-DATA constants<>+460(SB)/4, $0x3f318000
-DATA constants<>+464(SB)/4, $0x3f318000
-DATA constants<>+468(SB)/4, $0x3f318000
-DATA constants<>+472(SB)/4, $0x3f318000
-DATA constants<>+476(SB)/4, $0x3f318000
-DATA constants<>+480(SB)/4, $0x3f318000
-DATA constants<>+484(SB)/4, $0x3f318000
-DATA constants<>+488(SB)/4, $0x3f318000
-DATA constants<>+492(SB)/4, $0x3f318000
-DATA constants<>+496(SB)/4, $0x3f318000
-DATA constants<>+500(SB)/4, $0x3f318000
-DATA constants<>+504(SB)/4, $0x3f318000
-DATA constants<>+508(SB)/4, $0x3f318000
-DATA constants<>+512(SB)/4, $0xb95e8083
-DATA constants<>+516(SB)/4, $0xb95e8083
-DATA constants<>+520(SB)/4, $0xb95e8083
-DATA constants<>+524(SB)/4, $0xb95e8083
-DATA constants<>+528(SB)/4, $0xb95e8083
-DATA constants<>+532(SB)/4, $0xb95e8083
-DATA constants<>+536(SB)/4, $0xb95e8083
-DATA constants<>+540(SB)/4, $0xb95e8083
-DATA constants<>+544(SB)/4, $0xb95e8083
-DATA constants<>+548(SB)/4, $0xb95e8083
-DATA constants<>+552(SB)/4, $0xb95e8083
-DATA constants<>+556(SB)/4, $0xb95e8083
-DATA constants<>+560(SB)/4, $0xb95e8083
-DATA constants<>+564(SB)/4, $0xb95e8083
-DATA constants<>+568(SB)/4, $0xb95e8083
-DATA constants<>+572(SB)/4, $0xb95e8083
-DATA constants<>+576(SB)/4, $0x3ab6da72
-DATA constants<>+580(SB)/4, $0x3ab6da72
-DATA constants<>+584(SB)/4, $0x3ab6da72
-DATA constants<>+588(SB)/4, $0x3ab6da72
-DATA constants<>+592(SB)/4, $0x3ab6da72
-DATA constants<>+596(SB)/4, $0x3ab6da72
-DATA constants<>+600(SB)/4, $0x3ab6da72
-DATA constants<>+604(SB)/4, $0x3ab6da72
-DATA constants<>+608(SB)/4, $0x3ab6da72
-DATA constants<>+612(SB)/4, $0x3ab6da72
-DATA constants<>+616(SB)/4, $0x3ab6da72
-DATA constants<>+620(SB)/4, $0x3ab6da72
-DATA constants<>+624(SB)/4, $0x3ab6da72
-DATA constants<>+628(SB)/4, $0x3ab6da72
-DATA constants<>+632(SB)/4, $0x3ab6da72
-DATA constants<>+636(SB)/4, $0x3ab6da72
-DATA constants<>+640(SB)/4, $0x3c091df0
-DATA constants<>+644(SB)/4, $0x3c091df0
-DATA constants<>+648(SB)/4, $0x3c091df0
-DATA constants<>+652(SB)/4, $0x3c091df0
-DATA constants<>+656(SB)/4, $0x3c091df0
-DATA constants<>+660(SB)/4, $0x3c091df0
-DATA constants<>+664(SB)/4, $0x3c091df0
-DATA constants<>+668(SB)/4, $0x3c091df0
-DATA constants<>+672(SB)/4, $0x3c091df0
-DATA constants<>+676(SB)/4, $0x3c091df0
-DATA constants<>+680(SB)/4, $0x3c091df0
-DATA constants<>+684(SB)/4, $0x3c091df0
-DATA constants<>+688(SB)/4, $0x3c091df0
-DATA constants<>+692(SB)/4, $0x3c091df0
-DATA constants<>+696(SB)/4, $0x3c091df0
-DATA constants<>+700(SB)/4, $0x3c091df0
-DATA constants<>+704(SB)/4, $0x3d2aaa2f
-DATA constants<>+708(SB)/4, $0x3d2aaa2f
-DATA constants<>+712(SB)/4, $0x3d2aaa2f
-DATA constants<>+716(SB)/4, $0x3d2aaa2f
-DATA constants<>+720(SB)/4, $0x3d2aaa2f
-DATA constants<>+724(SB)/4, $0x3d2aaa2f
-DATA constants<>+728(SB)/4, $0x3d2aaa2f
-DATA constants<>+732(SB)/4, $0x3d2aaa2f
-DATA constants<>+736(SB)/4, $0x3d2aaa2f
-DATA constants<>+740(SB)/4, $0x3d2aaa2f
-DATA constants<>+744(SB)/4, $0x3d2aaa2f
-DATA constants<>+748(SB)/4, $0x3d2aaa2f
-DATA constants<>+752(SB)/4, $0x3d2aaa2f
-DATA constants<>+756(SB)/4, $0x3d2aaa2f
-DATA constants<>+760(SB)/4, $0x3d2aaa2f
-DATA constants<>+764(SB)/4, $0x3d2aaa2f
-DATA constants<>+768(SB)/4, $0x3e2aaa47
-DATA constants<>+772(SB)/4, $0x3e2aaa47
-DATA constants<>+776(SB)/4, $0x3e2aaa47
-DATA constants<>+780(SB)/4, $0x3e2aaa47
-DATA constants<>+784(SB)/4, $0x3e2aaa47
-DATA constants<>+788(SB)/4, $0x3e2aaa47
-DATA constants<>+792(SB)/4, $0x3e2aaa47
-DATA constants<>+796(SB)/4, $0x3e2aaa47
-DATA constants<>+800(SB)/4, $0x3e2aaa47
-DATA constants<>+804(SB)/4, $0x3e2aaa47
-DATA constants<>+808(SB)/4, $0x3e2aaa47
-DATA constants<>+812(SB)/4, $0x3e2aaa47
-DATA constants<>+816(SB)/4, $0x3e2aaa47
-DATA constants<>+820(SB)/4, $0x3e2aaa47
-DATA constants<>+824(SB)/4, $0x3e2aaa47
-DATA constants<>+828(SB)/4, $0x3e2aaa47
-DATA constants<>+832(SB)/4, $0x3f000000
-DATA constants<>+836(SB)/4, $0x3f000000
-DATA constants<>+840(SB)/4, $0x3f000000
-DATA constants<>+844(SB)/4, $0x3f000000
-DATA constants<>+848(SB)/4, $0x3f000000
-DATA constants<>+852(SB)/4, $0x3f000000
-DATA constants<>+856(SB)/4, $0x3f000000
-DATA constants<>+860(SB)/4, $0x3f000000
-DATA constants<>+864(SB)/4, $0x3f000000
-DATA constants<>+868(SB)/4, $0x3f000000
-DATA constants<>+872(SB)/4, $0x3f000000
-DATA constants<>+876(SB)/4, $0x3f000000
-DATA constants<>+880(SB)/4, $0x3f000000
-DATA constants<>+884(SB)/4, $0x3f000000
-DATA constants<>+888(SB)/4, $0x3f000000
-DATA constants<>+892(SB)/4, $0x3f000000
-DATA constants<>+896(SB)/4, $0x3f800000
-DATA constants<>+900(SB)/4, $0x3f800000
-DATA constants<>+904(SB)/4, $0x3f800000
-DATA constants<>+908(SB)/4, $0x3f800000
-DATA constants<>+912(SB)/4, $0x3f800000
-DATA constants<>+916(SB)/4, $0x3f800000
-DATA constants<>+920(SB)/4, $0x3f800000
-DATA constants<>+924(SB)/4, $0x3f800000
-DATA constants<>+928(SB)/4, $0x3f800000
-DATA constants<>+932(SB)/4, $0x3f800000
-DATA constants<>+936(SB)/4, $0x3f800000
-DATA constants<>+940(SB)/4, $0x3f800000
-DATA constants<>+944(SB)/4, $0x3f800000
-DATA constants<>+948(SB)/4, $0x3f800000
-DATA constants<>+952(SB)/4, $0x3f800000
-DATA constants<>+956(SB)/4, $0x3f800000
-DATA constants<>+960(SB)/4, $0x7fffffff
-DATA constants<>+964(SB)/4, $0x7fffffff
-DATA constants<>+968(SB)/4, $0x7fffffff
-DATA constants<>+972(SB)/4, $0x7fffffff
-DATA constants<>+976(SB)/4, $0x7fffffff
-DATA constants<>+980(SB)/4, $0x7fffffff
-DATA constants<>+984(SB)/4, $0x7fffffff
-DATA constants<>+988(SB)/4, $0x7fffffff
-DATA constants<>+992(SB)/4, $0x7fffffff
-DATA constants<>+996(SB)/4, $0x7fffffff
-DATA constants<>+1000(SB)/4, $0x7fffffff
-DATA constants<>+1004(SB)/4, $0x7fffffff
-DATA constants<>+1008(SB)/4, $0x7fffffff
-DATA constants<>+1012(SB)/4, $0x7fffffff
-DATA constants<>+1016(SB)/4, $0x7fffffff
-DATA constants<>+1020(SB)/4, $0x7fffffff
-DATA constants<>+1024(SB)/4, $0xbbb97e12
-DATA constants<>+1028(SB)/4, $0xbbb97e12
-DATA constants<>+1032(SB)/4, $0xbbb97e12
-DATA constants<>+1036(SB)/4, $0xbbb97e12
-DATA constants<>+1040(SB)/4, $0xbbb97e12
-DATA constants<>+1044(SB)/4, $0xbbb97e12
-DATA constants<>+1048(SB)/4, $0xbbb97e12
-DATA constants<>+1052(SB)/4, $0xbbb97e12
-DATA constants<>+1056(SB)/4, $0xbbb97e12
-DATA constants<>+1060(SB)/4, $0xbbb97e12
-DATA constants<>+1064(SB)/4, $0xbbb97e12
-DATA constants<>+1068(SB)/4, $0xbbb97e12
-DATA constants<>+1072(SB)/4, $0xbbb97e12
-DATA constants<>+1076(SB)/4, $0xbbb97e12
-DATA constants<>+1080(SB)/4, $0xbbb97e12
-DATA constants<>+1084(SB)/4, $0xbbb97e12
-DATA constants<>+1088(SB)/4, $0x3ca8c586
-DATA constants<>+1092(SB)/4, $0x3ca8c586
-DATA constants<>+1096(SB)/4, $0x3ca8c586
-DATA constants<>+1100(SB)/4, $0x3ca8c586
-DATA constants<>+1104(SB)/4, $0x3ca8c586
-DATA constants<>+1108(SB)/4, $0x3ca8c586
-DATA constants<>+1112(SB)/4, $0x3ca8c586
-DATA constants<>+1116(SB)/4, $0x3ca8c586
-DATA constants<>+1120(SB)/4, $0x3ca8c586
-DATA constants<>+1124(SB)/4, $0x3ca8c586
-DATA constants<>+1128(SB)/4, $0x3ca8c586
-DATA constants<>+1132(SB)/4, $0x3ca8c586
-DATA constants<>+1136(SB)/4, $0x3ca8c586
-DATA constants<>+1140(SB)/4, $0x3ca8c586
-DATA constants<>+1144(SB)/4, $0x3ca8c586
-DATA constants<>+1148(SB)/4, $0x3ca8c586
-DATA constants<>+1152(SB)/4, $0xbd5c132e
-DATA constants<>+1156(SB)/4, $0xbd5c132e
-DATA constants<>+1160(SB)/4, $0xbd5c132e
-DATA constants<>+1164(SB)/4, $0xbd5c132e
-DATA constants<>+1168(SB)/4, $0xbd5c132e
-DATA constants<>+1172(SB)/4, $0xbd5c132e
-DATA constants<>+1176(SB)/4, $0xbd5c132e
-DATA constants<>+1180(SB)/4, $0xbd5c132e
-DATA constants<>+1184(SB)/4, $0xbd5c132e
-DATA constants<>+1188(SB)/4, $0xbd5c132e
-DATA constants<>+1192(SB)/4, $0xbd5c132e
-DATA constants<>+1196(SB)/4, $0xbd5c132e
-DATA constants<>+1200(SB)/4, $0xbd5c132e
-DATA constants<>+1204(SB)/4, $0xbd5c132e
-DATA constants<>+1208(SB)/4, $0xbd5c132e
-DATA constants<>+1212(SB)/4, $0xbd5c132e
-DATA constants<>+1216(SB)/4, $0x3e088347
-DATA constants<>+1220(SB)/4, $0x3e088347
-DATA constants<>+1224(SB)/4, $0x3e088347
-DATA constants<>+1228(SB)/4, $0x3e088347
-DATA constants<>+1232(SB)/4, $0x3e088347
-DATA constants<>+1236(SB)/4, $0x3e088347
-DATA constants<>+1240(SB)/4, $0x3e088347
-DATA constants<>+1244(SB)/4, $0x3e088347
-DATA constants<>+1248(SB)/4, $0x3e088347
-DATA constants<>+1252(SB)/4, $0x3e088347
-DATA constants<>+1256(SB)/4, $0x3e088347
-DATA constants<>+1260(SB)/4, $0x3e088347
-DATA constants<>+1264(SB)/4, $0x3e088347
-DATA constants<>+1268(SB)/4, $0x3e088347
-DATA constants<>+1272(SB)/4, $0x3e088347
-DATA constants<>+1276(SB)/4, $0x3e088347
-DATA constants<>+1280(SB)/4, $0xbeaaaa98
-DATA constants<>+1284(SB)/4, $0xbeaaaa98
-DATA constants<>+1288(SB)/4, $0xbeaaaa98
-DATA constants<>+1292(SB)/4, $0xbeaaaa98
-DATA constants<>+1296(SB)/4, $0xbeaaaa98
-DATA constants<>+1300(SB)/4, $0xbeaaaa98
-DATA constants<>+1304(SB)/4, $0xbeaaaa98
-DATA constants<>+1308(SB)/4, $0xbeaaaa98
-DATA constants<>+1312(SB)/4, $0xbeaaaa98
-DATA constants<>+1316(SB)/4, $0xbeaaaa98
-DATA constants<>+1320(SB)/4, $0xbeaaaa98
-DATA constants<>+1324(SB)/4, $0xbeaaaa98
-DATA constants<>+1328(SB)/4, $0xbeaaaa98
-DATA constants<>+1332(SB)/4, $0xbeaaaa98
-DATA constants<>+1336(SB)/4, $0xbeaaaa98
-DATA constants<>+1340(SB)/4, $0xbeaaaa98
-DATA constants<>+1344(SB)/4, $0x41a00000
-DATA constants<>+1348(SB)/4, $0x41a00000
-DATA constants<>+1352(SB)/4, $0x41a00000
-DATA constants<>+1356(SB)/4, $0x41a00000
-DATA constants<>+1360(SB)/4, $0x41a00000
-DATA constants<>+1364(SB)/4, $0x41a00000
-DATA constants<>+1368(SB)/4, $0x41a00000
-DATA constants<>+1372(SB)/4, $0x41a00000
-DATA constants<>+1376(SB)/4, $0x41a00000
-DATA constants<>+1380(SB)/4, $0x41a00000
-DATA constants<>+1384(SB)/4, $0x41a00000
-DATA constants<>+1388(SB)/4, $0x41a00000
-DATA constants<>+1392(SB)/4, $0x41a00000
-DATA constants<>+1396(SB)/4, $0x41a00000
-DATA constants<>+1400(SB)/4, $0x41a00000
-DATA constants<>+1404(SB)/4, $0x41a00000
-DATA constants<>+1408(SB)/4, $0x40000000
-DATA constants<>+1412(SB)/4, $0x40000000
-DATA constants<>+1416(SB)/4, $0x40000000
-DATA constants<>+1420(SB)/4, $0x40000000
-DATA constants<>+1424(SB)/4, $0x40000000
-DATA constants<>+1428(SB)/4, $0x40000000
-DATA constants<>+1432(SB)/4, $0x40000000
-DATA constants<>+1436(SB)/4, $0x40000000
-DATA constants<>+1440(SB)/4, $0x40000000
-DATA constants<>+1444(SB)/4, $0x40000000
-DATA constants<>+1448(SB)/4, $0x40000000
-DATA constants<>+1452(SB)/4, $0x40000000
-DATA constants<>+1456(SB)/4, $0x40000000
-DATA constants<>+1460(SB)/4, $0x40000000
-DATA constants<>+1464(SB)/4, $0x40000000
-DATA constants<>+1468(SB)/4, $0x40000000
-DATA constants<>+1472(SB)/4, $0x3f200000
-DATA constants<>+1476(SB)/4, $0x3f200000
-DATA constants<>+1480(SB)/4, $0x3f200000
-DATA constants<>+1484(SB)/4, $0x3f200000
-DATA constants<>+1488(SB)/4, $0x3f200000
-DATA constants<>+1492(SB)/4, $0x3f200000
-DATA constants<>+1496(SB)/4, $0x3f200000
-DATA constants<>+1500(SB)/4, $0x3f200000
-DATA constants<>+1504(SB)/4, $0x3f200000
-DATA constants<>+1508(SB)/4, $0x3f200000
-DATA constants<>+1512(SB)/4, $0x3f200000
-DATA constants<>+1516(SB)/4, $0x3f200000
-DATA constants<>+1520(SB)/4, $0x3f200000
-DATA constants<>+1524(SB)/4, $0x3f200000
-DATA constants<>+1528(SB)/4, $0x3f200000
-DATA constants<>+1532(SB)/4, $0x3f200000
-DATA constants<>+1536(SB)/4, $0x80000000
-DATA constants<>+1540(SB)/4, $0x80000000
-DATA constants<>+1544(SB)/4, $0x80000000
-DATA constants<>+1548(SB)/4, $0x80000000
-DATA constants<>+1552(SB)/4, $0x80000000
-DATA constants<>+1556(SB)/4, $0x80000000
-DATA constants<>+1560(SB)/4, $0x80000000
-DATA constants<>+1564(SB)/4, $0x80000000
-DATA constants<>+1568(SB)/4, $0x80000000
-DATA constants<>+1572(SB)/4, $0x80000000
-DATA constants<>+1576(SB)/4, $0x80000000
-DATA constants<>+1580(SB)/4, $0x80000000
-DATA constants<>+1584(SB)/4, $0x80000000
-DATA constants<>+1588(SB)/4, $0x80000000
-DATA constants<>+1592(SB)/4, $0x80000000
-DATA constants<>+1596(SB)/4, $0x80000000
-DATA constants<>+1600(SB)/4, $0x40800000
-DATA constants<>+1604(SB)/4, $0x40800000
-DATA constants<>+1608(SB)/4, $0x40800000
-DATA constants<>+1612(SB)/4, $0x40800000
-DATA constants<>+1616(SB)/4, $0x40800000
-DATA constants<>+1620(SB)/4, $0x40800000
-DATA constants<>+1624(SB)/4, $0x40800000
-DATA constants<>+1628(SB)/4, $0x40800000
-DATA constants<>+1632(SB)/4, $0x40800000
-DATA constants<>+1636(SB)/4, $0x40800000
-DATA constants<>+1640(SB)/4, $0x40800000
-DATA constants<>+1644(SB)/4, $0x40800000
-DATA constants<>+1648(SB)/4, $0x40800000
-DATA constants<>+1652(SB)/4, $0x40800000
-DATA constants<>+1656(SB)/4, $0x40800000
-DATA constants<>+1660(SB)/4, $0x40800000
-DATA constants<>+1664(SB)/4, $0x38a57263
-DATA constants<>+1668(SB)/4, $0x38a57263
-DATA constants<>+1672(SB)/4, $0x38a57263
-DATA constants<>+1676(SB)/4, $0x38a57263
-DATA constants<>+1680(SB)/4, $0x38a57263
-DATA constants<>+1684(SB)/4, $0x38a57263
-DATA constants<>+1688(SB)/4, $0x38a57263
-DATA constants<>+1692(SB)/4, $0x38a57263
-DATA constants<>+1696(SB)/4, $0x38a57263
-DATA constants<>+1700(SB)/4, $0x38a57263
-DATA constants<>+1704(SB)/4, $0x38a57263
-DATA constants<>+1708(SB)/4, $0x38a57263
-DATA constants<>+1712(SB)/4, $0x38a57263
-DATA constants<>+1716(SB)/4, $0x38a57263
-DATA constants<>+1720(SB)/4, $0x38a57263
-DATA constants<>+1724(SB)/4, $0x38a57263
-DATA constants<>+1728(SB)/4, $0xba5242f4
-DATA constants<>+1732(SB)/4, $0xba5242f4
-DATA constants<>+1736(SB)/4, $0xba5242f4
-DATA constants<>+1740(SB)/4, $0xba5242f4
-DATA constants<>+1744(SB)/4, $0xba5242f4
-DATA constants<>+1748(SB)/4, $0xba5242f4
-DATA constants<>+1752(SB)/4, $0xba5242f4
-DATA constants<>+1756(SB)/4, $0xba5242f4
-DATA constants<>+1760(SB)/4, $0xba5242f4
-DATA constants<>+1764(SB)/4, $0xba5242f4
-DATA constants<>+1768(SB)/4, $0xba5242f4
-DATA constants<>+1772(SB)/4, $0xba5242f4
-DATA constants<>+1776(SB)/4, $0xba5242f4
-DATA constants<>+1780(SB)/4, $0xba5242f4
-DATA constants<>+1784(SB)/4, $0xba5242f4
-DATA constants<>+1788(SB)/4, $0xba5242f4
-DATA constants<>+1792(SB)/4, $0x3baa0cfa
-DATA constants<>+1796(SB)/4, $0x3baa0cfa
-DATA constants<>+1800(SB)/4, $0x3baa0cfa
-DATA constants<>+1804(SB)/4, $0x3baa0cfa
-DATA constants<>+1808(SB)/4, $0x3baa0cfa
-DATA constants<>+1812(SB)/4, $0x3baa0cfa
-DATA constants<>+1816(SB)/4, $0x3baa0cfa
-DATA constants<>+1820(SB)/4, $0x3baa0cfa
-DATA constants<>+1824(SB)/4, $0x3baa0cfa
-DATA constants<>+1828(SB)/4, $0x3baa0cfa
-DATA constants<>+1832(SB)/4, $0x3baa0cfa
-DATA constants<>+1836(SB)/4, $0x3baa0cfa
-DATA constants<>+1840(SB)/4, $0x3baa0cfa
-DATA constants<>+1844(SB)/4, $0x3baa0cfa
-DATA constants<>+1848(SB)/4, $0x3baa0cfa
-DATA constants<>+1852(SB)/4, $0x3baa0cfa
-DATA constants<>+1856(SB)/4, $0xbcdbfdda
-DATA constants<>+1860(SB)/4, $0xbcdbfdda
-DATA constants<>+1864(SB)/4, $0xbcdbfdda
-DATA constants<>+1868(SB)/4, $0xbcdbfdda
-DATA constants<>+1872(SB)/4, $0xbcdbfdda
-DATA constants<>+1876(SB)/4, $0xbcdbfdda
-DATA constants<>+1880(SB)/4, $0xbcdbfdda
-DATA constants<>+1884(SB)/4, $0xbcdbfdda
-DATA constants<>+1888(SB)/4, $0xbcdbfdda
-DATA constants<>+1892(SB)/4, $0xbcdbfdda
-DATA constants<>+1896(SB)/4, $0xbcdbfdda
-DATA constants<>+1900(SB)/4, $0xbcdbfdda
-DATA constants<>+1904(SB)/4, $0xbcdbfdda
-DATA constants<>+1908(SB)/4, $0xbcdbfdda
-DATA constants<>+1912(SB)/4, $0xbcdbfdda
-DATA constants<>+1916(SB)/4, $0xbcdbfdda
-DATA constants<>+1920(SB)/4, $0x3de71690
-DATA constants<>+1924(SB)/4, $0x3de71690
-DATA constants<>+1928(SB)/4, $0x3de71690
-DATA constants<>+1932(SB)/4, $0x3de71690
-DATA constants<>+1936(SB)/4, $0x3de71690
-DATA constants<>+1940(SB)/4, $0x3de71690
-DATA constants<>+1944(SB)/4, $0x3de71690
-DATA constants<>+1948(SB)/4, $0x3de71690
-DATA constants<>+1952(SB)/4, $0x3de71690
-DATA constants<>+1956(SB)/4, $0x3de71690
-DATA constants<>+1960(SB)/4, $0x3de71690
-DATA constants<>+1964(SB)/4, $0x3de71690
-DATA constants<>+1968(SB)/4, $0x3de71690
-DATA constants<>+1972(SB)/4, $0x3de71690
-DATA constants<>+1976(SB)/4, $0x3de71690
-DATA constants<>+1980(SB)/4, $0x3de71690
-DATA constants<>+1984(SB)/4, $0xbec0939f
-DATA constants<>+1988(SB)/4, $0xbec0939f
-DATA constants<>+1992(SB)/4, $0xbec0939f
-DATA constants<>+1996(SB)/4, $0xbec0939f
-DATA constants<>+2000(SB)/4, $0xbec0939f
-DATA constants<>+2004(SB)/4, $0xbec0939f
-DATA constants<>+2008(SB)/4, $0xbec0939f
-DATA constants<>+2012(SB)/4, $0xbec0939f
-DATA constants<>+2016(SB)/4, $0xbec0939f
-DATA constants<>+2020(SB)/4, $0xbec0939f
-DATA constants<>+2024(SB)/4, $0xbec0939f
-DATA constants<>+2028(SB)/4, $0xbec0939f
-DATA constants<>+2032(SB)/4, $0xbec0939f
-DATA constants<>+2036(SB)/4, $0xbec0939f
-DATA constants<>+2040(SB)/4, $0xbec0939f
-DATA constants<>+2044(SB)/4, $0xbec0939f
-DATA constants<>+2048(SB)/4, $0x3e0375d4
-DATA constants<>+2052(SB)/4, $0x3e0375d4
-DATA constants<>+2056(SB)/4, $0x3e0375d4
-DATA constants<>+2060(SB)/4, $0x3e0375d4
-DATA constants<>+2064(SB)/4, $0x3e0375d4
-DATA constants<>+2068(SB)/4, $0x3e0375d4
-DATA constants<>+2072(SB)/4, $0x3e0375d4
-DATA constants<>+2076(SB)/4, $0x3e0375d4
-DATA constants<>+2080(SB)/4, $0x3e0375d4
-DATA constants<>+2084(SB)/4, $0x3e0375d4
-DATA constants<>+2088(SB)/4, $0x3e0375d4
-DATA constants<>+2092(SB)/4, $0x3e0375d4
-DATA constants<>+2096(SB)/4, $0x3e0375d4
-DATA constants<>+2100(SB)/4, $0x3e0375d4
-DATA constants<>+2104(SB)/4, $0x3e0375d4
-DATA constants<>+2108(SB)/4, $0x3e0375d4
-DATA constants<>+2112(SB)/4, $0x3fb504f3
-DATA constants<>+2116(SB)/4, $0x3fb504f3
-DATA constants<>+2120(SB)/4, $0x3fb504f3
-DATA constants<>+2124(SB)/4, $0x3fb504f3
-DATA constants<>+2128(SB)/4, $0x3fb504f3
-DATA constants<>+2132(SB)/4, $0x3fb504f3
-DATA constants<>+2136(SB)/4, $0x3fb504f3
-DATA constants<>+2140(SB)/4, $0x3fb504f3
-DATA constants<>+2144(SB)/4, $0x3fb504f3
-DATA constants<>+2148(SB)/4, $0x3fb504f3
-DATA constants<>+2152(SB)/4, $0x3fb504f3
-DATA constants<>+2156(SB)/4, $0x3fb504f3
-DATA constants<>+2160(SB)/4, $0x3fb504f3
-DATA constants<>+2164(SB)/4, $0x3fb504f3
-DATA constants<>+2168(SB)/4, $0x3fb504f3
-DATA constants<>+2172(SB)/4, $0x3fb504f3
-DATA constants<>+2176(SB)/4, $0xb90b57bf
-DATA constants<>+2180(SB)/4, $0xb90b57bf
-DATA constants<>+2184(SB)/4, $0xb90b57bf
-DATA constants<>+2188(SB)/4, $0xb90b57bf
-DATA constants<>+2192(SB)/4, $0xb90b57bf
-DATA constants<>+2196(SB)/4, $0xb90b57bf
-DATA constants<>+2200(SB)/4, $0xb90b57bf
-DATA constants<>+2204(SB)/4, $0xb90b57bf
-DATA constants<>+2208(SB)/4, $0xb90b57bf
-DATA constants<>+2212(SB)/4, $0xb90b57bf
-DATA constants<>+2216(SB)/4, $0xb90b57bf
-DATA constants<>+2220(SB)/4, $0xb90b57bf
-DATA constants<>+2224(SB)/4, $0xb90b57bf
-DATA constants<>+2228(SB)/4, $0xb90b57bf
-DATA constants<>+2232(SB)/4, $0xb90b57bf
-DATA constants<>+2236(SB)/4, $0xb90b57bf
-DATA constants<>+2240(SB)/4, $0x393a06dd
-DATA constants<>+2244(SB)/4, $0x393a06dd
-DATA constants<>+2248(SB)/4, $0x393a06dd
-DATA constants<>+2252(SB)/4, $0x393a06dd
-DATA constants<>+2256(SB)/4, $0x393a06dd
-DATA constants<>+2260(SB)/4, $0x393a06dd
-DATA constants<>+2264(SB)/4, $0x393a06dd
-DATA constants<>+2268(SB)/4, $0x393a06dd
-DATA constants<>+2272(SB)/4, $0x393a06dd
-DATA constants<>+2276(SB)/4, $0x393a06dd
-DATA constants<>+2280(SB)/4, $0x393a06dd
-DATA constants<>+2284(SB)/4, $0x393a06dd
-DATA constants<>+2288(SB)/4, $0x393a06dd
-DATA constants<>+2292(SB)/4, $0x393a06dd
-DATA constants<>+2296(SB)/4, $0x393a06dd
-DATA constants<>+2300(SB)/4, $0x393a06dd
-DATA constants<>+2304(SB)/4, $0x3acdb004
-DATA constants<>+2308(SB)/4, $0x3acdb004
-DATA constants<>+2312(SB)/4, $0x3acdb004
-DATA constants<>+2316(SB)/4, $0x3acdb004
-DATA constants<>+2320(SB)/4, $0x3acdb004
-DATA constants<>+2324(SB)/4, $0x3acdb004
-DATA constants<>+2328(SB)/4, $0x3acdb004
-DATA constants<>+2332(SB)/4, $0x3acdb004
-DATA constants<>+2336(SB)/4, $0x3acdb004
-DATA constants<>+2340(SB)/4, $0x3acdb004
-DATA constants<>+2344(SB)/4, $0x3acdb004
-DATA constants<>+2348(SB)/4, $0x3acdb004
-DATA constants<>+2352(SB)/4, $0x3acdb004
-DATA constants<>+2356(SB)/4, $0x3acdb004
-DATA constants<>+2360(SB)/4, $0x3acdb004
-DATA constants<>+2364(SB)/4, $0x3acdb004
-DATA constants<>+2368(SB)/4, $0xbb6622f1
-DATA constants<>+2372(SB)/4, $0xbb6622f1
-DATA constants<>+2376(SB)/4, $0xbb6622f1
-DATA constants<>+2380(SB)/4, $0xbb6622f1
-DATA constants<>+2384(SB)/4, $0xbb6622f1
-DATA constants<>+2388(SB)/4, $0xbb6622f1
-DATA constants<>+2392(SB)/4, $0xbb6622f1
-DATA constants<>+2396(SB)/4, $0xbb6622f1
-DATA constants<>+2400(SB)/4, $0xbb6622f1
-DATA constants<>+2404(SB)/4, $0xbb6622f1
-DATA constants<>+2408(SB)/4, $0xbb6622f1
-DATA constants<>+2412(SB)/4, $0xbb6622f1
-DATA constants<>+2416(SB)/4, $0xbb6622f1
-DATA constants<>+2420(SB)/4, $0xbb6622f1
-DATA constants<>+2424(SB)/4, $0xbb6622f1
-DATA constants<>+2428(SB)/4, $0xbb6622f1
-DATA constants<>+2432(SB)/4, $0xbbf6921e
-DATA constants<>+2436(SB)/4, $0xbbf6921e
-DATA constants<>+2440(SB)/4, $0xbbf6921e
-DATA constants<>+2444(SB)/4, $0xbbf6921e
-DATA constants<>+2448(SB)/4, $0xbbf6921e
-DATA constants<>+2452(SB)/4, $0xbbf6921e
-DATA constants<>+2456(SB)/4, $0xbbf6921e
-DATA constants<>+2460(SB)/4, $0xbbf6921e
-DATA constants<>+2464(SB)/4, $0xbbf6921e
-DATA constants<>+2468(SB)/4, $0xbbf6921e
-DATA constants<>+2472(SB)/4, $0xbbf6921e
-DATA constants<>+2476(SB)/4, $0xbbf6921e
-DATA constants<>+2480(SB)/4, $0xbbf6921e
-DATA constants<>+2484(SB)/4, $0xbbf6921e
-DATA constants<>+2488(SB)/4, $0xbbf6921e
-DATA constants<>+2492(SB)/4, $0xbbf6921e
-DATA constants<>+2496(SB)/4, $0x3d7769de
-DATA constants<>+2500(SB)/4, $0x3d7769de
-DATA constants<>+2504(SB)/4, $0x3d7769de
-DATA constants<>+2508(SB)/4, $0x3d7769de
-DATA constants<>+2512(SB)/4, $0x3d7769de
-DATA constants<>+2516(SB)/4, $0x3d7769de
-DATA constants<>+2520(SB)/4, $0x3d7769de
-DATA constants<>+2524(SB)/4, $0x3d7769de
-DATA constants<>+2528(SB)/4, $0x3d7769de
-DATA constants<>+2532(SB)/4, $0x3d7769de
-DATA constants<>+2536(SB)/4, $0x3d7769de
-DATA constants<>+2540(SB)/4, $0x3d7769de
-DATA constants<>+2544(SB)/4, $0x3d7769de
-DATA constants<>+2548(SB)/4, $0x3d7769de
-DATA constants<>+2552(SB)/4, $0x3d7769de
-DATA constants<>+2556(SB)/4, $0x3d7769de
-DATA constants<>+2560(SB)/4, $0xbe3f0006
-DATA constants<>+2564(SB)/4, $0xbe3f0006
-DATA constants<>+2568(SB)/4, $0xbe3f0006
-DATA constants<>+2572(SB)/4, $0xbe3f0006
-DATA constants<>+2576(SB)/4, $0xbe3f0006
-DATA constants<>+2580(SB)/4, $0xbe3f0006
-DATA constants<>+2584(SB)/4, $0xbe3f0006
-DATA constants<>+2588(SB)/4, $0xbe3f0006
-DATA constants<>+2592(SB)/4, $0xbe3f0006
-DATA constants<>+2596(SB)/4, $0xbe3f0006
-DATA constants<>+2600(SB)/4, $0xbe3f0006
-DATA constants<>+2604(SB)/4, $0xbe3f0006
-DATA constants<>+2608(SB)/4, $0xbe3f0006
-DATA constants<>+2612(SB)/4, $0xbe3f0006
-DATA constants<>+2616(SB)/4, $0xbe3f0006
-DATA constants<>+2620(SB)/4, $0xbe3f0006
-DATA constants<>+2624(SB)/4, $0x3ec636cf
-DATA constants<>+2628(SB)/4, $0x3ec636cf
-DATA constants<>+2632(SB)/4, $0x3ec636cf
-DATA constants<>+2636(SB)/4, $0x3ec636cf
-DATA constants<>+2640(SB)/4, $0x3ec636cf
-DATA constants<>+2644(SB)/4, $0x3ec636cf
-DATA constants<>+2648(SB)/4, $0x3ec636cf
-DATA constants<>+2652(SB)/4, $0x3ec636cf
-DATA constants<>+2656(SB)/4, $0x3ec636cf
-DATA constants<>+2660(SB)/4, $0x3ec636cf
-DATA constants<>+2664(SB)/4, $0x3ec636cf
-DATA constants<>+2668(SB)/4, $0x3ec636cf
-DATA constants<>+2672(SB)/4, $0x3ec636cf
-DATA constants<>+2676(SB)/4, $0x3ec636cf
-DATA constants<>+2680(SB)/4, $0x3ec636cf
-DATA constants<>+2684(SB)/4, $0x3ec636cf
-DATA constants<>+2688(SB)/4, $0xbf1b9f1c
-DATA constants<>+2692(SB)/4, $0xbf1b9f1c
-DATA constants<>+2696(SB)/4, $0xbf1b9f1c
-DATA constants<>+2700(SB)/4, $0xbf1b9f1c
-DATA constants<>+2704(SB)/4, $0xbf1b9f1c
-DATA constants<>+2708(SB)/4, $0xbf1b9f1c
-DATA constants<>+2712(SB)/4, $0xbf1b9f1c
-DATA constants<>+2716(SB)/4, $0xbf1b9f1c
-DATA constants<>+2720(SB)/4, $0xbf1b9f1c
-DATA constants<>+2724(SB)/4, $0xbf1b9f1c
-DATA constants<>+2728(SB)/4, $0xbf1b9f1c
-DATA constants<>+2732(SB)/4, $0xbf1b9f1c
-DATA constants<>+2736(SB)/4, $0xbf1b9f1c
-DATA constants<>+2740(SB)/4, $0xbf1b9f1c
-DATA constants<>+2744(SB)/4, $0xbf1b9f1c
-DATA constants<>+2748(SB)/4, $0xbf1b9f1c
-DATA constants<>+2752(SB)/4, $0x3f415a5e
-DATA constants<>+2756(SB)/4, $0x3f415a5e
-DATA constants<>+2760(SB)/4, $0x3f415a5e
-DATA constants<>+2764(SB)/4, $0x3f415a5e
-DATA constants<>+2768(SB)/4, $0x3f415a5e
-DATA constants<>+2772(SB)/4, $0x3f415a5e
-DATA constants<>+2776(SB)/4, $0x3f415a5e
-DATA constants<>+2780(SB)/4, $0x3f415a5e
-DATA constants<>+2784(SB)/4, $0x3f415a5e
-DATA constants<>+2788(SB)/4, $0x3f415a5e
-DATA constants<>+2792(SB)/4, $0x3f415a5e
-DATA constants<>+2796(SB)/4, $0x3f415a5e
-DATA constants<>+2800(SB)/4, $0x3f415a5e
-DATA constants<>+2804(SB)/4, $0x3f415a5e
-DATA constants<>+2808(SB)/4, $0x3f415a5e
-DATA constants<>+2812(SB)/4, $0x3f415a5e
-DATA constants<>+2816(SB)/4, $0xc2dc0000
-DATA constants<>+2820(SB)/4, $0xc2dc0000
-DATA constants<>+2824(SB)/4, $0xc2dc0000
-DATA constants<>+2828(SB)/4, $0xc2dc0000
-DATA constants<>+2832(SB)/4, $0xc2dc0000
-DATA constants<>+2836(SB)/4, $0xc2dc0000
-DATA constants<>+2840(SB)/4, $0xc2dc0000
-DATA constants<>+2844(SB)/4, $0xc2dc0000
-DATA constants<>+2848(SB)/4, $0xc2dc0000
-DATA constants<>+2852(SB)/4, $0xc2dc0000
-DATA constants<>+2856(SB)/4, $0xc2dc0000
-DATA constants<>+2860(SB)/4, $0xc2dc0000
-DATA constants<>+2864(SB)/4, $0xc2dc0000
-DATA constants<>+2868(SB)/4, $0xc2dc0000
-DATA constants<>+2872(SB)/4, $0xc2dc0000
-DATA constants<>+2876(SB)/4, $0xc2dc0000
-DATA constants<>+2880(SB)/4, $0xc16b3333
-DATA constants<>+2884(SB)/4, $0xc16b3333
-DATA constants<>+2888(SB)/4, $0xc16b3333
-DATA constants<>+2892(SB)/4, $0xc16b3333
-DATA constants<>+2896(SB)/4, $0xc16b3333
-DATA constants<>+2900(SB)/4, $0xc16b3333
-DATA constants<>+2904(SB)/4, $0xc16b3333
-DATA constants<>+2908(SB)/4, $0xc16b3333
-DATA constants<>+2912(SB)/4, $0xc16b3333
-DATA constants<>+2916(SB)/4, $0xc16b3333
-DATA constants<>+2920(SB)/4, $0xc16b3333
-DATA constants<>+2924(SB)/4, $0xc16b3333
-DATA constants<>+2928(SB)/4, $0xc16b3333
-DATA constants<>+2932(SB)/4, $0xc16b3333
-DATA constants<>+2936(SB)/4, $0xc16b3333
-DATA constants<>+2940(SB)/4, $0xc16b3333
-DATA constants<>+2944(SB)/4, $0x416b3333
-DATA constants<>+2948(SB)/4, $0x416b3333
-DATA constants<>+2952(SB)/4, $0x416b3333
-DATA constants<>+2956(SB)/4, $0x416b3333
-DATA constants<>+2960(SB)/4, $0x416b3333
-DATA constants<>+2964(SB)/4, $0x416b3333
-DATA constants<>+2968(SB)/4, $0x416b3333
-DATA constants<>+2972(SB)/4, $0x416b3333
-DATA constants<>+2976(SB)/4, $0x416b3333
-DATA constants<>+2980(SB)/4, $0x416b3333
-DATA constants<>+2984(SB)/4, $0x416b3333
-DATA constants<>+2988(SB)/4, $0x416b3333
-DATA constants<>+2992(SB)/4, $0x416b3333
-DATA constants<>+2996(SB)/4, $0x416b3333
-DATA constants<>+3000(SB)/4, $0x416b3333
-DATA constants<>+3004(SB)/4, $0x416b3333
-DATA constants<>+3008(SB)/4, $0x38d584cc
-DATA constants<>+3012(SB)/4, $0x38d584cc
-DATA constants<>+3016(SB)/4, $0x38d584cc
-DATA constants<>+3020(SB)/4, $0x38d584cc
-DATA constants<>+3024(SB)/4, $0x38d584cc
-DATA constants<>+3028(SB)/4, $0x38d584cc
-DATA constants<>+3032(SB)/4, $0x38d584cc
-DATA constants<>+3036(SB)/4, $0x38d584cc
-DATA constants<>+3040(SB)/4, $0x38d584cc
-DATA constants<>+3044(SB)/4, $0x38d584cc
-DATA constants<>+3048(SB)/4, $0x38d584cc
-DATA constants<>+3052(SB)/4, $0x38d584cc
-DATA constants<>+3056(SB)/4, $0x38d584cc
-DATA constants<>+3060(SB)/4, $0x38d584cc
-DATA constants<>+3064(SB)/4, $0x38d584cc
-DATA constants<>+3068(SB)/4, $0x38d584cc
-DATA constants<>+3072(SB)/4, $0xba9aa54d
-DATA constants<>+3076(SB)/4, $0xba9aa54d
-DATA constants<>+3080(SB)/4, $0xba9aa54d
-DATA constants<>+3084(SB)/4, $0xba9aa54d
-DATA constants<>+3088(SB)/4, $0xba9aa54d
-DATA constants<>+3092(SB)/4, $0xba9aa54d
-DATA constants<>+3096(SB)/4, $0xba9aa54d
-DATA constants<>+3100(SB)/4, $0xba9aa54d
-DATA constants<>+3104(SB)/4, $0xba9aa54d
-DATA constants<>+3108(SB)/4, $0xba9aa54d
-DATA constants<>+3112(SB)/4, $0xba9aa54d
-DATA constants<>+3116(SB)/4, $0xba9aa54d
-DATA constants<>+3120(SB)/4, $0xba9aa54d
-DATA constants<>+3124(SB)/4, $0xba9aa54d
-DATA constants<>+3128(SB)/4, $0xba9aa54d
-DATA constants<>+3132(SB)/4, $0xba9aa54d
-DATA constants<>+3136(SB)/4, $0x3c236084
-DATA constants<>+3140(SB)/4, $0x3c236084
-DATA constants<>+3144(SB)/4, $0x3c236084
-DATA constants<>+3148(SB)/4, $0x3c236084
-DATA constants<>+3152(SB)/4, $0x3c236084
-DATA constants<>+3156(SB)/4, $0x3c236084
-DATA constants<>+3160(SB)/4, $0x3c236084
-DATA constants<>+3164(SB)/4, $0x3c236084
-DATA constants<>+3168(SB)/4, $0x3c236084
-DATA constants<>+3172(SB)/4, $0x3c236084
-DATA constants<>+3176(SB)/4, $0x3c236084
-DATA constants<>+3180(SB)/4, $0x3c236084
-DATA constants<>+3184(SB)/4, $0x3c236084
-DATA constants<>+3188(SB)/4, $0x3c236084
-DATA constants<>+3192(SB)/4, $0x3c236084
-DATA constants<>+3196(SB)/4, $0x3c236084
-DATA constants<>+3200(SB)/4, $0xbd882c03
-DATA constants<>+3204(SB)/4, $0xbd882c03
-DATA constants<>+3208(SB)/4, $0xbd882c03
-DATA constants<>+3212(SB)/4, $0xbd882c03
-DATA constants<>+3216(SB)/4, $0xbd882c03
-DATA constants<>+3220(SB)/4, $0xbd882c03
-DATA constants<>+3224(SB)/4, $0xbd882c03
-DATA constants<>+3228(SB)/4, $0xbd882c03
-DATA constants<>+3232(SB)/4, $0xbd882c03
-DATA constants<>+3236(SB)/4, $0xbd882c03
-DATA constants<>+3240(SB)/4, $0xbd882c03
-DATA constants<>+3244(SB)/4, $0xbd882c03
-DATA constants<>+3248(SB)/4, $0xbd882c03
-DATA constants<>+3252(SB)/4, $0xbd882c03
-DATA constants<>+3256(SB)/4, $0xbd882c03
-DATA constants<>+3260(SB)/4, $0xbd882c03
-DATA constants<>+3264(SB)/4, $0x3ecc4229
-DATA constants<>+3268(SB)/4, $0x3ecc4229
-DATA constants<>+3272(SB)/4, $0x3ecc4229
-DATA constants<>+3276(SB)/4, $0x3ecc4229
-DATA constants<>+3280(SB)/4, $0x3ecc4229
-DATA constants<>+3284(SB)/4, $0x3ecc4229
-DATA constants<>+3288(SB)/4, $0x3ecc4229
-DATA constants<>+3292(SB)/4, $0x3ecc4229
-DATA constants<>+3296(SB)/4, $0x3ecc4229
-DATA constants<>+3300(SB)/4, $0x3ecc4229
-DATA constants<>+3304(SB)/4, $0x3ecc4229
-DATA constants<>+3308(SB)/4, $0x3ecc4229
-DATA constants<>+3312(SB)/4, $0x3ecc4229
-DATA constants<>+3316(SB)/4, $0x3ecc4229
-DATA constants<>+3320(SB)/4, $0x3ecc4229
-DATA constants<>+3324(SB)/4, $0x3ecc4229
-DATA constants<>+3328(SB)/4, $0xbf000000
-DATA constants<>+3332(SB)/4, $0xbf000000
-DATA constants<>+3336(SB)/4, $0xbf000000
-DATA constants<>+3340(SB)/4, $0xbf000000
-DATA constants<>+3344(SB)/4, $0xbf000000
-DATA constants<>+3348(SB)/4, $0xbf000000
-DATA constants<>+3352(SB)/4, $0xbf000000
-DATA constants<>+3356(SB)/4, $0xbf000000
-DATA constants<>+3360(SB)/4, $0xbf000000
-DATA constants<>+3364(SB)/4, $0xbf000000
-DATA constants<>+3368(SB)/4, $0xbf000000
-DATA constants<>+3372(SB)/4, $0xbf000000
-DATA constants<>+3376(SB)/4, $0xbf000000
-DATA constants<>+3380(SB)/4, $0xbf000000
-DATA constants<>+3384(SB)/4, $0xbf000000
-DATA constants<>+3388(SB)/4, $0xbf000000
-DATA constants<>+3392(SB)/4, $0x3f400000
-DATA constants<>+3396(SB)/4, $0x3f400000
-DATA constants<>+3400(SB)/4, $0x3f400000
-DATA constants<>+3404(SB)/4, $0x3f400000
-DATA constants<>+3408(SB)/4, $0x3f400000
-DATA constants<>+3412(SB)/4, $0x3f400000
-DATA constants<>+3416(SB)/4, $0x3f400000
-DATA constants<>+3420(SB)/4, $0x3f400000
-DATA constants<>+3424(SB)/4, $0x3f400000
-DATA constants<>+3428(SB)/4, $0x3f400000
-DATA constants<>+3432(SB)/4, $0x3f400000
-DATA constants<>+3436(SB)/4, $0x3f400000
-DATA constants<>+3440(SB)/4, $0x3f400000
-DATA constants<>+3444(SB)/4, $0x3f400000
-DATA constants<>+3448(SB)/4, $0x3f400000
-DATA constants<>+3452(SB)/4, $0x3f400000
-DATA constants<>+3456(SB)/4, $0xc1300000
-DATA constants<>+3460(SB)/4, $0xc1300000
-DATA constants<>+3464(SB)/4, $0xc1300000
-DATA constants<>+3468(SB)/4, $0xc1300000
-DATA constants<>+3472(SB)/4, $0xc1300000
-DATA constants<>+3476(SB)/4, $0xc1300000
-DATA constants<>+3480(SB)/4, $0xc1300000
-DATA constants<>+3484(SB)/4, $0xc1300000
-DATA constants<>+3488(SB)/4, $0xc1300000
-DATA constants<>+3492(SB)/4, $0xc1300000
-DATA constants<>+3496(SB)/4, $0xc1300000
-DATA constants<>+3500(SB)/4, $0xc1300000
-DATA constants<>+3504(SB)/4, $0xc1300000
-DATA constants<>+3508(SB)/4, $0xc1300000
-DATA constants<>+3512(SB)/4, $0xc1300000
-DATA constants<>+3516(SB)/4, $0xc1300000
-DATA constants<>+3520(SB)/4, $0x41300000
-DATA constants<>+3524(SB)/4, $0x41300000
-DATA constants<>+3528(SB)/4, $0x41300000
-DATA constants<>+3532(SB)/4, $0x41300000
-DATA constants<>+3536(SB)/4, $0x41300000
-DATA constants<>+3540(SB)/4, $0x41300000
-DATA constants<>+3544(SB)/4, $0x41300000
-DATA constants<>+3548(SB)/4, $0x41300000
-DATA constants<>+3552(SB)/4, $0x41300000
-DATA constants<>+3556(SB)/4, $0x41300000
-DATA constants<>+3560(SB)/4, $0x41300000
-DATA constants<>+3564(SB)/4, $0x41300000
-DATA constants<>+3568(SB)/4, $0x41300000
-DATA constants<>+3572(SB)/4, $0x41300000
-DATA constants<>+3576(SB)/4, $0x41300000
-DATA constants<>+3580(SB)/4, $0x41300000
-DATA constants<>+3584(SB)/4, $0x3fcc4228
-DATA constants<>+3588(SB)/4, $0x3fcc4228
-DATA constants<>+3592(SB)/4, $0x3fcc4228
-DATA constants<>+3596(SB)/4, $0x3fcc4228
-DATA constants<>+3600(SB)/4, $0x3fcc4228
-DATA constants<>+3604(SB)/4, $0x3fcc4228
-DATA constants<>+3608(SB)/4, $0x3fcc4228
-DATA constants<>+3612(SB)/4, $0x3fcc4228
-DATA constants<>+3616(SB)/4, $0x3fcc4228
-DATA constants<>+3620(SB)/4, $0x3fcc4228
-DATA constants<>+3624(SB)/4, $0x3fcc4228
-DATA constants<>+3628(SB)/4, $0x3fcc4228
-DATA constants<>+3632(SB)/4, $0x3fcc4228
-DATA constants<>+3636(SB)/4, $0x3fcc4228
-DATA constants<>+3640(SB)/4, $0x3fcc4228
-DATA constants<>+3644(SB)/4, $0x3fcc4228
-DATA constants<>+3648(SB)/4, $0x3d922279
-DATA constants<>+3652(SB)/4, $0x3d922279
-DATA constants<>+3656(SB)/4, $0x3d922279
-DATA constants<>+3660(SB)/4, $0x3d922279
-DATA constants<>+3664(SB)/4, $0x3d922279
-DATA constants<>+3668(SB)/4, $0x3d922279
-DATA constants<>+3672(SB)/4, $0x3d922279
-DATA constants<>+3676(SB)/4, $0x3d922279
-DATA constants<>+3680(SB)/4, $0x3d922279
-DATA constants<>+3684(SB)/4, $0x3d922279
-DATA constants<>+3688(SB)/4, $0x3d922279
-DATA constants<>+3692(SB)/4, $0x3d922279
-DATA constants<>+3696(SB)/4, $0x3d922279
-DATA constants<>+3700(SB)/4, $0x3d922279
-DATA constants<>+3704(SB)/4, $0x3d922279
-DATA constants<>+3708(SB)/4, $0x3d922279
-DATA constants<>+3712(SB)/4, $0x3124d8b5
-DATA constants<>+3716(SB)/4, $0x3124d8b5
-DATA constants<>+3720(SB)/4, $0x3124d8b5
-DATA constants<>+3724(SB)/4, $0x3124d8b5
-DATA constants<>+3728(SB)/4, $0x3124d8b5
-DATA constants<>+3732(SB)/4, $0x3124d8b5
-DATA constants<>+3736(SB)/4, $0x3124d8b5
-DATA constants<>+3740(SB)/4, $0x3124d8b5
-DATA constants<>+3744(SB)/4, $0x3124d8b5
-DATA constants<>+3748(SB)/4, $0x3124d8b5
-DATA constants<>+3752(SB)/4, $0x3124d8b5
-DATA constants<>+3756(SB)/4, $0x3124d8b5
-DATA constants<>+3760(SB)/4, $0x3124d8b5
-DATA constants<>+3764(SB)/4, $0x3124d8b5
-DATA constants<>+3768(SB)/4, $0x3124d8b5
-DATA constants<>+3772(SB)/4, $0x3124d8b5
-DATA constants<>+3776(SB)/4, $0x344f50d9
-DATA constants<>+3780(SB)/4, $0x344f50d9
-DATA constants<>+3784(SB)/4, $0x344f50d9
-DATA constants<>+3788(SB)/4, $0x344f50d9
-DATA constants<>+3792(SB)/4, $0x344f50d9
-DATA constants<>+3796(SB)/4, $0x344f50d9
-DATA constants<>+3800(SB)/4, $0x344f50d9
-DATA constants<>+3804(SB)/4, $0x344f50d9
-DATA constants<>+3808(SB)/4, $0x344f50d9
-DATA constants<>+3812(SB)/4, $0x344f50d9
-DATA constants<>+3816(SB)/4, $0x344f50d9
-DATA constants<>+3820(SB)/4, $0x344f50d9
-DATA constants<>+3824(SB)/4, $0x344f50d9
-DATA constants<>+3828(SB)/4, $0x344f50d9
-DATA constants<>+3832(SB)/4, $0x344f50d9
-DATA constants<>+3836(SB)/4, $0x344f50d9
-GLOBL constants<>(SB), RODATA|NOPTR, $3840
+DATA constants<>+192(SB)/4, $0x0f0f0f0f
+DATA constants<>+196(SB)/4, $0x0f0f0f0f
+DATA constants<>+200(SB)/4, $0x0f0f0f0f
+DATA constants<>+204(SB)/4, $0x0f0f0f0f
+DATA constants<>+208(SB)/4, $0x0f0f0f0f
+DATA constants<>+212(SB)/4, $0x0f0f0f0f
+DATA constants<>+216(SB)/4, $0x0f0f0f0f
+DATA constants<>+220(SB)/4, $0x0f0f0f0f
+DATA constants<>+224(SB)/4, $0x0f0f0f0f
+DATA constants<>+228(SB)/4, $0x0f0f0f0f
+DATA constants<>+232(SB)/4, $0x0f0f0f0f
+DATA constants<>+236(SB)/4, $0x0f0f0f0f
+DATA constants<>+240(SB)/4, $0x0f0f0f0f
+DATA constants<>+244(SB)/4, $0x0f0f0f0f
+DATA constants<>+248(SB)/4, $0x0f0f0f0f
+DATA constants<>+252(SB)/4, $0x0f0f0f0f
+DATA constants<>+256(SB)/4, $0x80808080
+DATA constants<>+260(SB)/4, $0x80808080
+DATA constants<>+264(SB)/4, $0x80808080
+DATA constants<>+268(SB)/4, $0x80808080
+DATA constants<>+272(SB)/4, $0x80808080
+DATA constants<>+276(SB)/4, $0x80808080
+DATA constants<>+280(SB)/4, $0x80808080
+DATA constants<>+284(SB)/4, $0x80808080
+DATA constants<>+288(SB)/4, $0x80808080
+DATA constants<>+292(SB)/4, $0x80808080
+DATA constants<>+296(SB)/4, $0x80808080
+DATA constants<>+300(SB)/4, $0x80808080
+DATA constants<>+304(SB)/4, $0x80808080
+DATA constants<>+308(SB)/4, $0x80808080
+DATA constants<>+312(SB)/4, $0x80808080
+DATA constants<>+316(SB)/4, $0x80808080
+DATA constants<>+320(SB)/4, $0xffff0000
+DATA constants<>+324(SB)/4, $0xffff0000
+DATA constants<>+328(SB)/4, $0xffff0000
+DATA constants<>+332(SB)/4, $0xffff0000
+DATA constants<>+336(SB)/4, $0xffff0000
+DATA constants<>+340(SB)/4, $0xffff0000
+DATA constants<>+344(SB)/4, $0xffff0000
+DATA constants<>+348(SB)/4, $0xffff0000
+DATA constants<>+352(SB)/4, $0xffff0000
+DATA constants<>+356(SB)/4, $0xffff0000
+DATA constants<>+360(SB)/4, $0xffff0000
+DATA constants<>+364(SB)/4, $0xffff0000
+DATA constants<>+368(SB)/4, $0xffff0000
+DATA constants<>+372(SB)/4, $0xffff0000
+DATA constants<>+376(SB)/4, $0xffff0000
+DATA constants<>+380(SB)/4, $0xffff0000
+DATA constants<>+384(SB)/4, $0xff800000
+DATA constants<>+388(SB)/4, $0xff800000
+DATA constants<>+392(SB)/4, $0xff800000
+DATA constants<>+396(SB)/4, $0xff800000
+DATA constants<>+400(SB)/4, $0xff800000
+DATA constants<>+404(SB)/4, $0xff800000
+DATA constants<>+408(SB)/4, $0xff800000
+DATA constants<>+412(SB)/4, $0xff800000
+DATA constants<>+416(SB)/4, $0xff800000
+DATA constants<>+420(SB)/4, $0xff800000
+DATA constants<>+424(SB)/4, $0xff800000
+DATA constants<>+428(SB)/4, $0xff800000
+DATA constants<>+432(SB)/4, $0xff800000
+DATA constants<>+436(SB)/4, $0xff800000
+DATA constants<>+440(SB)/4, $0xff800000
+DATA constants<>+444(SB)/4, $0xff800000
+DATA constants<>+448(SB)/4, $0xc2d10000
+DATA constants<>+452(SB)/4, $0xc2d10000
+DATA constants<>+456(SB)/4, $0xc2d10000
+DATA constants<>+460(SB)/4, $0xc2d10000
+DATA constants<>+464(SB)/4, $0xc2d10000
+DATA constants<>+468(SB)/4, $0xc2d10000
+DATA constants<>+472(SB)/4, $0xc2d10000
+DATA constants<>+476(SB)/4, $0xc2d10000
+DATA constants<>+480(SB)/4, $0xc2d10000
+DATA constants<>+484(SB)/4, $0xc2d10000
+DATA constants<>+488(SB)/4, $0xc2d10000
+DATA constants<>+492(SB)/4, $0xc2d10000
+DATA constants<>+496(SB)/4, $0xc2d10000
+DATA constants<>+500(SB)/4, $0xc2d10000
+DATA constants<>+504(SB)/4, $0xc2d10000
+DATA constants<>+508(SB)/4, $0xc2d10000
+DATA constants<>+512(SB)/4, $0x42b20000
+DATA constants<>+516(SB)/4, $0x42b20000
+DATA constants<>+520(SB)/4, $0x42b20000
+DATA constants<>+524(SB)/4, $0x42b20000
+DATA constants<>+528(SB)/4, $0x42b20000
+DATA constants<>+532(SB)/4, $0x42b20000
+DATA constants<>+536(SB)/4, $0x42b20000
+DATA constants<>+540(SB)/4, $0x42b20000
+DATA constants<>+544(SB)/4, $0x42b20000
+DATA constants<>+548(SB)/4, $0x42b20000
+DATA constants<>+552(SB)/4, $0x42b20000
+DATA constants<>+556(SB)/4, $0x42b20000
+DATA constants<>+560(SB)/4, $0x42b20000
+DATA constants<>+564(SB)/4, $0x42b20000
+DATA constants<>+568(SB)/4, $0x42b20000
+DATA constants<>+572(SB)/4, $0x42b20000
+DATA constants<>+576(SB)/4, $0x3fb8aa3b
+DATA constants<>+580(SB)/4, $0x3fb8aa3b
+DATA constants<>+584(SB)/4, $0x3fb8aa3b
+DATA constants<>+588(SB)/4, $0x3fb8aa3b
+DATA constants<>+592(SB)/4, $0x3fb8aa3b
+DATA constants<>+596(SB)/4, $0x3fb8aa3b
+DATA constants<>+600(SB)/4, $0x3fb8aa3b
+DATA constants<>+604(SB)/4, $0x3fb8aa3b
+DATA constants<>+608(SB)/4, $0x3fb8aa3b
+DATA constants<>+612(SB)/4, $0x3fb8aa3b
+DATA constants<>+616(SB)/4, $0x3fb8aa3b
+DATA constants<>+620(SB)/4, $0x3fb8aa3b
+DATA constants<>+624(SB)/4, $0x3fb8aa3b
+DATA constants<>+628(SB)/4, $0x3fb8aa3b
+DATA constants<>+632(SB)/4, $0x3fb8aa3b
+DATA constants<>+636(SB)/4, $0x3fb8aa3b
+DATA constants<>+640(SB)/4, $0x3f318000
+DATA constants<>+644(SB)/4, $0x3f318000
+DATA constants<>+648(SB)/4, $0x3f318000
+DATA constants<>+652(SB)/4, $0x3f318000
+DATA constants<>+656(SB)/4, $0x3f318000
+DATA constants<>+660(SB)/4, $0x3f318000
+DATA constants<>+664(SB)/4, $0x3f318000
+DATA constants<>+668(SB)/4, $0x3f318000
+DATA constants<>+672(SB)/4, $0x3f318000
+DATA constants<>+676(SB)/4, $0x3f318000
+DATA constants<>+680(SB)/4, $0x3f318000
+DATA constants<>+684(SB)/4, $0x3f318000
+DATA constants<>+688(SB)/4, $0x3f318000
+DATA constants<>+692(SB)/4, $0x3f318000
+DATA constants<>+696(SB)/4, $0x3f318000
+DATA constants<>+700(SB)/4, $0x3f318000
+DATA constants<>+704(SB)/4, $0xb95e8083
+DATA constants<>+708(SB)/4, $0xb95e8083
+DATA constants<>+712(SB)/4, $0xb95e8083
+DATA constants<>+716(SB)/4, $0xb95e8083
+DATA constants<>+720(SB)/4, $0xb95e8083
+DATA constants<>+724(SB)/4, $0xb95e8083
+DATA constants<>+728(SB)/4, $0xb95e8083
+DATA constants<>+732(SB)/4, $0xb95e8083
+DATA constants<>+736(SB)/4, $0xb95e8083
+DATA constants<>+740(SB)/4, $0xb95e8083
+DATA constants<>+744(SB)/4, $0xb95e8083
+DATA constants<>+748(SB)/4, $0xb95e8083
+DATA constants<>+752(SB)/4, $0xb95e8083
+DATA constants<>+756(SB)/4, $0xb95e8083
+DATA constants<>+760(SB)/4, $0xb95e8083
+DATA constants<>+764(SB)/4, $0xb95e8083
+DATA constants<>+768(SB)/4, $0x3ab6da72
+DATA constants<>+772(SB)/4, $0x3ab6da72
+DATA constants<>+776(SB)/4, $0x3ab6da72
+DATA constants<>+780(SB)/4, $0x3ab6da72
+DATA constants<>+784(SB)/4, $0x3ab6da72
+DATA constants<>+788(SB)/4, $0x3ab6da72
+DATA constants<>+792(SB)/4, $0x3ab6da72
+DATA constants<>+796(SB)/4, $0x3ab6da72
+DATA constants<>+800(SB)/4, $0x3ab6da72
+DATA constants<>+804(SB)/4, $0x3ab6da72
+DATA constants<>+808(SB)/4, $0x3ab6da72
+DATA constants<>+812(SB)/4, $0x3ab6da72
+DATA constants<>+816(SB)/4, $0x3ab6da72
+DATA constants<>+820(SB)/4, $0x3ab6da72
+DATA constants<>+824(SB)/4, $0x3ab6da72
+DATA constants<>+828(SB)/4, $0x3ab6da72
+DATA constants<>+832(SB)/4, $0x3c091df0
+DATA constants<>+836(SB)/4, $0x3c091df0
+DATA constants<>+840(SB)/4, $0x3c091df0
+DATA constants<>+844(SB)/4, $0x3c091df0
+DATA constants<>+848(SB)/4, $0x3c091df0
+DATA constants<>+852(SB)/4, $0x3c091df0
+DATA constants<>+856(SB)/4, $0x3c091df0
+DATA constants<>+860(SB)/4, $0x3c091df0
+DATA constants<>+864(SB)/4, $0x3c091df0
+DATA constants<>+868(SB)/4, $0x3c091df0
+DATA constants<>+872(SB)/4, $0x3c091df0
+DATA constants<>+876(SB)/4, $0x3c091df0
+DATA constants<>+880(SB)/4, $0x3c091df0
+DATA constants<>+884(SB)/4, $0x3c091df0
+DATA constants<>+888(SB)/4, $0x3c091df0
+DATA constants<>+892(SB)/4, $0x3c091df0
+DATA constants<>+896(SB)/4, $0x3d2aaa2f
+DATA constants<>+900(SB)/4, $0x3d2aaa2f
+DATA constants<>+904(SB)/4, $0x3d2aaa2f
+DATA constants<>+908(SB)/4, $0x3d2aaa2f
+DATA constants<>+912(SB)/4, $0x3d2aaa2f
+DATA constants<>+916(SB)/4, $0x3d2aaa2f
+DATA constants<>+920(SB)/4, $0x3d2aaa2f
+DATA constants<>+924(SB)/4, $0x3d2aaa2f
+DATA constants<>+928(SB)/4, $0x3d2aaa2f
+DATA constants<>+932(SB)/4, $0x3d2aaa2f
+DATA constants<>+936(SB)/4, $0x3d2aaa2f
+DATA constants<>+940(SB)/4, $0x3d2aaa2f
+DATA constants<>+944(SB)/4, $0x3d2aaa2f
+DATA constants<>+948(SB)/4, $0x3d2aaa2f
+DATA constants<>+952(SB)/4, $0x3d2aaa2f
+DATA constants<>+956(SB)/4, $0x3d2aaa2f
+DATA constants<>+960(SB)/4, $0x3e2aaa47
+DATA constants<>+964(SB)/4, $0x3e2aaa47
+DATA constants<>+968(SB)/4, $0x3e2aaa47
+DATA constants<>+972(SB)/4, $0x3e2aaa47
+DATA constants<>+976(SB)/4, $0x3e2aaa47
+DATA constants<>+980(SB)/4, $0x3e2aaa47
+DATA constants<>+984(SB)/4, $0x3e2aaa47
+DATA constants<>+988(SB)/4, $0x3e2aaa47
+DATA constants<>+992(SB)/4, $0x3e2aaa47
+DATA constants<>+996(SB)/4, $0x3e2aaa47
+DATA constants<>+1000(SB)/4, $0x3e2aaa47
+DATA constants<>+1004(SB)/4, $0x3e2aaa47
+DATA constants<>+1008(SB)/4, $0x3e2aaa47
+DATA constants<>+1012(SB)/4, $0x3e2aaa47
+DATA constants<>+1016(SB)/4, $0x3e2aaa47
+DATA constants<>+1020(SB)/4, $0x3e2aaa47
+DATA constants<>+1024(SB)/4, $0x3f000000
+DATA constants<>+1028(SB)/4, $0x3f000000
+DATA constants<>+1032(SB)/4, $0x3f000000
+DATA constants<>+1036(SB)/4, $0x3f000000
+DATA constants<>+1040(SB)/4, $0x3f000000
+DATA constants<>+1044(SB)/4, $0x3f000000
+DATA constants<>+1048(SB)/4, $0x3f000000
+DATA constants<>+1052(SB)/4, $0x3f000000
+DATA constants<>+1056(SB)/4, $0x3f000000
+DATA constants<>+1060(SB)/4, $0x3f000000
+DATA constants<>+1064(SB)/4, $0x3f000000
+DATA constants<>+1068(SB)/4, $0x3f000000
+DATA constants<>+1072(SB)/4, $0x3f000000
+DATA constants<>+1076(SB)/4, $0x3f000000
+DATA constants<>+1080(SB)/4, $0x3f000000
+DATA constants<>+1084(SB)/4, $0x3f000000
+DATA constants<>+1088(SB)/4, $0x3f800000
+DATA constants<>+1092(SB)/4, $0x3f800000
+DATA constants<>+1096(SB)/4, $0x3f800000
+DATA constants<>+1100(SB)/4, $0x3f800000
+DATA constants<>+1104(SB)/4, $0x3f800000
+DATA constants<>+1108(SB)/4, $0x3f800000
+DATA constants<>+1112(SB)/4, $0x3f800000
+DATA constants<>+1116(SB)/4, $0x3f800000
+DATA constants<>+1120(SB)/4, $0x3f800000
+DATA constants<>+1124(SB)/4, $0x3f800000
+DATA constants<>+1128(SB)/4, $0x3f800000
+DATA constants<>+1132(SB)/4, $0x3f800000
+DATA constants<>+1136(SB)/4, $0x3f800000
+DATA constants<>+1140(SB)/4, $0x3f800000
+DATA constants<>+1144(SB)/4, $0x3f800000
+DATA constants<>+1148(SB)/4, $0x3f800000
+DATA constants<>+1152(SB)/4, $0x7fffffff
+DATA constants<>+1156(SB)/4, $0x7fffffff
+DATA constants<>+1160(SB)/4, $0x7fffffff
+DATA constants<>+1164(SB)/4, $0x7fffffff
+DATA constants<>+1168(SB)/4, $0x7fffffff
+DATA constants<>+1172(SB)/4, $0x7fffffff
+DATA constants<>+1176(SB)/4, $0x7fffffff
+DATA constants<>+1180(SB)/4, $0x7fffffff
+DATA constants<>+1184(SB)/4, $0x7fffffff
+DATA constants<>+1188(SB)/4, $0x7fffffff
+DATA constants<>+1192(SB)/4, $0x7fffffff
+DATA constants<>+1196(SB)/4, $0x7fffffff
+DATA constants<>+1200(SB)/4, $0x7fffffff
+DATA constants<>+1204(SB)/4, $0x7fffffff
+DATA constants<>+1208(SB)/4, $0x7fffffff
+DATA constants<>+1212(SB)/4, $0x7fffffff
+DATA constants<>+1216(SB)/4, $0xbbb97e12
+DATA constants<>+1220(SB)/4, $0xbbb97e12
+DATA constants<>+1224(SB)/4, $0xbbb97e12
+DATA constants<>+1228(SB)/4, $0xbbb97e12
+DATA constants<>+1232(SB)/4, $0xbbb97e12
+DATA constants<>+1236(SB)/4, $0xbbb97e12
+DATA constants<>+1240(SB)/4, $0xbbb97e12
+DATA constants<>+1244(SB)/4, $0xbbb97e12
+DATA constants<>+1248(SB)/4, $0xbbb97e12
+DATA constants<>+1252(SB)/4, $0xbbb97e12
+DATA constants<>+1256(SB)/4, $0xbbb97e12
+DATA constants<>+1260(SB)/4, $0xbbb97e12
+DATA constants<>+1264(SB)/4, $0xbbb97e12
+DATA constants<>+1268(SB)/4, $0xbbb97e12
+DATA constants<>+1272(SB)/4, $0xbbb97e12
+DATA constants<>+1276(SB)/4, $0xbbb97e12
+DATA constants<>+1280(SB)/4, $0x3ca8c586
+DATA constants<>+1284(SB)/4, $0x3ca8c586
+DATA constants<>+1288(SB)/4, $0x3ca8c586
+DATA constants<>+1292(SB)/4, $0x3ca8c586
+DATA constants<>+1296(SB)/4, $0x3ca8c586
+DATA constants<>+1300(SB)/4, $0x3ca8c586
+DATA constants<>+1304(SB)/4, $0x3ca8c586
+DATA constants<>+1308(SB)/4, $0x3ca8c586
+DATA constants<>+1312(SB)/4, $0x3ca8c586
+DATA constants<>+1316(SB)/4, $0x3ca8c586
+DATA constants<>+1320(SB)/4, $0x3ca8c586
+DATA constants<>+1324(SB)/4, $0x3ca8c586
+DATA constants<>+1328(SB)/4, $0x3ca8c586
+DATA constants<>+1332(SB)/4, $0x3ca8c586
+DATA constants<>+1336(SB)/4, $0x3ca8c586
+DATA constants<>+1340(SB)/4, $0x3ca8c586
+DATA constants<>+1344(SB)/4, $0xbd5c132e
+DATA constants<>+1348(SB)/4, $0xbd5c132e
+DATA constants<>+1352(SB)/4, $0xbd5c132e
+DATA constants<>+1356(SB)/4, $0xbd5c132e
+DATA constants<>+1360(SB)/4, $0xbd5c132e
+DATA constants<>+1364(SB)/4, $0xbd5c132e
+DATA constants<>+1368(SB)/4, $0xbd5c132e
+DATA constants<>+1372(SB)/4, $0xbd5c132e
+DATA constants<>+1376(SB)/4, $0xbd5c132e
+DATA constants<>+1380(SB)/4, $0xbd5c132e
+DATA constants<>+1384(SB)/4, $0xbd5c132e
+DATA constants<>+1388(SB)/4, $0xbd5c132e
+DATA constants<>+1392(SB)/4, $0xbd5c132e
+DATA constants<>+1396(SB)/4, $0xbd5c132e
+DATA constants<>+1400(SB)/4, $0xbd5c132e
+DATA constants<>+1404(SB)/4, $0xbd5c132e
+DATA constants<>+1408(SB)/4, $0x3e088347
+DATA constants<>+1412(SB)/4, $0x3e088347
+DATA constants<>+1416(SB)/4, $0x3e088347
+DATA constants<>+1420(SB)/4, $0x3e088347
+DATA constants<>+1424(SB)/4, $0x3e088347
+DATA constants<>+1428(SB)/4, $0x3e088347
+DATA constants<>+1432(SB)/4, $0x3e088347
+DATA constants<>+1436(SB)/4, $0x3e088347
+DATA constants<>+1440(SB)/4, $0x3e088347
+DATA constants<>+1444(SB)/4, $0x3e088347
+DATA constants<>+1448(SB)/4, $0x3e088347
+DATA constants<>+1452(SB)/4, $0x3e088347
+DATA constants<>+1456(SB)/4, $0x3e088347
+DATA constants<>+1460(SB)/4, $0x3e088347
+DATA constants<>+1464(SB)/4, $0x3e088347
+DATA constants<>+1468(SB)/4, $0x3e088347
+DATA constants<>+1472(SB)/4, $0xbeaaaa98
+DATA constants<>+1476(SB)/4, $0xbeaaaa98
+DATA constants<>+1480(SB)/4, $0xbeaaaa98
+DATA constants<>+1484(SB)/4, $0xbeaaaa98
+DATA constants<>+1488(SB)/4, $0xbeaaaa98
+DATA constants<>+1492(SB)/4, $0xbeaaaa98
+DATA constants<>+1496(SB)/4, $0xbeaaaa98
+DATA constants<>+1500(SB)/4, $0xbeaaaa98
+DATA constants<>+1504(SB)/4, $0xbeaaaa98
+DATA constants<>+1508(SB)/4, $0xbeaaaa98
+DATA constants<>+1512(SB)/4, $0xbeaaaa98
+DATA constants<>+1516(SB)/4, $0xbeaaaa98
+DATA constants<>+1520(SB)/4, $0xbeaaaa98
+DATA constants<>+1524(SB)/4, $0xbeaaaa98
+DATA constants<>+1528(SB)/4, $0xbeaaaa98
+DATA constants<>+1532(SB)/4, $0xbeaaaa98
+DATA constants<>+1536(SB)/4, $0x41a00000
+DATA constants<>+1540(SB)/4, $0x41a00000
+DATA constants<>+1544(SB)/4, $0x41a00000
+DATA constants<>+1548(SB)/4, $0x41a00000
+DATA constants<>+1552(SB)/4, $0x41a00000
+DATA constants<>+1556(SB)/4, $0x41a00000
+DATA constants<>+1560(SB)/4, $0x41a00000
+DATA constants<>+1564(SB)/4, $0x41a00000
+DATA constants<>+1568(SB)/4, $0x41a00000
+DATA constants<>+1572(SB)/4, $0x41a00000
+DATA constants<>+1576(SB)/4, $0x41a00000
+DATA constants<>+1580(SB)/4, $0x41a00000
+DATA constants<>+1584(SB)/4, $0x41a00000
+DATA constants<>+1588(SB)/4, $0x41a00000
+DATA constants<>+1592(SB)/4, $0x41a00000
+DATA constants<>+1596(SB)/4, $0x41a00000
+DATA constants<>+1600(SB)/4, $0x40000000
+DATA constants<>+1604(SB)/4, $0x40000000
+DATA constants<>+1608(SB)/4, $0x40000000
+DATA constants<>+1612(SB)/4, $0x40000000
+DATA constants<>+1616(SB)/4, $0x40000000
+DATA constants<>+1620(SB)/4, $0x40000000
+DATA constants<>+1624(SB)/4, $0x40000000
+DATA constants<>+1628(SB)/4, $0x40000000
+DATA constants<>+1632(SB)/4, $0x40000000
+DATA constants<>+1636(SB)/4, $0x40000000
+DATA constants<>+1640(SB)/4, $0x40000000
+DATA constants<>+1644(SB)/4, $0x40000000
+DATA constants<>+1648(SB)/4, $0x40000000
+DATA constants<>+1652(SB)/4, $0x40000000
+DATA constants<>+1656(SB)/4, $0x40000000
+DATA constants<>+1660(SB)/4, $0x40000000
+DATA constants<>+1664(SB)/4, $0x3f200000
+DATA constants<>+1668(SB)/4, $0x3f200000
+DATA constants<>+1672(SB)/4, $0x3f200000
+DATA constants<>+1676(SB)/4, $0x3f200000
+DATA constants<>+1680(SB)/4, $0x3f200000
+DATA constants<>+1684(SB)/4, $0x3f200000
+DATA constants<>+1688(SB)/4, $0x3f200000
+DATA constants<>+1692(SB)/4, $0x3f200000
+DATA constants<>+1696(SB)/4, $0x3f200000
+DATA constants<>+1700(SB)/4, $0x3f200000
+DATA constants<>+1704(SB)/4, $0x3f200000
+DATA constants<>+1708(SB)/4, $0x3f200000
+DATA constants<>+1712(SB)/4, $0x3f200000
+DATA constants<>+1716(SB)/4, $0x3f200000
+DATA constants<>+1720(SB)/4, $0x3f200000
+DATA constants<>+1724(SB)/4, $0x3f200000
+DATA constants<>+1728(SB)/4, $0x80000000
+DATA constants<>+1732(SB)/4, $0x80000000
+DATA constants<>+1736(SB)/4, $0x80000000
+DATA constants<>+1740(SB)/4, $0x80000000
+DATA constants<>+1744(SB)/4, $0x80000000
+DATA constants<>+1748(SB)/4, $0x80000000
+DATA constants<>+1752(SB)/4, $0x80000000
+DATA constants<>+1756(SB)/4, $0x80000000
+DATA constants<>+1760(SB)/4, $0x80000000
+DATA constants<>+1764(SB)/4, $0x80000000
+DATA constants<>+1768(SB)/4, $0x80000000
+DATA constants<>+1772(SB)/4, $0x80000000
+DATA constants<>+1776(SB)/4, $0x80000000
+DATA constants<>+1780(SB)/4, $0x80000000
+DATA constants<>+1784(SB)/4, $0x80000000
+DATA constants<>+1788(SB)/4, $0x80000000
+DATA constants<>+1792(SB)/4, $0x40800000
+DATA constants<>+1796(SB)/4, $0x40800000
+DATA constants<>+1800(SB)/4, $0x40800000
+DATA constants<>+1804(SB)/4, $0x40800000
+DATA constants<>+1808(SB)/4, $0x40800000
+DATA constants<>+1812(SB)/4, $0x40800000
+DATA constants<>+1816(SB)/4, $0x40800000
+DATA constants<>+1820(SB)/4, $0x40800000
+DATA constants<>+1824(SB)/4, $0x40800000
+DATA constants<>+1828(SB)/4, $0x40800000
+DATA constants<>+1832(SB)/4, $0x40800000
+DATA constants<>+1836(SB)/4, $0x40800000
+DATA constants<>+1840(SB)/4, $0x40800000
+DATA constants<>+1844(SB)/4, $0x40800000
+DATA constants<>+1848(SB)/4, $0x40800000
+DATA constants<>+1852(SB)/4, $0x40800000
+DATA constants<>+1856(SB)/4, $0x38a57263
+DATA constants<>+1860(SB)/4, $0x38a57263
+DATA constants<>+1864(SB)/4, $0x38a57263
+DATA constants<>+1868(SB)/4, $0x38a57263
+DATA constants<>+1872(SB)/4, $0x38a57263
+DATA constants<>+1876(SB)/4, $0x38a57263
+DATA constants<>+1880(SB)/4, $0x38a57263
+DATA constants<>+1884(SB)/4, $0x38a57263
+DATA constants<>+1888(SB)/4, $0x38a57263
+DATA constants<>+1892(SB)/4, $0x38a57263
+DATA constants<>+1896(SB)/4, $0x38a57263
+DATA constants<>+1900(SB)/4, $0x38a57263
+DATA constants<>+1904(SB)/4, $0x38a57263
+DATA constants<>+1908(SB)/4, $0x38a57263
+DATA constants<>+1912(SB)/4, $0x38a57263
+DATA constants<>+1916(SB)/4, $0x38a57263
+DATA constants<>+1920(SB)/4, $0xba5242f4
+DATA constants<>+1924(SB)/4, $0xba5242f4
+DATA constants<>+1928(SB)/4, $0xba5242f4
+DATA constants<>+1932(SB)/4, $0xba5242f4
+DATA constants<>+1936(SB)/4, $0xba5242f4
+DATA constants<>+1940(SB)/4, $0xba5242f4
+DATA constants<>+1944(SB)/4, $0xba5242f4
+DATA constants<>+1948(SB)/4, $0xba5242f4
+DATA constants<>+1952(SB)/4, $0xba5242f4
+DATA constants<>+1956(SB)/4, $0xba5242f4
+DATA constants<>+1960(SB)/4, $0xba5242f4
+DATA constants<>+1964(SB)/4, $0xba5242f4
+DATA constants<>+1968(SB)/4, $0xba5242f4
+DATA constants<>+1972(SB)/4, $0xba5242f4
+DATA constants<>+1976(SB)/4, $0xba5242f4
+DATA constants<>+1980(SB)/4, $0xba5242f4
+DATA constants<>+1984(SB)/4, $0x3baa0cfa
+DATA constants<>+1988(SB)/4, $0x3baa0cfa
+DATA constants<>+1992(SB)/4, $0x3baa0cfa
+DATA constants<>+1996(SB)/4, $0x3baa0cfa
+DATA constants<>+2000(SB)/4, $0x3baa0cfa
+DATA constants<>+2004(SB)/4, $0x3baa0cfa
+DATA constants<>+2008(SB)/4, $0x3baa0cfa
+DATA constants<>+2012(SB)/4, $0x3baa0cfa
+DATA constants<>+2016(SB)/4, $0x3baa0cfa
+DATA constants<>+2020(SB)/4, $0x3baa0cfa
+DATA constants<>+2024(SB)/4, $0x3baa0cfa
+DATA constants<>+2028(SB)/4, $0x3baa0cfa
+DATA constants<>+2032(SB)/4, $0x3baa0cfa
+DATA constants<>+2036(SB)/4, $0x3baa0cfa
+DATA constants<>+2040(SB)/4, $0x3baa0cfa
+DATA constants<>+2044(SB)/4, $0x3baa0cfa
+DATA constants<>+2048(SB)/4, $0xbcdbfdda
+DATA constants<>+2052(SB)/4, $0xbcdbfdda
+DATA constants<>+2056(SB)/4, $0xbcdbfdda
+DATA constants<>+2060(SB)/4, $0xbcdbfdda
+DATA constants<>+2064(SB)/4, $0xbcdbfdda
+DATA constants<>+2068(SB)/4, $0xbcdbfdda
+DATA constants<>+2072(SB)/4, $0xbcdbfdda
+DATA constants<>+2076(SB)/4, $0xbcdbfdda
+DATA constants<>+2080(SB)/4, $0xbcdbfdda
+DATA constants<>+2084(SB)/4, $0xbcdbfdda
+DATA constants<>+2088(SB)/4, $0xbcdbfdda
+DATA constants<>+2092(SB)/4, $0xbcdbfdda
+DATA constants<>+2096(SB)/4, $0xbcdbfdda
+DATA constants<>+2100(SB)/4, $0xbcdbfdda
+DATA constants<>+2104(SB)/4, $0xbcdbfdda
+DATA constants<>+2108(SB)/4, $0xbcdbfdda
+DATA constants<>+2112(SB)/4, $0x3de71690
+DATA constants<>+2116(SB)/4, $0x3de71690
+DATA constants<>+2120(SB)/4, $0x3de71690
+DATA constants<>+2124(SB)/4, $0x3de71690
+DATA constants<>+2128(SB)/4, $0x3de71690
+DATA constants<>+2132(SB)/4, $0x3de71690
+DATA constants<>+2136(SB)/4, $0x3de71690
+DATA constants<>+2140(SB)/4, $0x3de71690
+DATA constants<>+2144(SB)/4, $0x3de71690
+DATA constants<>+2148(SB)/4, $0x3de71690
+DATA constants<>+2152(SB)/4, $0x3de71690
+DATA constants<>+2156(SB)/4, $0x3de71690
+DATA constants<>+2160(SB)/4, $0x3de71690
+DATA constants<>+2164(SB)/4, $0x3de71690
+DATA constants<>+2168(SB)/4, $0x3de71690
+DATA constants<>+2172(SB)/4, $0x3de71690
+DATA constants<>+2176(SB)/4, $0xbec0939f
+DATA constants<>+2180(SB)/4, $0xbec0939f
+DATA constants<>+2184(SB)/4, $0xbec0939f
+DATA constants<>+2188(SB)/4, $0xbec0939f
+DATA constants<>+2192(SB)/4, $0xbec0939f
+DATA constants<>+2196(SB)/4, $0xbec0939f
+DATA constants<>+2200(SB)/4, $0xbec0939f
+DATA constants<>+2204(SB)/4, $0xbec0939f
+DATA constants<>+2208(SB)/4, $0xbec0939f
+DATA constants<>+2212(SB)/4, $0xbec0939f
+DATA constants<>+2216(SB)/4, $0xbec0939f
+DATA constants<>+2220(SB)/4, $0xbec0939f
+DATA constants<>+2224(SB)/4, $0xbec0939f
+DATA constants<>+2228(SB)/4, $0xbec0939f
+DATA constants<>+2232(SB)/4, $0xbec0939f
+DATA constants<>+2236(SB)/4, $0xbec0939f
+DATA constants<>+2240(SB)/4, $0x3e0375d4
+DATA constants<>+2244(SB)/4, $0x3e0375d4
+DATA constants<>+2248(SB)/4, $0x3e0375d4
+DATA constants<>+2252(SB)/4, $0x3e0375d4
+DATA constants<>+2256(SB)/4, $0x3e0375d4
+DATA constants<>+2260(SB)/4, $0x3e0375d4
+DATA constants<>+2264(SB)/4, $0x3e0375d4
+DATA constants<>+2268(SB)/4, $0x3e0375d4
+DATA constants<>+2272(SB)/4, $0x3e0375d4
+DATA constants<>+2276(SB)/4, $0x3e0375d4
+DATA constants<>+2280(SB)/4, $0x3e0375d4
+DATA constants<>+2284(SB)/4, $0x3e0375d4
+DATA constants<>+2288(SB)/4, $0x3e0375d4
+DATA constants<>+2292(SB)/4, $0x3e0375d4
+DATA constants<>+2296(SB)/4, $0x3e0375d4
+DATA constants<>+2300(SB)/4, $0x3e0375d4
+DATA constants<>+2304(SB)/4, $0x3fb504f3
+DATA constants<>+2308(SB)/4, $0x3fb504f3
+DATA constants<>+2312(SB)/4, $0x3fb504f3
+DATA constants<>+2316(SB)/4, $0x3fb504f3
+DATA constants<>+2320(SB)/4, $0x3fb504f3
+DATA constants<>+2324(SB)/4, $0x3fb504f3
+DATA constants<>+2328(SB)/4, $0x3fb504f3
+DATA constants<>+2332(SB)/4, $0x3fb504f3
+DATA constants<>+2336(SB)/4, $0x3fb504f3
+DATA constants<>+2340(SB)/4, $0x3fb504f3
+DATA constants<>+2344(SB)/4, $0x3fb504f3
+DATA constants<>+2348(SB)/4, $0x3fb504f3
+DATA constants<>+2352(SB)/4, $0x3fb504f3
+DATA constants<>+2356(SB)/4, $0x3fb504f3
+DATA constants<>+2360(SB)/4, $0x3fb504f3
+DATA constants<>+2364(SB)/4, $0x3fb504f3
+DATA constants<>+2368(SB)/4, $0xb90b57bf
+DATA constants<>+2372(SB)/4, $0xb90b57bf
+DATA constants<>+2376(SB)/4, $0xb90b57bf
+DATA constants<>+2380(SB)/4, $0xb90b57bf
+DATA constants<>+2384(SB)/4, $0xb90b57bf
+DATA constants<>+2388(SB)/4, $0xb90b57bf
+DATA constants<>+2392(SB)/4, $0xb90b57bf
+DATA constants<>+2396(SB)/4, $0xb90b57bf
+DATA constants<>+2400(SB)/4, $0xb90b57bf
+DATA constants<>+2404(SB)/4, $0xb90b57bf
+DATA constants<>+2408(SB)/4, $0xb90b57bf
+DATA constants<>+2412(SB)/4, $0xb90b57bf
+DATA constants<>+2416(SB)/4, $0xb90b57bf
+DATA constants<>+2420(SB)/4, $0xb90b57bf
+DATA constants<>+2424(SB)/4, $0xb90b57bf
+DATA constants<>+2428(SB)/4, $0xb90b57bf
+DATA constants<>+2432(SB)/4, $0x393a06dd
+DATA constants<>+2436(SB)/4, $0x393a06dd
+DATA constants<>+2440(SB)/4, $0x393a06dd
+DATA constants<>+2444(SB)/4, $0x393a06dd
+DATA constants<>+2448(SB)/4, $0x393a06dd
+DATA constants<>+2452(SB)/4, $0x393a06dd
+DATA constants<>+2456(SB)/4, $0x393a06dd
+DATA constants<>+2460(SB)/4, $0x393a06dd
+DATA constants<>+2464(SB)/4, $0x393a06dd
+DATA constants<>+2468(SB)/4, $0x393a06dd
+DATA constants<>+2472(SB)/4, $0x393a06dd
+DATA constants<>+2476(SB)/4, $0x393a06dd
+DATA constants<>+2480(SB)/4, $0x393a06dd
+DATA constants<>+2484(SB)/4, $0x393a06dd
+DATA constants<>+2488(SB)/4, $0x393a06dd
+DATA constants<>+2492(SB)/4, $0x393a06dd
+DATA constants<>+2496(SB)/4, $0x3acdb004
+DATA constants<>+2500(SB)/4, $0x3acdb004
+DATA constants<>+2504(SB)/4, $0x3acdb004
+DATA constants<>+2508(SB)/4, $0x3acdb004
+DATA constants<>+2512(SB)/4, $0x3acdb004
+DATA constants<>+2516(SB)/4, $0x3acdb004
+DATA constants<>+2520(SB)/4, $0x3acdb004
+DATA constants<>+2524(SB)/4, $0x3acdb004
+DATA constants<>+2528(SB)/4, $0x3acdb004
+DATA constants<>+2532(SB)/4, $0x3acdb004
+DATA constants<>+2536(SB)/4, $0x3acdb004
+DATA constants<>+2540(SB)/4, $0x3acdb004
+DATA constants<>+2544(SB)/4, $0x3acdb004
+DATA constants<>+2548(SB)/4, $0x3acdb004
+DATA constants<>+2552(SB)/4, $0x3acdb004
+DATA constants<>+2556(SB)/4, $0x3acdb004
+DATA constants<>+2560(SB)/4, $0xbb6622f1
+DATA constants<>+2564(SB)/4, $0xbb6622f1
+DATA constants<>+2568(SB)/4, $0xbb6622f1
+DATA constants<>+2572(SB)/4, $0xbb6622f1
+DATA constants<>+2576(SB)/4, $0xbb6622f1
+DATA constants<>+2580(SB)/4, $0xbb6622f1
+DATA constants<>+2584(SB)/4, $0xbb6622f1
+DATA constants<>+2588(SB)/4, $0xbb6622f1
+DATA constants<>+2592(SB)/4, $0xbb6622f1
+DATA constants<>+2596(SB)/4, $0xbb6622f1
+DATA constants<>+2600(SB)/4, $0xbb6622f1
+DATA constants<>+2604(SB)/4, $0xbb6622f1
+DATA constants<>+2608(SB)/4, $0xbb6622f1
+DATA constants<>+2612(SB)/4, $0xbb6622f1
+DATA constants<>+2616(SB)/4, $0xbb6622f1
+DATA constants<>+2620(SB)/4, $0xbb6622f1
+DATA constants<>+2624(SB)/4, $0xbbf6921e
+DATA constants<>+2628(SB)/4, $0xbbf6921e
+DATA constants<>+2632(SB)/4, $0xbbf6921e
+DATA constants<>+2636(SB)/4, $0xbbf6921e
+DATA constants<>+2640(SB)/4, $0xbbf6921e
+DATA constants<>+2644(SB)/4, $0xbbf6921e
+DATA constants<>+2648(SB)/4, $0xbbf6921e
+DATA constants<>+2652(SB)/4, $0xbbf6921e
+DATA constants<>+2656(SB)/4, $0xbbf6921e
+DATA constants<>+2660(SB)/4, $0xbbf6921e
+DATA constants<>+2664(SB)/4, $0xbbf6921e
+DATA constants<>+2668(SB)/4, $0xbbf6921e
+DATA constants<>+2672(SB)/4, $0xbbf6921e
+DATA constants<>+2676(SB)/4, $0xbbf6921e
+DATA constants<>+2680(SB)/4, $0xbbf6921e
+DATA constants<>+2684(SB)/4, $0xbbf6921e
+DATA constants<>+2688(SB)/4, $0x3d7769de
+DATA constants<>+2692(SB)/4, $0x3d7769de
+DATA constants<>+2696(SB)/4, $0x3d7769de
+DATA constants<>+2700(SB)/4, $0x3d7769de
+DATA constants<>+2704(SB)/4, $0x3d7769de
+DATA constants<>+2708(SB)/4, $0x3d7769de
+DATA constants<>+2712(SB)/4, $0x3d7769de
+DATA constants<>+2716(SB)/4, $0x3d7769de
+DATA constants<>+2720(SB)/4, $0x3d7769de
+DATA constants<>+2724(SB)/4, $0x3d7769de
+DATA constants<>+2728(SB)/4, $0x3d7769de
+DATA constants<>+2732(SB)/4, $0x3d7769de
+DATA constants<>+2736(SB)/4, $0x3d7769de
+DATA constants<>+2740(SB)/4, $0x3d7769de
+DATA constants<>+2744(SB)/4, $0x3d7769de
+DATA constants<>+2748(SB)/4, $0x3d7769de
+DATA constants<>+2752(SB)/4, $0xbe3f0006
+DATA constants<>+2756(SB)/4, $0xbe3f0006
+DATA constants<>+2760(SB)/4, $0xbe3f0006
+DATA constants<>+2764(SB)/4, $0xbe3f0006
+DATA constants<>+2768(SB)/4, $0xbe3f0006
+DATA constants<>+2772(SB)/4, $0xbe3f0006
+DATA constants<>+2776(SB)/4, $0xbe3f0006
+DATA constants<>+2780(SB)/4, $0xbe3f0006
+DATA constants<>+2784(SB)/4, $0xbe3f0006
+DATA constants<>+2788(SB)/4, $0xbe3f0006
+DATA constants<>+2792(SB)/4, $0xbe3f0006
+DATA constants<>+2796(SB)/4, $0xbe3f0006
+DATA constants<>+2800(SB)/4, $0xbe3f0006
+DATA constants<>+2804(SB)/4, $0xbe3f0006
+DATA constants<>+2808(SB)/4, $0xbe3f0006
+DATA constants<>+2812(SB)/4, $0xbe3f0006
+DATA constants<>+2816(SB)/4, $0x3ec636cf
+DATA constants<>+2820(SB)/4, $0x3ec636cf
+DATA constants<>+2824(SB)/4, $0x3ec636cf
+DATA constants<>+2828(SB)/4, $0x3ec636cf
+DATA constants<>+2832(SB)/4, $0x3ec636cf
+DATA constants<>+2836(SB)/4, $0x3ec636cf
+DATA constants<>+2840(SB)/4, $0x3ec636cf
+DATA constants<>+2844(SB)/4, $0x3ec636cf
+DATA constants<>+2848(SB)/4, $0x3ec636cf
+DATA constants<>+2852(SB)/4, $0x3ec636cf
+DATA constants<>+2856(SB)/4, $0x3ec636cf
+DATA constants<>+2860(SB)/4, $0x3ec636cf
+DATA constants<>+2864(SB)/4, $0x3ec636cf
+DATA constants<>+2868(SB)/4, $0x3ec636cf
+DATA constants<>+2872(SB)/4, $0x3ec636cf
+DATA constants<>+2876(SB)/4, $0x3ec636cf
+DATA constants<>+2880(SB)/4, $0xbf1b9f1c
+DATA constants<>+2884(SB)/4, $0xbf1b9f1c
+DATA constants<>+2888(SB)/4, $0xbf1b9f1c
+DATA constants<>+2892(SB)/4, $0xbf1b9f1c
+DATA constants<>+2896(SB)/4, $0xbf1b9f1c
+DATA constants<>+2900(SB)/4, $0xbf1b9f1c
+DATA constants<>+2904(SB)/4, $0xbf1b9f1c
+DATA constants<>+2908(SB)/4, $0xbf1b9f1c
+DATA constants<>+2912(SB)/4, $0xbf1b9f1c
+DATA constants<>+2916(SB)/4, $0xbf1b9f1c
+DATA constants<>+2920(SB)/4, $0xbf1b9f1c
+DATA constants<>+2924(SB)/4, $0xbf1b9f1c
+DATA constants<>+2928(SB)/4, $0xbf1b9f1c
+DATA constants<>+2932(SB)/4, $0xbf1b9f1c
+DATA constants<>+2936(SB)/4, $0xbf1b9f1c
+DATA constants<>+2940(SB)/4, $0xbf1b9f1c
+DATA constants<>+2944(SB)/4, $0x3f415a5e
+DATA constants<>+2948(SB)/4, $0x3f415a5e
+DATA constants<>+2952(SB)/4, $0x3f415a5e
+DATA constants<>+2956(SB)/4, $0x3f415a5e
+DATA constants<>+2960(SB)/4, $0x3f415a5e
+DATA constants<>+2964(SB)/4, $0x3f415a5e
+DATA constants<>+2968(SB)/4, $0x3f415a5e
+DATA constants<>+2972(SB)/4, $0x3f415a5e
+DATA constants<>+2976(SB)/4, $0x3f415a5e
+DATA constants<>+2980(SB)/4, $0x3f415a5e
+DATA constants<>+2984(SB)/4, $0x3f415a5e
+DATA constants<>+2988(SB)/4, $0x3f415a5e
+DATA constants<>+2992(SB)/4, $0x3f415a5e
+DATA constants<>+2996(SB)/4, $0x3f415a5e
+DATA constants<>+3000(SB)/4, $0x3f415a5e
+DATA constants<>+3004(SB)/4, $0x3f415a5e
+DATA constants<>+3008(SB)/4, $0xc2dc0000
+DATA constants<>+3012(SB)/4, $0xc2dc0000
+DATA constants<>+3016(SB)/4, $0xc2dc0000
+DATA constants<>+3020(SB)/4, $0xc2dc0000
+DATA constants<>+3024(SB)/4, $0xc2dc0000
+DATA constants<>+3028(SB)/4, $0xc2dc0000
+DATA constants<>+3032(SB)/4, $0xc2dc0000
+DATA constants<>+3036(SB)/4, $0xc2dc0000
+DATA constants<>+3040(SB)/4, $0xc2dc0000
+DATA constants<>+3044(SB)/4, $0xc2dc0000
+DATA constants<>+3048(SB)/4, $0xc2dc0000
+DATA constants<>+3052(SB)/4, $0xc2dc0000
+DATA constants<>+3056(SB)/4, $0xc2dc0000
+DATA constants<>+3060(SB)/4, $0xc2dc0000
+DATA constants<>+3064(SB)/4, $0xc2dc0000
+DATA constants<>+3068(SB)/4, $0xc2dc0000
+DATA constants<>+3072(SB)/4, $0xc16b3333
+DATA constants<>+3076(SB)/4, $0xc16b3333
+DATA constants<>+3080(SB)/4, $0xc16b3333
+DATA constants<>+3084(SB)/4, $0xc16b3333
+DATA constants<>+3088(SB)/4, $0xc16b3333
+DATA constants<>+3092(SB)/4, $0xc16b3333
+DATA constants<>+3096(SB)/4, $0xc16b3333
+DATA constants<>+3100(SB)/4, $0xc16b3333
+DATA constants<>+3104(SB)/4, $0xc16b3333
+DATA constants<>+3108(SB)/4, $0xc16b3333
+DATA constants<>+3112(SB)/4, $0xc16b3333
+DATA constants<>+3116(SB)/4, $0xc16b3333
+DATA constants<>+3120(SB)/4, $0xc16b3333
+DATA constants<>+3124(SB)/4, $0xc16b3333
+DATA constants<>+3128(SB)/4, $0xc16b3333
+DATA constants<>+3132(SB)/4, $0xc16b3333
+DATA constants<>+3136(SB)/4, $0x416b3333
+DATA constants<>+3140(SB)/4, $0x416b3333
+DATA constants<>+3144(SB)/4, $0x416b3333
+DATA constants<>+3148(SB)/4, $0x416b3333
+DATA constants<>+3152(SB)/4, $0x416b3333
+DATA constants<>+3156(SB)/4, $0x416b3333
+DATA constants<>+3160(SB)/4, $0x416b3333
+DATA constants<>+3164(SB)/4, $0x416b3333
+DATA constants<>+3168(SB)/4, $0x416b3333
+DATA constants<>+3172(SB)/4, $0x416b3333
+DATA constants<>+3176(SB)/4, $0x416b3333
+DATA constants<>+3180(SB)/4, $0x416b3333
+DATA constants<>+3184(SB)/4, $0x416b3333
+DATA constants<>+3188(SB)/4, $0x416b3333
+DATA constants<>+3192(SB)/4, $0x416b3333
+DATA constants<>+3196(SB)/4, $0x416b3333
+DATA constants<>+3200(SB)/4, $0x38d584cc
+DATA constants<>+3204(SB)/4, $0x38d584cc
+DATA constants<>+3208(SB)/4, $0x38d584cc
+DATA constants<>+3212(SB)/4, $0x38d584cc
+DATA constants<>+3216(SB)/4, $0x38d584cc
+DATA constants<>+3220(SB)/4, $0x38d584cc
+DATA constants<>+3224(SB)/4, $0x38d584cc
+DATA constants<>+3228(SB)/4, $0x38d584cc
+DATA constants<>+3232(SB)/4, $0x38d584cc
+DATA constants<>+3236(SB)/4, $0x38d584cc
+DATA constants<>+3240(SB)/4, $0x38d584cc
+DATA constants<>+3244(SB)/4, $0x38d584cc
+DATA constants<>+3248(SB)/4, $0x38d584cc
+DATA constants<>+3252(SB)/4, $0x38d584cc
+DATA constants<>+3256(SB)/4, $0x38d584cc
+DATA constants<>+3260(SB)/4, $0x38d584cc
+DATA constants<>+3264(SB)/4, $0xba9aa54d
+DATA constants<>+3268(SB)/4, $0xba9aa54d
+DATA constants<>+3272(SB)/4, $0xba9aa54d
+DATA constants<>+3276(SB)/4, $0xba9aa54d
+DATA constants<>+3280(SB)/4, $0xba9aa54d
+DATA constants<>+3284(SB)/4, $0xba9aa54d
+DATA constants<>+3288(SB)/4, $0xba9aa54d
+DATA constants<>+3292(SB)/4, $0xba9aa54d
+DATA constants<>+3296(SB)/4, $0xba9aa54d
+DATA constants<>+3300(SB)/4, $0xba9aa54d
+DATA constants<>+3304(SB)/4, $0xba9aa54d
+DATA constants<>+3308(SB)/4, $0xba9aa54d
+DATA constants<>+3312(SB)/4, $0xba9aa54d
+DATA constants<>+3316(SB)/4, $0xba9aa54d
+DATA constants<>+3320(SB)/4, $0xba9aa54d
+DATA constants<>+3324(SB)/4, $0xba9aa54d
+DATA constants<>+3328(SB)/4, $0x3c236084
+DATA constants<>+3332(SB)/4, $0x3c236084
+DATA constants<>+3336(SB)/4, $0x3c236084
+DATA constants<>+3340(SB)/4, $0x3c236084
+DATA constants<>+3344(SB)/4, $0x3c236084
+DATA constants<>+3348(SB)/4, $0x3c236084
+DATA constants<>+3352(SB)/4, $0x3c236084
+DATA constants<>+3356(SB)/4, $0x3c236084
+DATA constants<>+3360(SB)/4, $0x3c236084
+DATA constants<>+3364(SB)/4, $0x3c236084
+DATA constants<>+3368(SB)/4, $0x3c236084
+DATA constants<>+3372(SB)/4, $0x3c236084
+DATA constants<>+3376(SB)/4, $0x3c236084
+DATA constants<>+3380(SB)/4, $0x3c236084
+DATA constants<>+3384(SB)/4, $0x3c236084
+DATA constants<>+3388(SB)/4, $0x3c236084
+DATA constants<>+3392(SB)/4, $0xbd882c03
+DATA constants<>+3396(SB)/4, $0xbd882c03
+DATA constants<>+3400(SB)/4, $0xbd882c03
+DATA constants<>+3404(SB)/4, $0xbd882c03
+DATA constants<>+3408(SB)/4, $0xbd882c03
+DATA constants<>+3412(SB)/4, $0xbd882c03
+DATA constants<>+3416(SB)/4, $0xbd882c03
+DATA constants<>+3420(SB)/4, $0xbd882c03
+DATA constants<>+3424(SB)/4, $0xbd882c03
+DATA constants<>+3428(SB)/4, $0xbd882c03
+DATA constants<>+3432(SB)/4, $0xbd882c03
+DATA constants<>+3436(SB)/4, $0xbd882c03
+DATA constants<>+3440(SB)/4, $0xbd882c03
+DATA constants<>+3444(SB)/4, $0xbd882c03
+DATA constants<>+3448(SB)/4, $0xbd882c03
+DATA constants<>+3452(SB)/4, $0xbd882c03
+DATA constants<>+3456(SB)/4, $0x3ecc4229
+DATA constants<>+3460(SB)/4, $0x3ecc4229
+DATA constants<>+3464(SB)/4, $0x3ecc4229
+DATA constants<>+3468(SB)/4, $0x3ecc4229
+DATA constants<>+3472(SB)/4, $0x3ecc4229
+DATA constants<>+3476(SB)/4, $0x3ecc4229
+DATA constants<>+3480(SB)/4, $0x3ecc4229
+DATA constants<>+3484(SB)/4, $0x3ecc4229
+DATA constants<>+3488(SB)/4, $0x3ecc4229
+DATA constants<>+3492(SB)/4, $0x3ecc4229
+DATA constants<>+3496(SB)/4, $0x3ecc4229
+DATA constants<>+3500(SB)/4, $0x3ecc4229
+DATA constants<>+3504(SB)/4, $0x3ecc4229
+DATA constants<>+3508(SB)/4, $0x3ecc4229
+DATA constants<>+3512(SB)/4, $0x3ecc4229
+DATA constants<>+3516(SB)/4, $0x3ecc4229
+DATA constants<>+3520(SB)/4, $0xbf000000
+DATA constants<>+3524(SB)/4, $0xbf000000
+DATA constants<>+3528(SB)/4, $0xbf000000
+DATA constants<>+3532(SB)/4, $0xbf000000
+DATA constants<>+3536(SB)/4, $0xbf000000
+DATA constants<>+3540(SB)/4, $0xbf000000
+DATA constants<>+3544(SB)/4, $0xbf000000
+DATA constants<>+3548(SB)/4, $0xbf000000
+DATA constants<>+3552(SB)/4, $0xbf000000
+DATA constants<>+3556(SB)/4, $0xbf000000
+DATA constants<>+3560(SB)/4, $0xbf000000
+DATA constants<>+3564(SB)/4, $0xbf000000
+DATA constants<>+3568(SB)/4, $0xbf000000
+DATA constants<>+3572(SB)/4, $0xbf000000
+DATA constants<>+3576(SB)/4, $0xbf000000
+DATA constants<>+3580(SB)/4, $0xbf000000
+DATA constants<>+3584(SB)/4, $0x3f400000
+DATA constants<>+3588(SB)/4, $0x3f400000
+DATA constants<>+3592(SB)/4, $0x3f400000
+DATA constants<>+3596(SB)/4, $0x3f400000
+DATA constants<>+3600(SB)/4, $0x3f400000
+DATA constants<>+3604(SB)/4, $0x3f400000
+DATA constants<>+3608(SB)/4, $0x3f400000
+DATA constants<>+3612(SB)/4, $0x3f400000
+DATA constants<>+3616(SB)/4, $0x3f400000
+DATA constants<>+3620(SB)/4, $0x3f400000
+DATA constants<>+3624(SB)/4, $0x3f400000
+DATA constants<>+3628(SB)/4, $0x3f400000
+DATA constants<>+3632(SB)/4, $0x3f400000
+DATA constants<>+3636(SB)/4, $0x3f400000
+DATA constants<>+3640(SB)/4, $0x3f400000
+DATA constants<>+3644(SB)/4, $0x3f400000
+DATA constants<>+3648(SB)/4, $0xc1300000
+DATA constants<>+3652(SB)/4, $0xc1300000
+DATA constants<>+3656(SB)/4, $0xc1300000
+DATA constants<>+3660(SB)/4, $0xc1300000
+DATA constants<>+3664(SB)/4, $0xc1300000
+DATA constants<>+3668(SB)/4, $0xc1300000
+DATA constants<>+3672(SB)/4, $0xc1300000
+DATA constants<>+3676(SB)/4, $0xc1300000
+DATA constants<>+3680(SB)/4, $0xc1300000
+DATA constants<>+3684(SB)/4, $0xc1300000
+DATA constants<>+3688(SB)/4, $0xc1300000
+DATA constants<>+3692(SB)/4, $0xc1300000
+DATA constants<>+3696(SB)/4, $0xc1300000
+DATA constants<>+3700(SB)/4, $0xc1300000
+DATA constants<>+3704(SB)/4, $0xc1300000
+DATA constants<>+3708(SB)/4, $0xc1300000
+DATA constants<>+3712(SB)/4, $0x41300000
+DATA constants<>+3716(SB)/4, $0x41300000
+DATA constants<>+3720(SB)/4, $0x41300000
+DATA constants<>+3724(SB)/4, $0x41300000
+DATA constants<>+3728(SB)/4, $0x41300000
+DATA constants<>+3732(SB)/4, $0x41300000
+DATA constants<>+3736(SB)/4, $0x41300000
+DATA constants<>+3740(SB)/4, $0x41300000
+DATA constants<>+3744(SB)/4, $0x41300000
+DATA constants<>+3748(SB)/4, $0x41300000
+DATA constants<>+3752(SB)/4, $0x41300000
+DATA constants<>+3756(SB)/4, $0x41300000
+DATA constants<>+3760(SB)/4, $0x41300000
+DATA constants<>+3764(SB)/4, $0x41300000
+DATA constants<>+3768(SB)/4, $0x41300000
+DATA constants<>+3772(SB)/4, $0x41300000
+DATA constants<>+3776(SB)/4, $0x3fcc4228
+DATA constants<>+3780(SB)/4, $0x3fcc4228
+DATA constants<>+3784(SB)/4, $0x3fcc4228
+DATA constants<>+3788(SB)/4, $0x3fcc4228
+DATA constants<>+3792(SB)/4, $0x3fcc4228
+DATA constants<>+3796(SB)/4, $0x3fcc4228
+DATA constants<>+3800(SB)/4, $0x3fcc4228
+DATA constants<>+3804(SB)/4, $0x3fcc4228
+DATA constants<>+3808(SB)/4, $0x3fcc4228
+DATA constants<>+3812(SB)/4, $0x3fcc4228
+DATA constants<>+3816(SB)/4, $0x3fcc4228
+DATA constants<>+3820(SB)/4, $0x3fcc4228
+DATA constants<>+3824(SB)/4, $0x3fcc4228
+DATA constants<>+3828(SB)/4, $0x3fcc4228
+DATA constants<>+3832(SB)/4, $0x3fcc4228
+DATA constants<>+3836(SB)/4, $0x3fcc4228
+DATA constants<>+3840(SB)/4, $0x3d922279
+DATA constants<>+3844(SB)/4, $0x3d922279
+DATA constants<>+3848(SB)/4, $0x3d922279
+DATA constants<>+3852(SB)/4, $0x3d922279
+DATA constants<>+3856(SB)/4, $0x3d922279
+DATA constants<>+3860(SB)/4, $0x3d922279
+DATA constants<>+3864(SB)/4, $0x3d922279
+DATA constants<>+3868(SB)/4, $0x3d922279
+DATA constants<>+3872(SB)/4, $0x3d922279
+DATA constants<>+3876(SB)/4, $0x3d922279
+DATA constants<>+3880(SB)/4, $0x3d922279
+DATA constants<>+3884(SB)/4, $0x3d922279
+DATA constants<>+3888(SB)/4, $0x3d922279
+DATA constants<>+3892(SB)/4, $0x3d922279
+DATA constants<>+3896(SB)/4, $0x3d922279
+DATA constants<>+3900(SB)/4, $0x3d922279
+DATA constants<>+3904(SB)/4, $0x3124d8b5
+DATA constants<>+3908(SB)/4, $0x3124d8b5
+DATA constants<>+3912(SB)/4, $0x3124d8b5
+DATA constants<>+3916(SB)/4, $0x3124d8b5
+DATA constants<>+3920(SB)/4, $0x3124d8b5
+DATA constants<>+3924(SB)/4, $0x3124d8b5
+DATA constants<>+3928(SB)/4, $0x3124d8b5
+DATA constants<>+3932(SB)/4, $0x3124d8b5
+DATA constants<>+3936(SB)/4, $0x3124d8b5
+DATA constants<>+3940(SB)/4, $0x3124d8b5
+DATA constants<>+3944(SB)/4, $0x3124d8b5
+DATA constants<>+3948(SB)/4, $0x3124d8b5
+DATA constants<>+3952(SB)/4, $0x3124d8b5
+DATA constants<>+3956(SB)/4, $0x3124d8b5
+DATA constants<>+3960(SB)/4, $0x3124d8b5
+DATA constants<>+3964(SB)/4, $0x3124d8b5
+DATA constants<>+3968(SB)/4, $0x344f50d9
+DATA constants<>+3972(SB)/4, $0x344f50d9
+DATA constants<>+3976(SB)/4, $0x344f50d9
+DATA constants<>+3980(SB)/4, $0x344f50d9
+DATA constants<>+3984(SB)/4, $0x344f50d9
+DATA constants<>+3988(SB)/4, $0x344f50d9
+DATA constants<>+3992(SB)/4, $0x344f50d9
+DATA constants<>+3996(SB)/4, $0x344f50d9
+DATA constants<>+4000(SB)/4, $0x344f50d9
+DATA constants<>+4004(SB)/4, $0x344f50d9
+DATA constants<>+4008(SB)/4, $0x344f50d9
+DATA constants<>+4012(SB)/4, $0x344f50d9
+DATA constants<>+4016(SB)/4, $0x344f50d9
+DATA constants<>+4020(SB)/4, $0x344f50d9
+DATA constants<>+4024(SB)/4, $0x344f50d9
+DATA constants<>+4028(SB)/4, $0x344f50d9
+GLOBL constants<>(SB), RODATA|NOPTR, $4032

@@ -11,6 +11,9 @@ func generic() *Set {
 		BFloat16: bfloat16s.stored(),
 		Float16:  float16s.stored(),
 
+		GemvInt8: dotInt8,
+		expand:   expand,
+
 		PackRows: packRows,
 		PackCols: packCols,
 		Tile:     tile,

@@ -50,6 +50,8 @@ func avx512() *Set {
 		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
+	s.GemvInt8 = gemvInt8(gemv1Int8AVX512, 1)
+	compactLoops{gemv: gemvCompactAVX512, expand: expandAVX512}.into(s)
 	rowLoops{
 		add: addAVX512, sub: subAVX512, mul: mulAVX512, div: divAVX512, max: maxAVX512, min: minAVX512,
 		addScalar: addScalarAVX512, mulScalar: mulScalarAVX512, axpy: axpyAVX512,
@@ -91,6 +93,8 @@ func avx2() *Set {
 		widen:      widenFloat16AVX2, narrow: narrowFloat16AVX2,
 		lanes: 8,
 	}.stored(s.NR)
+	s.GemvInt8 = gemvInt8(gemv1Int8AVX2, 8)
+	compactLoops{gemv: gemvCompactAVX2, expand: expandAVX2}.into(s)
 	rowLoops{
 		add: addAVX2, sub: subAVX2, mul: mulAVX2, div: divAVX2, max: maxAVX2, min: minAVX2,
 		addScalar: addScalarAVX2, mulScalar: mulScalarAVX2, axpy: axpyAVX2,

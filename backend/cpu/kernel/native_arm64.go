@@ -32,6 +32,8 @@ func neon() *Set {
 		widen:      widenFloat16NEON,
 		lanes:      8,
 	}.stored(s.NR)
+	s.GemvInt8 = gemvInt8(gemv1Int8NEON, 1)
+	compactLoops{expand: expandNEON}.into(s)
 	rowLoops{
 		add: addNEON, sub: subNEON, mul: mulNEON, div: divNEON, max: maxNEON, min: minNEON,
 		addScalar: addScalarNEON, mulScalar: mulScalarNEON, axpy: axpyNEON,

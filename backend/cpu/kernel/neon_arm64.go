@@ -124,6 +124,11 @@ func accumulate3Float16NEON(y *float32, ldy int, p *float32, ldp int, v *byte, l
 //go:noescape
 func accumulate4Float16NEON(y *float32, ldy int, p *float32, ldp int, v *byte, ldv, n, d int)
 
+// gemv1Int8NEON sets y[r,j] = Σ x[r,p]·w[j,p] for 1 rows of x and n rows of w; ldy, ldx and ldw are in bytes.
+//
+//go:noescape
+func gemv1Int8NEON(y *float32, ldy int, x *float32, ldx int, w *byte, ldw, n, k int)
+
 // widenBFloat16NEON converts n elements to f32; n is a multiple of 8.
 //
 //go:noescape
@@ -133,6 +138,11 @@ func widenBFloat16NEON(dst *float32, src *byte, n int)
 //
 //go:noescape
 func widenFloat16NEON(dst *float32, src *byte, n int)
+
+// expandNEON converts compact blocks to bf16.
+//
+//go:noescape
+func expandNEON(dst, w, tables *byte, blocks int)
 
 // tileNEON computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
 //

@@ -3899,24 +3899,193 @@ sum_120_done:
 columns8_119_done:
 	RET
 
+// func gemv1Int8NEON(y *float32, ldy int, x *float32, ldx int, w *byte, ldw, n, k int)
+TEXT ·gemv1Int8NEON(SB), NOSPLIT, $0-64
+	MOVD y+0(FP), R0
+	MOVD ldy+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD ldx+24(FP), R3
+	MOVD w+32(FP), R4
+	MOVD ldw+40(FP), R5
+	MOVD n+48(FP), R6
+	MOVD k+56(FP), R7
+	CMP $4, R6
+	BLT rows4_121_done
+
+rows4_121:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	MOVD R2, R8
+	MOVD R4, R12
+	ADD R5, R12, R13
+	ADD R5, R13, R14
+	ADD R5, R14, R15
+	MOVD R7, R17
+	CMP $8, R17
+	BLT columns8_122_done
+
+columns8_122:
+	PRFM 1024(R12), PLDL1STRM
+	PRFM 1024(R13), PLDL1STRM
+	PRFM 1024(R14), PLDL1STRM
+	PRFM 1024(R15), PLDL1STRM
+	VLD1.P 32(R8), [V16.S4, V17.S4]
+	VLD1.P 8(R12), [V26.B8]
+	WORD $0x0f08a75a // sxtl v26.8h, v26.8b
+	WORD $0x4f10a759 // sxtl2 v25.4s, v26.8h
+	WORD $0x0f10a758 // sxtl v24.4s, v26.4h
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e30cf00 // fmla v0.4s, v24.4s, v16.4s
+	WORD $0x4e31cf24 // fmla v4.4s, v25.4s, v17.4s
+	VLD1.P 8(R13), [V26.B8]
+	WORD $0x0f08a75a // sxtl v26.8h, v26.8b
+	WORD $0x4f10a759 // sxtl2 v25.4s, v26.8h
+	WORD $0x0f10a758 // sxtl v24.4s, v26.4h
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e30cf01 // fmla v1.4s, v24.4s, v16.4s
+	WORD $0x4e31cf25 // fmla v5.4s, v25.4s, v17.4s
+	VLD1.P 8(R14), [V26.B8]
+	WORD $0x0f08a75a // sxtl v26.8h, v26.8b
+	WORD $0x4f10a759 // sxtl2 v25.4s, v26.8h
+	WORD $0x0f10a758 // sxtl v24.4s, v26.4h
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e30cf02 // fmla v2.4s, v24.4s, v16.4s
+	WORD $0x4e31cf26 // fmla v6.4s, v25.4s, v17.4s
+	VLD1.P 8(R15), [V26.B8]
+	WORD $0x0f08a75a // sxtl v26.8h, v26.8b
+	WORD $0x4f10a759 // sxtl2 v25.4s, v26.8h
+	WORD $0x0f10a758 // sxtl v24.4s, v26.4h
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e30cf03 // fmla v3.4s, v24.4s, v16.4s
+	WORD $0x4e31cf27 // fmla v7.4s, v25.4s, v17.4s
+	SUB $8, R17, R17
+	CMP $8, R17
+	BGE columns8_122
+
+columns8_122_done:
+	CMP $1, R17
+	BLT columns1_123_done
+
+columns1_123:
+	FMOVS.P 4(R8), F16
+	MOVB.P 1(R12), R19
+	SCVTFWS R19, F24
+	WORD $0x4e30cf00 // fmla v0.4s, v24.4s, v16.4s
+	MOVB.P 1(R13), R19
+	SCVTFWS R19, F24
+	WORD $0x4e30cf01 // fmla v1.4s, v24.4s, v16.4s
+	MOVB.P 1(R14), R19
+	SCVTFWS R19, F24
+	WORD $0x4e30cf02 // fmla v2.4s, v24.4s, v16.4s
+	MOVB.P 1(R15), R19
+	SCVTFWS R19, F24
+	WORD $0x4e30cf03 // fmla v3.4s, v24.4s, v16.4s
+	SUB $1, R17, R17
+	CMP $1, R17
+	BGE columns1_123
+
+columns1_123_done:
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	MOVD R0, R17
+	WORD $0x6e21d400 // faddp v0.4s, v0.4s, v1.4s
+	WORD $0x6e23d442 // faddp v2.4s, v2.4s, v3.4s
+	WORD $0x6e22d400 // faddp v0.4s, v0.4s, v2.4s
+	VST1 [V0.S4], (R17)
+	ADD $16, R0, R0
+	ADD R5, R4, R4
+	ADD R5<<1, R4, R4
+	ADD R5, R4, R4
+	SUB $4, R6, R6
+	CMP $4, R6
+	BGE rows4_121
+
+rows4_121_done:
+	CMP $1, R6
+	BLT rows1_124_done
+
+rows1_124:
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	MOVD R2, R8
+	MOVD R4, R12
+	MOVD R7, R17
+	CMP $8, R17
+	BLT columns8_125_done
+
+columns8_125:
+	PRFM 1024(R12), PLDL1STRM
+	VLD1.P 32(R8), [V16.S4, V17.S4]
+	VLD1.P 8(R12), [V26.B8]
+	WORD $0x0f08a75a // sxtl v26.8h, v26.8b
+	WORD $0x4f10a759 // sxtl2 v25.4s, v26.8h
+	WORD $0x0f10a758 // sxtl v24.4s, v26.4h
+	WORD $0x4e21db18 // scvtf v24.4s, v24.4s
+	WORD $0x4e21db39 // scvtf v25.4s, v25.4s
+	WORD $0x4e30cf00 // fmla v0.4s, v24.4s, v16.4s
+	WORD $0x4e31cf21 // fmla v1.4s, v25.4s, v17.4s
+	SUB $8, R17, R17
+	CMP $8, R17
+	BGE columns8_125
+
+columns8_125_done:
+	CMP $1, R17
+	BLT columns1_126_done
+
+columns1_126:
+	FMOVS.P 4(R8), F16
+	MOVB.P 1(R12), R19
+	SCVTFWS R19, F24
+	WORD $0x4e30cf00 // fmla v0.4s, v24.4s, v16.4s
+	SUB $1, R17, R17
+	CMP $1, R17
+	BGE columns1_126
+
+columns1_126_done:
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	MOVD R0, R17
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	WORD $0x6e20d400 // faddp v0.4s, v0.4s, v0.4s
+	FMOVS F0, (R17)
+	ADD $4, R0, R0
+	ADD R5, R4, R4
+	SUB $1, R6, R6
+	CMP $1, R6
+	BGE rows1_124
+
+rows1_124_done:
+	RET
+
 // func widenBFloat16NEON(dst *float32, src *byte, n int)
 TEXT ·widenBFloat16NEON(SB), NOSPLIT, $0-24
 	MOVD dst+0(FP), R0
 	MOVD src+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $8, R2
-	BLT eight_121_done
+	BLT eight_127_done
 
-eight_121:
+eight_127:
 	VLD1.P 16(R1), [V2.H8]
 	WORD $0x2e613840 // shll v0.4s, v2.4h, #16
 	WORD $0x6e613841 // shll2 v1.4s, v2.8h, #16
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R2, R2
 	CMP $8, R2
-	BGE eight_121
+	BGE eight_127
 
-eight_121_done:
+eight_127_done:
 	RET
 
 // func widenFloat16NEON(dst *float32, src *byte, n int)
@@ -3925,18 +4094,87 @@ TEXT ·widenFloat16NEON(SB), NOSPLIT, $0-24
 	MOVD src+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $8, R2
-	BLT eight_122_done
+	BLT eight_128_done
 
-eight_122:
+eight_128:
 	VLD1.P 16(R1), [V2.H8]
 	WORD $0x0e217840 // fcvtl v0.4s, v2.4h
 	WORD $0x4e217841 // fcvtl2 v1.4s, v2.8h
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R2, R2
 	CMP $8, R2
-	BGE eight_122
+	BGE eight_128
 
-eight_122_done:
+eight_128_done:
+	RET
+
+// func expandNEON(dst, w, tables *byte, blocks int)
+TEXT ·expandNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD w+8(FP), R1
+	MOVD tables+16(FP), R2
+	MOVD blocks+24(FP), R3
+	VLD1 (R2), [V30.B16, V31.B16]
+	VMOVI $15, V29.B16
+	VMOVI $128, V28.B16
+	VMOVI $127, V27.B16
+	CMP $1, R3
+	BLT block_129_done
+
+block_129:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	VLD1.P 32(R1), [V4.B16, V5.B16]
+	VUSHR $4, V4.B16, V6.B16
+	VAND V29.B16, V4.B16, V4.B16
+	VUSHR $4, V5.B16, V7.B16
+	VAND V29.B16, V5.B16, V5.B16
+	VTBL V4.B16, [V30.B16], V16.B16
+	VTBL V4.B16, [V31.B16], V17.B16
+	VAND V28.B16, V0.B16, V26.B16
+	VORR V26.B16, V16.B16, V16.B16
+	VAND V27.B16, V0.B16, V26.B16
+	VORR V26.B16, V17.B16, V17.B16
+	VZIP1 V16.B16, V17.B16, V8.B16
+	VZIP2 V16.B16, V17.B16, V12.B16
+	VTBL V5.B16, [V30.B16], V16.B16
+	VTBL V5.B16, [V31.B16], V17.B16
+	VAND V28.B16, V1.B16, V26.B16
+	VORR V26.B16, V16.B16, V16.B16
+	VAND V27.B16, V1.B16, V26.B16
+	VORR V26.B16, V17.B16, V17.B16
+	VZIP1 V16.B16, V17.B16, V9.B16
+	VZIP2 V16.B16, V17.B16, V13.B16
+	VTBL V6.B16, [V30.B16], V16.B16
+	VTBL V6.B16, [V31.B16], V17.B16
+	VAND V28.B16, V2.B16, V26.B16
+	VORR V26.B16, V16.B16, V16.B16
+	VAND V27.B16, V2.B16, V26.B16
+	VORR V26.B16, V17.B16, V17.B16
+	VZIP1 V16.B16, V17.B16, V10.B16
+	VZIP2 V16.B16, V17.B16, V14.B16
+	VTBL V7.B16, [V30.B16], V16.B16
+	VTBL V7.B16, [V31.B16], V17.B16
+	VAND V28.B16, V3.B16, V26.B16
+	VORR V26.B16, V16.B16, V16.B16
+	VAND V27.B16, V3.B16, V26.B16
+	VORR V26.B16, V17.B16, V17.B16
+	VZIP1 V16.B16, V17.B16, V11.B16
+	VZIP2 V16.B16, V17.B16, V15.B16
+	VUZP1 V9.H8, V8.H8, V18.H8
+	VUZP1 V11.H8, V10.H8, V19.H8
+	VUZP2 V9.H8, V8.H8, V20.H8
+	VUZP2 V11.H8, V10.H8, V21.H8
+	VST1.P [V18.H8, V19.H8, V20.H8, V21.H8], 64(R0)
+	VUZP1 V13.H8, V12.H8, V18.H8
+	VUZP1 V15.H8, V14.H8, V19.H8
+	VUZP2 V13.H8, V12.H8, V20.H8
+	VUZP2 V15.H8, V14.H8, V21.H8
+	VST1.P [V18.H8, V19.H8, V20.H8, V21.H8], 64(R0)
+	SUB $1, R3, R3
+	CMP $1, R3
+	BGE block_129
+
+block_129_done:
 	RET
 
 // func tileNEON(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
@@ -3974,9 +4212,9 @@ TEXT ·tileNEON(SB), NOSPLIT, $0-64
 	VEOR V22.B16, V22.B16, V22.B16
 	VEOR V23.B16, V23.B16, V23.B16
 	CMP $1, R4
-	BLT products_123_done
+	BLT products_130_done
 
-products_123:
+products_130:
 	VLD1.P 48(R2), [V24.S4, V25.S4, V26.S4]
 	VLD1.P 32(R3), [V27.S4, V28.S4]
 	WORD $0x4f981360 // fmla v0.4s, v27.4s, v24.s[0]
@@ -4005,522 +4243,522 @@ products_123:
 	WORD $0x4fba1b97 // fmla v23.4s, v28.4s, v26.s[3]
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE products_123
+	BGE products_130
 
-products_123_done:
+products_130_done:
 	CMP $8, R6
-	BNE part_124
-	CBZ R7, add_125
+	BNE part_131
+	CBZ R7, add_132
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
 
-add_125:
+add_132:
 	VST1 [V0.S4, V1.S4], (R0)
-	B stored_126
+	B stored_133
 
-part_124:
+part_131:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_127
-	CBZ R7, whole_128
+	BLT low_134
+	CBZ R7, whole_135
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
 
-whole_128:
+whole_135:
 	VST1.P [V0.S4], 16(R8)
 	VMOV V1.B16, V0.B16
 	SUB $4, R9, R9
 
-low_127:
-	CBZ R9, stored_126
-	CBZ R7, one_129
+low_134:
+	CBZ R9, stored_133
+	CBZ R7, one_136
 	FMOVS (R8), F30
 	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
 	VMOV V30.S[0], V0.S[0]
 
-one_129:
+one_136:
 	FMOVS F0, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V0.B16, V0.B16, V0.B16
 	SUB $1, R9, R9
-	B low_127
+	B low_134
 
-stored_126:
+stored_133:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_130
-	CBZ R7, add_131
+	BNE part_137
+	CBZ R7, add_138
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
 
-add_131:
+add_138:
 	VST1 [V2.S4, V3.S4], (R0)
-	B stored_132
+	B stored_139
 
-part_130:
+part_137:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_133
-	CBZ R7, whole_134
+	BLT low_140
+	CBZ R7, whole_141
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
 
-whole_134:
+whole_141:
 	VST1.P [V2.S4], 16(R8)
 	VMOV V3.B16, V2.B16
 	SUB $4, R9, R9
 
-low_133:
-	CBZ R9, stored_132
-	CBZ R7, one_135
+low_140:
+	CBZ R9, stored_139
+	CBZ R7, one_142
 	FMOVS (R8), F30
 	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
 	VMOV V30.S[0], V2.S[0]
 
-one_135:
+one_142:
 	FMOVS F2, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V2.B16, V2.B16, V2.B16
 	SUB $1, R9, R9
-	B low_133
+	B low_140
 
-stored_132:
+stored_139:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_136
-	CBZ R7, add_137
+	BNE part_143
+	CBZ R7, add_144
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 	WORD $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
 
-add_137:
+add_144:
 	VST1 [V4.S4, V5.S4], (R0)
-	B stored_138
+	B stored_145
 
-part_136:
+part_143:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_139
-	CBZ R7, whole_140
+	BLT low_146
+	CBZ R7, whole_147
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
 
-whole_140:
+whole_147:
 	VST1.P [V4.S4], 16(R8)
 	VMOV V5.B16, V4.B16
 	SUB $4, R9, R9
 
-low_139:
-	CBZ R9, stored_138
-	CBZ R7, one_141
+low_146:
+	CBZ R9, stored_145
+	CBZ R7, one_148
 	FMOVS (R8), F30
 	WORD $0x4e24d7de // fadd v30.4s, v30.4s, v4.4s
 	VMOV V30.S[0], V4.S[0]
 
-one_141:
+one_148:
 	FMOVS F4, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V4.B16, V4.B16, V4.B16
 	SUB $1, R9, R9
-	B low_139
+	B low_146
 
-stored_138:
+stored_145:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_142
-	CBZ R7, add_143
+	BNE part_149
+	CBZ R7, add_150
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
 
-add_143:
+add_150:
 	VST1 [V6.S4, V7.S4], (R0)
-	B stored_144
+	B stored_151
 
-part_142:
+part_149:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_145
-	CBZ R7, whole_146
+	BLT low_152
+	CBZ R7, whole_153
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
 
-whole_146:
+whole_153:
 	VST1.P [V6.S4], 16(R8)
 	VMOV V7.B16, V6.B16
 	SUB $4, R9, R9
 
-low_145:
-	CBZ R9, stored_144
-	CBZ R7, one_147
+low_152:
+	CBZ R9, stored_151
+	CBZ R7, one_154
 	FMOVS (R8), F30
 	WORD $0x4e26d7de // fadd v30.4s, v30.4s, v6.4s
 	VMOV V30.S[0], V6.S[0]
 
-one_147:
+one_154:
 	FMOVS F6, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V6.B16, V6.B16, V6.B16
 	SUB $1, R9, R9
-	B low_145
+	B low_152
 
-stored_144:
+stored_151:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_148
-	CBZ R7, add_149
+	BNE part_155
+	CBZ R7, add_156
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed508 // fadd v8.4s, v8.4s, v30.4s
 	WORD $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
 
-add_149:
+add_156:
 	VST1 [V8.S4, V9.S4], (R0)
-	B stored_150
+	B stored_157
 
-part_148:
+part_155:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_151
-	CBZ R7, whole_152
+	BLT low_158
+	CBZ R7, whole_159
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed508 // fadd v8.4s, v8.4s, v30.4s
 
-whole_152:
+whole_159:
 	VST1.P [V8.S4], 16(R8)
 	VMOV V9.B16, V8.B16
 	SUB $4, R9, R9
 
-low_151:
-	CBZ R9, stored_150
-	CBZ R7, one_153
+low_158:
+	CBZ R9, stored_157
+	CBZ R7, one_160
 	FMOVS (R8), F30
 	WORD $0x4e28d7de // fadd v30.4s, v30.4s, v8.4s
 	VMOV V30.S[0], V8.S[0]
 
-one_153:
+one_160:
 	FMOVS F8, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V8.B16, V8.B16, V8.B16
 	SUB $1, R9, R9
-	B low_151
+	B low_158
 
-stored_150:
+stored_157:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_154
-	CBZ R7, add_155
+	BNE part_161
+	CBZ R7, add_162
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
 	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 
-add_155:
+add_162:
 	VST1 [V10.S4, V11.S4], (R0)
-	B stored_156
+	B stored_163
 
-part_154:
+part_161:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_157
-	CBZ R7, whole_158
+	BLT low_164
+	CBZ R7, whole_165
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
 
-whole_158:
+whole_165:
 	VST1.P [V10.S4], 16(R8)
 	VMOV V11.B16, V10.B16
 	SUB $4, R9, R9
 
-low_157:
-	CBZ R9, stored_156
-	CBZ R7, one_159
+low_164:
+	CBZ R9, stored_163
+	CBZ R7, one_166
 	FMOVS (R8), F30
 	WORD $0x4e2ad7de // fadd v30.4s, v30.4s, v10.4s
 	VMOV V30.S[0], V10.S[0]
 
-one_159:
+one_166:
 	FMOVS F10, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V10.B16, V10.B16, V10.B16
 	SUB $1, R9, R9
-	B low_157
+	B low_164
 
-stored_156:
+stored_163:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_160
-	CBZ R7, add_161
+	BNE part_167
+	CBZ R7, add_168
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed58c // fadd v12.4s, v12.4s, v30.4s
 	WORD $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
 
-add_161:
+add_168:
 	VST1 [V12.S4, V13.S4], (R0)
-	B stored_162
+	B stored_169
 
-part_160:
+part_167:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_163
-	CBZ R7, whole_164
+	BLT low_170
+	CBZ R7, whole_171
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed58c // fadd v12.4s, v12.4s, v30.4s
 
-whole_164:
+whole_171:
 	VST1.P [V12.S4], 16(R8)
 	VMOV V13.B16, V12.B16
 	SUB $4, R9, R9
 
-low_163:
-	CBZ R9, stored_162
-	CBZ R7, one_165
+low_170:
+	CBZ R9, stored_169
+	CBZ R7, one_172
 	FMOVS (R8), F30
 	WORD $0x4e2cd7de // fadd v30.4s, v30.4s, v12.4s
 	VMOV V30.S[0], V12.S[0]
 
-one_165:
+one_172:
 	FMOVS F12, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V12.B16, V12.B16, V12.B16
 	SUB $1, R9, R9
-	B low_163
+	B low_170
 
-stored_162:
+stored_169:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_166
-	CBZ R7, add_167
+	BNE part_173
+	CBZ R7, add_174
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
 	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
 
-add_167:
+add_174:
 	VST1 [V14.S4, V15.S4], (R0)
-	B stored_168
+	B stored_175
 
-part_166:
+part_173:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_169
-	CBZ R7, whole_170
+	BLT low_176
+	CBZ R7, whole_177
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
 
-whole_170:
+whole_177:
 	VST1.P [V14.S4], 16(R8)
 	VMOV V15.B16, V14.B16
 	SUB $4, R9, R9
 
-low_169:
-	CBZ R9, stored_168
-	CBZ R7, one_171
+low_176:
+	CBZ R9, stored_175
+	CBZ R7, one_178
 	FMOVS (R8), F30
 	WORD $0x4e2ed7de // fadd v30.4s, v30.4s, v14.4s
 	VMOV V30.S[0], V14.S[0]
 
-one_171:
+one_178:
 	FMOVS F14, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V14.B16, V14.B16, V14.B16
 	SUB $1, R9, R9
-	B low_169
+	B low_176
 
-stored_168:
+stored_175:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_172
-	CBZ R7, add_173
+	BNE part_179
+	CBZ R7, add_180
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed610 // fadd v16.4s, v16.4s, v30.4s
 	WORD $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
 
-add_173:
+add_180:
 	VST1 [V16.S4, V17.S4], (R0)
-	B stored_174
+	B stored_181
 
-part_172:
+part_179:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_175
-	CBZ R7, whole_176
+	BLT low_182
+	CBZ R7, whole_183
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed610 // fadd v16.4s, v16.4s, v30.4s
 
-whole_176:
+whole_183:
 	VST1.P [V16.S4], 16(R8)
 	VMOV V17.B16, V16.B16
 	SUB $4, R9, R9
 
-low_175:
-	CBZ R9, stored_174
-	CBZ R7, one_177
+low_182:
+	CBZ R9, stored_181
+	CBZ R7, one_184
 	FMOVS (R8), F30
 	WORD $0x4e30d7de // fadd v30.4s, v30.4s, v16.4s
 	VMOV V30.S[0], V16.S[0]
 
-one_177:
+one_184:
 	FMOVS F16, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V16.B16, V16.B16, V16.B16
 	SUB $1, R9, R9
-	B low_175
+	B low_182
 
-stored_174:
+stored_181:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_178
-	CBZ R7, add_179
+	BNE part_185
+	CBZ R7, add_186
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
 	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
 
-add_179:
+add_186:
 	VST1 [V18.S4, V19.S4], (R0)
-	B stored_180
+	B stored_187
 
-part_178:
+part_185:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_181
-	CBZ R7, whole_182
+	BLT low_188
+	CBZ R7, whole_189
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
 
-whole_182:
+whole_189:
 	VST1.P [V18.S4], 16(R8)
 	VMOV V19.B16, V18.B16
 	SUB $4, R9, R9
 
-low_181:
-	CBZ R9, stored_180
-	CBZ R7, one_183
+low_188:
+	CBZ R9, stored_187
+	CBZ R7, one_190
 	FMOVS (R8), F30
 	WORD $0x4e32d7de // fadd v30.4s, v30.4s, v18.4s
 	VMOV V30.S[0], V18.S[0]
 
-one_183:
+one_190:
 	FMOVS F18, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V18.B16, V18.B16, V18.B16
 	SUB $1, R9, R9
-	B low_181
+	B low_188
 
-stored_180:
+stored_187:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_184
-	CBZ R7, add_185
+	BNE part_191
+	CBZ R7, add_192
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed694 // fadd v20.4s, v20.4s, v30.4s
 	WORD $0x4e3fd6b5 // fadd v21.4s, v21.4s, v31.4s
 
-add_185:
+add_192:
 	VST1 [V20.S4, V21.S4], (R0)
-	B stored_186
+	B stored_193
 
-part_184:
+part_191:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_187
-	CBZ R7, whole_188
+	BLT low_194
+	CBZ R7, whole_195
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed694 // fadd v20.4s, v20.4s, v30.4s
 
-whole_188:
+whole_195:
 	VST1.P [V20.S4], 16(R8)
 	VMOV V21.B16, V20.B16
 	SUB $4, R9, R9
 
-low_187:
-	CBZ R9, stored_186
-	CBZ R7, one_189
+low_194:
+	CBZ R9, stored_193
+	CBZ R7, one_196
 	FMOVS (R8), F30
 	WORD $0x4e34d7de // fadd v30.4s, v30.4s, v20.4s
 	VMOV V30.S[0], V20.S[0]
 
-one_189:
+one_196:
 	FMOVS F20, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V20.B16, V20.B16, V20.B16
 	SUB $1, R9, R9
-	B low_187
+	B low_194
 
-stored_186:
+stored_193:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
 	CMP $8, R6
-	BNE part_190
-	CBZ R7, add_191
+	BNE part_197
+	CBZ R7, add_198
 	VLD1 (R0), [V30.S4, V31.S4]
 	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
 	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
 
-add_191:
+add_198:
 	VST1 [V22.S4, V23.S4], (R0)
-	B stored_192
+	B stored_199
 
-part_190:
+part_197:
 	MOVD R0, R8
 	MOVD R6, R9
 	CMP $4, R9
-	BLT low_193
-	CBZ R7, whole_194
+	BLT low_200
+	CBZ R7, whole_201
 	VLD1 (R8), [V30.S4]
 	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
 
-whole_194:
+whole_201:
 	VST1.P [V22.S4], 16(R8)
 	VMOV V23.B16, V22.B16
 	SUB $4, R9, R9
 
-low_193:
-	CBZ R9, stored_192
-	CBZ R7, one_195
+low_200:
+	CBZ R9, stored_199
+	CBZ R7, one_202
 	FMOVS (R8), F30
 	WORD $0x4e36d7de // fadd v30.4s, v30.4s, v22.4s
 	VMOV V30.S[0], V22.S[0]
 
-one_195:
+one_202:
 	FMOVS F22, (R8)
 	ADD $4, R8, R8
 	VEXT $4, V22.B16, V22.B16, V22.B16
 	SUB $1, R9, R9
-	B low_193
+	B low_200
 
-stored_192:
+stored_199:
 	SUB $1, R5, R5
 	CBZ R5, done
 	ADD R1, R0, R0
@@ -4537,9 +4775,9 @@ TEXT ·packFloat32NEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_196_done
+	BLT columns_203_done
 
-columns_196:
+columns_203:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -4550,27 +4788,27 @@ columns_196:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_197
+	BLE ready_204
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_197
+	BLE ready_204
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_197
+	BLE ready_204
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_197
+	BLE ready_204
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_197:
+ready_204:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4613,27 +4851,27 @@ ready_197:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_198
+	BLE ready_205
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_198
+	BLE ready_205
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_198
+	BLE ready_205
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_198
+	BLE ready_205
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_198:
+ready_205:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4671,9 +4909,9 @@ ready_198:
 	ADD $32, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_196
+	BGE columns_203
 
-columns_196_done:
+columns_203_done:
 	RET
 
 // func packBFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
@@ -4685,9 +4923,9 @@ TEXT ·packBFloat16NEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_199_done
+	BLT columns_206_done
 
-columns_199:
+columns_206:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -4698,35 +4936,35 @@ columns_199:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_200
+	BLE ready_207
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613900 // shll v0.4s, v8.4h, #16
 	WORD $0x6e613901 // shll2 v1.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_200
+	BLE ready_207
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613902 // shll v2.4s, v8.4h, #16
 	WORD $0x6e613903 // shll2 v3.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_200
+	BLE ready_207
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613904 // shll v4.4s, v8.4h, #16
 	WORD $0x6e613905 // shll2 v5.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_200
+	BLE ready_207
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613906 // shll v6.4s, v8.4h, #16
 	WORD $0x6e613907 // shll2 v7.4s, v8.8h, #16
 	ADD R3, R6, R6
 
-ready_200:
+ready_207:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4769,35 +5007,35 @@ ready_200:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_201
+	BLE ready_208
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613900 // shll v0.4s, v8.4h, #16
 	WORD $0x6e613901 // shll2 v1.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_201
+	BLE ready_208
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613902 // shll v2.4s, v8.4h, #16
 	WORD $0x6e613903 // shll2 v3.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_201
+	BLE ready_208
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613904 // shll v4.4s, v8.4h, #16
 	WORD $0x6e613905 // shll2 v5.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_201
+	BLE ready_208
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613906 // shll v6.4s, v8.4h, #16
 	WORD $0x6e613907 // shll2 v7.4s, v8.8h, #16
 	ADD R3, R6, R6
 
-ready_201:
+ready_208:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4835,9 +5073,9 @@ ready_201:
 	ADD $16, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_199
+	BGE columns_206
 
-columns_199_done:
+columns_206_done:
 	RET
 
 // func packFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
@@ -4849,9 +5087,9 @@ TEXT ·packFloat16NEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_202_done
+	BLT columns_209_done
 
-columns_202:
+columns_209:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -4862,35 +5100,35 @@ columns_202:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_203
+	BLE ready_210
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217900 // fcvtl v0.4s, v8.4h
 	WORD $0x4e217901 // fcvtl2 v1.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_203
+	BLE ready_210
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217902 // fcvtl v2.4s, v8.4h
 	WORD $0x4e217903 // fcvtl2 v3.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_203
+	BLE ready_210
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217904 // fcvtl v4.4s, v8.4h
 	WORD $0x4e217905 // fcvtl2 v5.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_203
+	BLE ready_210
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217906 // fcvtl v6.4s, v8.4h
 	WORD $0x4e217907 // fcvtl2 v7.4s, v8.8h
 	ADD R3, R6, R6
 
-ready_203:
+ready_210:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4933,35 +5171,35 @@ ready_203:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_204
+	BLE ready_211
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217900 // fcvtl v0.4s, v8.4h
 	WORD $0x4e217901 // fcvtl2 v1.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_204
+	BLE ready_211
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217902 // fcvtl v2.4s, v8.4h
 	WORD $0x4e217903 // fcvtl2 v3.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_204
+	BLE ready_211
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217904 // fcvtl v4.4s, v8.4h
 	WORD $0x4e217905 // fcvtl2 v5.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_204
+	BLE ready_211
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217906 // fcvtl v6.4s, v8.4h
 	WORD $0x4e217907 // fcvtl2 v7.4s, v8.8h
 	ADD R3, R6, R6
 
-ready_204:
+ready_211:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4999,9 +5237,9 @@ ready_204:
 	ADD $16, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_202
+	BGE columns_209
 
-columns_202_done:
+columns_209_done:
 	RET
 
 // func packRowsNEON(dst *float32, stride int, w *byte, ldw int, n, k int)
@@ -5013,9 +5251,9 @@ TEXT ·packRowsNEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_205_done
+	BLT columns_212_done
 
-columns_205:
+columns_212:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -5026,27 +5264,27 @@ columns_205:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_206
+	BLE ready_213
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_206
+	BLE ready_213
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_206
+	BLE ready_213
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_206
+	BLE ready_213
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_206:
+ready_213:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5089,27 +5327,27 @@ ready_206:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_207
+	BLE ready_214
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_207
+	BLE ready_214
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_207
+	BLE ready_214
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_207
+	BLE ready_214
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_207:
+ready_214:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5152,27 +5390,27 @@ ready_207:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $8, R4
-	BLE ready_208
+	BLE ready_215
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $9, R4
-	BLE ready_208
+	BLE ready_215
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $10, R4
-	BLE ready_208
+	BLE ready_215
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $11, R4
-	BLE ready_208
+	BLE ready_215
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_208:
+ready_215:
 	ADD $32, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5210,9 +5448,9 @@ ready_208:
 	ADD $32, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_205
+	BGE columns_212
 
-columns_205_done:
+columns_212_done:
 	RET
 
 // func peakNEON(rounds int) int
@@ -5247,9 +5485,9 @@ TEXT ·peakNEON(SB), NOSPLIT, $0-16
 	MOVD $192, R1
 	MUL R0, R1, R1
 	CMP $1, R0
-	BLT round_209_done
+	BLT round_216_done
 
-round_209:
+round_216:
 	WORD $0x4e39cf00 // fmla v0.4s, v24.4s, v25.4s
 	WORD $0x4e39cf01 // fmla v1.4s, v24.4s, v25.4s
 	WORD $0x4e39cf02 // fmla v2.4s, v24.4s, v25.4s
@@ -5276,9 +5514,9 @@ round_209:
 	WORD $0x4e39cf17 // fmla v23.4s, v24.4s, v25.4s
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE round_209
+	BGE round_216
 
-round_209_done:
+round_216_done:
 	MOVD R1, ret+8(FP)
 	RET
 
@@ -5289,9 +5527,9 @@ TEXT ·addNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_210_done
+	BLT eight_217_done
 
-eight_210:
+eight_217:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5299,22 +5537,22 @@ eight_210:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_210
+	BGE eight_217
 
-eight_210_done:
+eight_217_done:
 	CMP $1, R3
-	BLT one_211_done
+	BLT one_218_done
 
-one_211:
+one_218:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_211
+	BGE one_218
 
-one_211_done:
+one_218_done:
 	RET
 
 // func subNEON(dst, x, y *float32, n int)
@@ -5324,9 +5562,9 @@ TEXT ·subNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_212_done
+	BLT eight_219_done
 
-eight_212:
+eight_219:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
@@ -5334,22 +5572,22 @@ eight_212:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_212
+	BGE eight_219
 
-eight_212_done:
+eight_219_done:
 	CMP $1, R3
-	BLT one_213_done
+	BLT one_220_done
 
-one_213:
+one_220:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_213
+	BGE one_220
 
-one_213_done:
+one_220_done:
 	RET
 
 // func mulNEON(dst, x, y *float32, n int)
@@ -5359,9 +5597,9 @@ TEXT ·mulNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_214_done
+	BLT eight_221_done
 
-eight_214:
+eight_221:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -5369,22 +5607,22 @@ eight_214:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_214
+	BGE eight_221
 
-eight_214_done:
+eight_221_done:
 	CMP $1, R3
-	BLT one_215_done
+	BLT one_222_done
 
-one_215:
+one_222:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_215
+	BGE one_222
 
-one_215_done:
+one_222_done:
 	RET
 
 // func divNEON(dst, x, y *float32, n int)
@@ -5394,9 +5632,9 @@ TEXT ·divNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_216_done
+	BLT eight_223_done
 
-eight_216:
+eight_223:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
@@ -5404,22 +5642,22 @@ eight_216:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_216
+	BGE eight_223
 
-eight_216_done:
+eight_223_done:
 	CMP $1, R3
-	BLT one_217_done
+	BLT one_224_done
 
-one_217:
+one_224:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_217
+	BGE one_224
 
-one_217_done:
+one_224_done:
 	RET
 
 // func maxNEON(dst, x, y *float32, n int)
@@ -5429,9 +5667,9 @@ TEXT ·maxNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_218_done
+	BLT eight_225_done
 
-eight_218:
+eight_225:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
@@ -5439,22 +5677,22 @@ eight_218:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_218
+	BGE eight_225
 
-eight_218_done:
+eight_225_done:
 	CMP $1, R3
-	BLT one_219_done
+	BLT one_226_done
 
-one_219:
+one_226:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_219
+	BGE one_226
 
-one_219_done:
+one_226_done:
 	RET
 
 // func minNEON(dst, x, y *float32, n int)
@@ -5464,9 +5702,9 @@ TEXT ·minNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_220_done
+	BLT eight_227_done
 
-eight_220:
+eight_227:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
@@ -5474,22 +5712,22 @@ eight_220:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_220
+	BGE eight_227
 
-eight_220_done:
+eight_227_done:
 	CMP $1, R3
-	BLT one_221_done
+	BLT one_228_done
 
-one_221:
+one_228:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_221
+	BGE one_228
 
-one_221_done:
+one_228_done:
 	RET
 
 // func addScalarNEON(dst, x *float32, y float32, n int)
@@ -5500,30 +5738,30 @@ TEXT ·addScalarNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_222_done
+	BLT eight_229_done
 
-eight_222:
+eight_229:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
 	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_222
+	BGE eight_229
 
-eight_222_done:
+eight_229_done:
 	CMP $1, R3
-	BLT one_223_done
+	BLT one_230_done
 
-one_223:
+one_230:
 	FMOVS.P 4(R1), F0
 	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_223
+	BGE one_230
 
-one_223_done:
+one_230_done:
 	RET
 
 // func mulScalarNEON(dst, x *float32, y float32, n int)
@@ -5534,30 +5772,30 @@ TEXT ·mulScalarNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_224_done
+	BLT eight_231_done
 
-eight_224:
+eight_231:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_224
+	BGE eight_231
 
-eight_224_done:
+eight_231_done:
 	CMP $1, R3
-	BLT one_225_done
+	BLT one_232_done
 
-one_225:
+one_232:
 	FMOVS.P 4(R1), F0
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_225
+	BGE one_232
 
-one_225_done:
+one_232_done:
 	RET
 
 // func axpyNEON(dst *float32, a float32, x *float32, n int)
@@ -5569,9 +5807,9 @@ TEXT ·axpyNEON(SB), NOSPLIT, $0-32
 	MOVD x+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_226_done
+	BLT eight_233_done
 
-eight_226:
+eight_233:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e3ccc40 // fmla v0.4s, v2.4s, v28.4s
@@ -5579,22 +5817,22 @@ eight_226:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_226
+	BGE eight_233
 
-eight_226_done:
+eight_233_done:
 	CMP $1, R3
-	BLT one_227_done
+	BLT one_234_done
 
-one_227:
+one_234:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e3ccc40 // fmla v0.4s, v2.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_227
+	BGE one_234
 
-one_227_done:
+one_234_done:
 	RET
 
 // func dotNEON(x, y *float32, n int) float32
@@ -5605,30 +5843,30 @@ TEXT ·dotNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R2
-	BLT eight_228_done
+	BLT eight_235_done
 
-eight_228:
+eight_235:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	VLD1.P 32(R1), [V2.S4, V3.S4]
 	WORD $0x4e22cc18 // fmla v24.4s, v0.4s, v2.4s
 	WORD $0x4e23cc39 // fmla v25.4s, v1.4s, v3.4s
 	SUB $8, R2, R2
 	CMP $8, R2
-	BGE eight_228
+	BGE eight_235
 
-eight_228_done:
+eight_235_done:
 	CMP $1, R2
-	BLT one_229_done
+	BLT one_236_done
 
-one_229:
+one_236:
 	FMOVS.P 4(R0), F0
 	FMOVS.P 4(R1), F2
 	WORD $0x4e22cc18 // fmla v24.4s, v0.4s, v2.4s
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_229
+	BGE one_236
 
-one_229_done:
+one_236_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5642,28 +5880,28 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_230_done
+	BLT eight_237_done
 
-eight_230:
+eight_237:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_230
+	BGE eight_237
 
-eight_230_done:
+eight_237_done:
 	CMP $1, R1
-	BLT one_231_done
+	BLT one_238_done
 
-one_231:
+one_238:
 	FMOVS.P 4(R0), F0
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_231
+	BGE one_238
 
-one_231_done:
+one_238_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5679,9 +5917,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_232_done
+	BLT eight_239_done
 
-eight_232:
+eight_239:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
@@ -5689,21 +5927,21 @@ eight_232:
 	WORD $0x4e21cc39 // fmla v25.4s, v1.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_232
+	BGE eight_239
 
-eight_232_done:
+eight_239_done:
 	CMP $1, R1
-	BLT one_233_done
+	BLT one_240_done
 
-one_233:
+one_240:
 	FMOVS.P 4(R0), F0
 	FSUBS F28, F0, F0
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_233
+	BGE one_240
 
-one_233_done:
+one_240_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5718,28 +5956,28 @@ TEXT ·maxOfNEON(SB), NOSPLIT, $0-20
 	VDUP R2, V24.S4
 	VDUP R2, V25.S4
 	CMP $8, R1
-	BLT eight_234_done
+	BLT eight_241_done
 
-eight_234:
+eight_241:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	WORD $0x4e21f739 // fmax v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_234
+	BGE eight_241
 
-eight_234_done:
+eight_241_done:
 	CMP $1, R1
-	BLT one_235_done
+	BLT one_242_done
 
-one_235:
+one_242:
 	VLD1R.P 4(R0), [V0.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_235
+	BGE one_242
 
-one_235_done:
+one_242_done:
 	WORD $0x4e39f718 // fmax v24.4s, v24.4s, v25.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
@@ -5756,9 +5994,9 @@ TEXT ·rotateNEON(SB), NOSPLIT, $0-40
 	ADD R4<<2, R1, R5
 	ADD R4<<2, R0, R6
 	CMP $8, R4
-	BLT eight_236_done
+	BLT eight_243_done
 
-eight_236:
+eight_243:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R5), [V2.S4, V3.S4]
 	VLD1.P 32(R2), [V4.S4, V5.S4]
@@ -5775,13 +6013,13 @@ eight_236:
 	VST1.P [V18.S4, V19.S4], 32(R6)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_236
+	BGE eight_243
 
-eight_236_done:
+eight_243_done:
 	CMP $1, R4
-	BLT one_237_done
+	BLT one_244_done
 
-one_237:
+one_244:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R5), F2
 	FMOVS.P 4(R2), F4
@@ -5794,9 +6032,9 @@ one_237:
 	FMOVS.P F18, 4(R6)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_237
+	BGE one_244
 
-one_237_done:
+one_244_done:
 	RET
 
 // func normNEON(dst, x *float32, mean, scale float32, weight *float32, n int)
@@ -5810,9 +6048,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-40
 	MOVD weight+24(FP), R2
 	MOVD n+32(FP), R4
 	CMP $8, R4
-	BLT eight_238_done
+	BLT eight_245_done
 
-eight_238:
+eight_245:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -5824,13 +6062,13 @@ eight_238:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_238
+	BGE eight_245
 
-eight_238_done:
+eight_245_done:
 	CMP $1, R4
-	BLT one_239_done
+	BLT one_246_done
 
-one_239:
+one_246:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -5839,9 +6077,9 @@ one_239:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_239
+	BGE one_246
 
-one_239_done:
+one_246_done:
 	RET
 
 // func normBiasNEON(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
@@ -5856,9 +6094,9 @@ TEXT ·normBiasNEON(SB), NOSPLIT, $0-48
 	MOVD bias+32(FP), R3
 	MOVD n+40(FP), R4
 	CMP $8, R4
-	BLT eight_240_done
+	BLT eight_247_done
 
-eight_240:
+eight_247:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	VLD1.P 32(R3), [V4.S4, V5.S4]
@@ -5871,13 +6109,13 @@ eight_240:
 	VST1.P [V4.S4, V5.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_240
+	BGE eight_247
 
-eight_240_done:
+eight_247_done:
 	CMP $1, R4
-	BLT one_241_done
+	BLT one_248_done
 
-one_241:
+one_248:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	FMOVS.P 4(R3), F4
@@ -5887,9 +6125,9 @@ one_241:
 	FMOVS.P F4, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_241
+	BGE one_248
 
-one_241_done:
+one_248_done:
 	RET
 
 // func expNEON(dst, x *float32, n int)
@@ -5898,9 +6136,9 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_242_done
+	BLT four_249_done
 
-four_242:
+four_249:
 	MOVD $exp_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -5942,13 +6180,13 @@ four_242:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_242
+	BGE four_249
 
-four_242_done:
+four_249_done:
 	CMP $1, R2
-	BLT one_243_done
+	BLT one_250_done
 
-one_243:
+one_250:
 	MOVD $exp_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -5990,9 +6228,9 @@ one_243:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_243
+	BGE one_250
 
-one_243_done:
+one_250_done:
 	RET
 
 DATA exp_constants<>+0(SB)/4, $0xc2d10000
@@ -6055,9 +6293,9 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_244_done
+	BLT four_251_done
 
-four_244:
+four_251:
 	MOVD $tanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -6117,13 +6355,13 @@ four_244:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_244
+	BGE four_251
 
-four_244_done:
+four_251_done:
 	CMP $1, R2
-	BLT one_245_done
+	BLT one_252_done
 
-one_245:
+one_252:
 	MOVD $tanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -6183,9 +6421,9 @@ one_245:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_245
+	BGE one_252
 
-one_245_done:
+one_252_done:
 	RET
 
 DATA tanh_constants<>+0(SB)/4, $0xbbb97e12
@@ -6272,9 +6510,9 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_246_done
+	BLT four_253_done
 
-four_246:
+four_253:
 	MOVD $erf_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -6362,13 +6600,13 @@ four_246:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_246
+	BGE four_253
 
-four_246_done:
+four_253_done:
 	CMP $1, R2
-	BLT one_247_done
+	BLT one_254_done
 
-one_247:
+one_254:
 	MOVD $erf_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -6456,9 +6694,9 @@ one_247:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_247
+	BGE one_254
 
-one_247_done:
+one_254_done:
 	RET
 
 DATA erf_constants<>+0(SB)/4, $0x40800000
@@ -6597,9 +6835,9 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_248_done
+	BLT four_255_done
 
-four_248:
+four_255:
 	MOVD $silu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V1.S4]
@@ -6658,13 +6896,13 @@ four_248:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_248
+	BGE four_255
 
-four_248_done:
+four_255_done:
 	CMP $1, R2
-	BLT one_249_done
+	BLT one_256_done
 
-one_249:
+one_256:
 	MOVD $silu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V1.S4]
@@ -6723,9 +6961,9 @@ one_249:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_249
+	BGE one_256
 
-one_249_done:
+one_256_done:
 	RET
 
 DATA silu_constants<>+0(SB)/4, $0xc2dc0000
@@ -6796,9 +7034,9 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_250_done
+	BLT four_257_done
 
-four_250:
+four_257:
 	MOVD $gelu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V9.S4]
@@ -6898,13 +7136,13 @@ four_250:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_250
+	BGE four_257
 
-four_250_done:
+four_257_done:
 	CMP $1, R2
-	BLT one_251_done
+	BLT one_258_done
 
-one_251:
+one_258:
 	MOVD $gelu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V9.S4]
@@ -7004,9 +7242,9 @@ one_251:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_251
+	BGE one_258
 
-one_251_done:
+one_258_done:
 	RET
 
 DATA gelu_constants<>+0(SB)/4, $0xc16b3333
@@ -7145,9 +7383,9 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_252_done
+	BLT four_259_done
 
-four_252:
+four_259:
 	MOVD $geluTanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -7227,13 +7465,13 @@ four_252:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_252
+	BGE four_259
 
-four_252_done:
+four_259_done:
 	CMP $1, R2
-	BLT one_253_done
+	BLT one_260_done
 
-one_253:
+one_260:
 	MOVD $geluTanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -7313,9 +7551,9 @@ one_253:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_253
+	BGE one_260
 
-one_253_done:
+one_260_done:
 	RET
 
 DATA geluTanh_constants<>+0(SB)/4, $0xc1300000
@@ -7403,9 +7641,9 @@ TEXT ·swiGLUNEON(SB), NOSPLIT, $0-32
 	MOVD up+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $4, R3
-	BLT four_254_done
+	BLT four_261_done
 
-four_254:
+four_261:
 	MOVD $swiGLU_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R2), [V1.S4]
@@ -7467,13 +7705,13 @@ four_254:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE four_254
+	BGE four_261
 
-four_254_done:
+four_261_done:
 	CMP $1, R3
-	BLT one_255_done
+	BLT one_262_done
 
-one_255:
+one_262:
 	MOVD $swiGLU_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F1
@@ -7535,9 +7773,9 @@ one_255:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_255
+	BGE one_262
 
-one_255_done:
+one_262_done:
 	RET
 
 DATA swiGLU_constants<>+0(SB)/4, $0xc2dc0000
@@ -7612,9 +7850,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $4, R2
-	BLT four_256_done
+	BLT four_263_done
 
-four_256:
+four_263:
 	MOVD $expSum_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -7658,13 +7896,13 @@ four_256:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_256
+	BGE four_263
 
-four_256_done:
+four_263_done:
 	CMP $1, R2
-	BLT one_257_done
+	BLT one_264_done
 
-one_257:
+one_264:
 	MOVD $expSum_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -7711,9 +7949,9 @@ one_257:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_257
+	BGE one_264
 
-one_257_done:
+one_264_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s

@@ -24,6 +24,14 @@ type Set struct {
 	// Float32, BFloat16 and Float16 are the loops over each stored dtype.
 	Float32, BFloat16, Float16 Stored
 
+	// GemvInt8 sets y[j] = Σ_p x[p]·w[j,p] for the bytes w[j,p] taken as signed
+	// numbers; w is [len(y),len(x)].
+	GemvInt8 func(y, x []float32, w []byte)
+	// expand converts whole compact blocks to bf16. gemvCompact multiplies len(y) rows of whole
+	// blocks with one row of activations; where it is nil, expand and Gemv do.
+	expand      func(dst, blocks []byte, tables *[32]byte)
+	gemvCompact func(y, x []float32, blocks, first, escapes []byte, tables *[32]byte)
+
 	// PackRows copies a[m,k] into panels of MR rows: panel i/MR holds, for each
 	// column, MR values; rows past m are zero. dst has ceil(m/MR)*MR*k elements.
 	PackRows func(dst, a []float32, lda, m, k int)

@@ -172,11 +172,11 @@ func (d *driver) load(code []byte, names []string, compiled []gpu.Kernel) error 
 func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 	m := gpu.Memory{Bytes: bytes}
 	err := d.do(func() error {
-		address, size := uintptr(unsafe.Pointer(&m.Handle)), uintptr(max(bytes, 1))
+		size := uintptr(max(bytes, 1))
 		if d.pools {
-			return d.lib.call("allocating device memory", d.lib.allocAsync, address, size, d.stream)
+			return d.lib.call("allocating device memory", d.lib.allocAsync, uintptr(unsafe.Pointer(&m.Handle)), size, d.stream)
 		}
-		return d.lib.call("allocating device memory", d.lib.alloc, address, size)
+		return d.lib.call("allocating device memory", d.lib.alloc, uintptr(unsafe.Pointer(&m.Handle)), size)
 	})
 	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
 		free, total := d.memory()
@@ -265,6 +265,9 @@ func (d *driver) Launch(l *gpu.Launch) error {
 // launch queues a kernel on a stream. Its parameters are the struct of
 // arguments, then the buffers' addresses.
 func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
+	if len(l.Spans) > len(d.pointers) {
+		return fmt.Errorf("%s takes %d buffers, at most %d are possible", d.names[l.Kernel], len(l.Spans), len(d.pointers))
+	}
 	d.params[0] = unsafe.Pointer(&l.Args[0])
 	for i, s := range l.Spans {
 		d.pointers[i] = 0

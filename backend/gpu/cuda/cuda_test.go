@@ -3,17 +3,13 @@
 package cuda_test
 
 import (
-	"math"
 	"strings"
 	"testing"
 
-	"emily/arch"
-	_ "emily/arch/qwen3"
 	"emily/backend"
 	"emily/backend/backendtest"
 	"emily/backend/gpu"
 	"emily/backend/gpu/cuda"
-	"emily/internal/golden"
 )
 
 // openDevice returns the first device, or skips the test where there is none.
@@ -66,39 +62,5 @@ func TestCUDAOutOfMemory(t *testing.T) {
 	got := []float32{1, 2, 3}
 	if err := small.Read(backend.BufferOf(got), 0); err != nil || got[0] != 0 || got[2] != 0 {
 		t.Errorf("a new state holds %v (%v), want zeros", got, err)
-	}
-}
-
-// BenchmarkCUDADecode is greedy decoding of a Qwen3-0.6B with random weights:
-// 48 tokens after a prompt of 10.
-func BenchmarkCUDADecode(b *testing.B) {
-	be := openDevice(b)
-	folder := golden.Random(b, "qwen3-0.6b")
-	for _, lane := range []backend.Lane{backend.Fuse, backend.Native, backend.Eager} {
-		b.Run(lane.String(), func(b *testing.B) {
-			m := golden.LoadFolder(b, be, folder, lane).Model.(arch.Decoder)
-			seq, err := m.NewSequence()
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer seq.Close()
-			const tokens = 48
-			generate := func() {
-				seq.Truncate(0)
-				ids := []int32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
-				for range tokens {
-					top, values, err := seq.Extend(b.Context(), ids, 1)
-					if err != nil || math.IsNaN(float64(values[0])) {
-						b.Fatal(err, values)
-					}
-					ids = []int32{top[0]}
-				}
-			}
-			generate() // compiles and uploads
-			for b.Loop() {
-				generate()
-			}
-			b.ReportMetric(float64(b.N*tokens)/b.Elapsed().Seconds(), "tok/s")
-		})
 	}
 }

@@ -1,5 +1,15 @@
 // Package kernels holds the kernels of all GPUs, each once, in a subset of C++
-// that a small header per target maps to that target's language.
+// that a small header per target maps to that target's language: src/cuda.h,
+// src/metal.h, and src/host.h for the emulator.
+//
+// A kernel is KERNEL(name, Args, BUF(0, T, name), ...) { ... }. Its struct of
+// arguments is in src/args.h and once more in package gpu, of 32-bit fields
+// only. THREAD says where a thread is in its block and grid; blocks are whole
+// warps of 32. A kernel declares its SHARED memory itself, 32 KiB at most, and
+// functions take GLOBAL and LOCAL pointers, since Metal keeps these apart;
+// their arguments are ARGS. Every thread of a block reaches every barrier, and
+// every lane of a warp every shuffle and sum. Constants are enums, and numbers
+// of 16 bits are read by number and load.
 package kernels
 
 import (
@@ -14,7 +24,7 @@ var sources embed.FS
 // files are the parts of a program after the target's header, in order.
 var files = []string{"args.h", "dialect.h", "elementwise.cu", "rows.cu", "product.cu", "heads.cu", "attention.cu", "topk.cu"}
 
-// Source returns the whole program for a target, "cuda" or "host". Lines keep
+// Source returns the whole program for a target, "cuda", "metal" or "host". Lines keep
 // the names of their files for the compiler's messages.
 func Source(target string) string {
 	var b strings.Builder

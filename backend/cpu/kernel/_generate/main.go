@@ -29,10 +29,12 @@ func main() {
 	}
 	ConstraintExpr("!noasm")
 	v.stored()
+	v.compact()
 	v.tiles()
 	v.packs()
 	v.rows()
 	v.transcendental()
+	v.writeCompactTables()
 	v.writeConstants()
 	Generate()
 }

@@ -16,6 +16,9 @@ type dtype struct {
 
 var dtypes = []dtype{{"Float32", 4}, {"BFloat16", 2}, {"Float16", 2}}
 
+// int8s are read only, by one row of activations.
+var int8s = dtype{"Int8", 1}
+
 func (v isa) stored() {
 	for _, d := range dtypes {
 		for rows := 1; rows <= v.gemvRows(); rows++ {
@@ -25,6 +28,7 @@ func (v isa) stored() {
 			v.accumulate(d, rows)
 		}
 	}
+	v.gemv(int8s, 1)
 	for _, d := range dtypes[1:] {
 		v.widen(d)
 		v.narrow(d)
@@ -41,6 +45,9 @@ func (v isa) decode(d dtype, m Mem, dst VecPhysical) {
 		VPSLLD(U8(16), dst, dst)
 	case "Float16":
 		VCVTPH2PS(m, dst)
+	case "Int8":
+		VPMOVSXBD(m, dst)
+		VCVTDQ2PS(dst, dst)
 	}
 }
 
@@ -59,6 +66,9 @@ func (v isa) decodeTail(d dtype, m Mem, t tail, dst VecPhysical) {
 		VPSLLD(U8(16), dst, dst)
 	case "Float16":
 		VCVTPH2PS_Z(m, t.k, dst)
+	case "Int8":
+		VPMOVSXBD_Z(m, t.k, dst)
+		VCVTDQ2PS(dst, dst)
 	}
 }
 

@@ -1,7 +1,7 @@
 // The arguments of the kernels. Package gpu declares the same structs, field
 // by field; every field is a 32-bit int or float.
 
-const int max_rank = 6;
+enum { max_rank = 6 };
 
 struct MapArgs { // element-wise ops and copies: strides of the operands, in elements
   int count, op, rank, a0, b0;
@@ -25,11 +25,14 @@ struct GatherArgs {
   int rows, width, limit, dtype;
 };
 
-struct ProductArgs { // y[m, n] = x[m, k] · w; strides in elements
-  int m, n, k, wide;
+struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; strides in elements
+  int m, k, wide;
+  int n[3], biasType[3];
   int xBatch[4], wBatch[4], batch[4]; // up to four leading axes
   int wRow, wColumn;
-  int biasType, activation, combine;
+  int activation, addResidual;
+  int norm, normWeightType, normBiasType; // of x before the product
+  float eps;
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output
@@ -37,12 +40,12 @@ struct PatchArgs { // image [height, width, channels] to a row of inputs for eac
 };
 
 struct RotaryArgs {
-  int rows, half;
+  int rows, pairs;
   float scale;
 };
 
 struct HeadArgs { // heads of rows, normalised, rotated, and perhaps stored in a cache
-  int rows, heads, dim, half, norm, weightType, biasType;
+  int rows, heads, dim, pairs, norm, weightType, biasType;
   float eps;
   int dtype, layer, slots, capacity;
 };

@@ -2,7 +2,10 @@
 // 2022): no score is stored. A block serves one head of one row; its warps
 // share the keys, and several blocks may share those of a long cache.
 
-const int attention_warps = 4, most_dim = 256;
+enum { attention_warps = 8, most_dim = 256 };
+
+// keys_at_once is the number of keys whose loads a warp has in flight.
+enum { keys_at_once = 4 };
 
 // Sums is what some keys contribute: the largest score, and relative to it
 // the sum of the weights and, in acc, of the weighted values.
@@ -45,20 +48,30 @@ DEVICE void attend(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBA
     acc[i] = 0;
   }
   Sums s = {-infinity(), 0};
-  for (int j = from + warp; j < to; j += attention_warps) {
-    long at = base + long(j) * step;
-    float score = 0;
-    UNROLL for (int i = 0; i < N; i++) {
-      int d = lane + i * WARP;
-      if (d < a.dim) score += query[i] * load(k, a.keyType, at + d);
+  for (int j = from + warp * keys_at_once; j < to; j += attention_warps * keys_at_once) {
+    float score[keys_at_once], top = s.top;
+    UNROLL for (int u = 0; u < keys_at_once; u++) {
+      score[u] = 0;
+      UNROLL for (int i = 0; i < N; i++) {
+        int d = lane + i * WARP;
+        if (j + u < to && d < a.dim) score[u] += query[i] * load(k, a.keyType, base + long(j + u) * step + d);
+      }
     }
-    score = warp_sum(score);
-    float top = larger(score, s.top), factor = rescale(s.top, top), weight = fexp(score - top);
-    s.sum = s.sum * factor + weight;
+    UNROLL for (int u = 0; u < keys_at_once; u++) {
+      score[u] = j + u < to ? warp_sum(score[u]) : -infinity();
+      top = larger(score[u], top);
+    }
+    float factor = rescale(s.top, top);
+    s.sum *= factor;
     s.top = top;
-    UNROLL for (int i = 0; i < N; i++) {
-      int d = lane + i * WARP;
-      if (d < a.dim) acc[i] = acc[i] * factor + weight * load(v, a.valueType, at + d);
+    UNROLL for (int i = 0; i < N; i++) acc[i] *= factor;
+    UNROLL for (int u = 0; u < keys_at_once; u++) {
+      float weight = j + u < to ? fexp(score[u] - top) : 0.0f;
+      s.sum += weight;
+      UNROLL for (int i = 0; i < N; i++) {
+        int d = lane + i * WARP;
+        if (j + u < to && d < a.dim) acc[i] += weight * load(v, a.valueType, base + long(j + u) * step + d);
+      }
     }
   }
 

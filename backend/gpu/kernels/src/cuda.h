@@ -16,7 +16,7 @@ struct Thread {
 #define LOCAL(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) T *__restrict__ name
-#define SHARED(T, name, n) __shared__ T name[n]
+#define SHARED(T, name, n) __shared__ alignas(16) T name[n]
 #define KERNEL(name, A, ...) extern "C" __global__ void name(const A args, __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll 4")
@@ -29,8 +29,8 @@ DEVICE float as_float(uint u) { return __uint_as_float(u); }
 DEVICE uint as_uint(float f) { return __float_as_uint(f); }
 
 // warp_fold combines the numbers of a warp's lanes.
-template <float combine(float, float)> DEVICE float warp_fold(float v) {
-  for (int mask = 16; mask > 0; mask /= 2) v = combine(v, __shfl_xor_sync(0xffffffffu, v, mask));
+template <class Combine> DEVICE float warp_fold(float v) {
+  for (int mask = 16; mask > 0; mask /= 2) v = Combine::of(v, __shfl_xor_sync(0xffffffffu, v, mask));
   return v;
 }
 
@@ -66,4 +66,14 @@ struct Words4 {
 template <class T> DEVICE Words4 words4(const T *p) {
   uint4 u = __ldg((const uint4 *)p);
   return Words4{{u.x, u.y, u.z, u.w}};
+}
+
+// four loads 16 aligned bytes of shared memory.
+struct Four {
+  float v[4];
+};
+
+DEVICE Four four(const float *p) {
+  float4 f = *(const float4 *)p;
+  return Four{{f.x, f.y, f.z, f.w}};
 }

@@ -1,6 +1,10 @@
 // What all targets share. WARP threads of consecutive index form a warp.
 
-const int WARP = 32;
+enum { WARP = 32 };
+
+// element_of and warp_of number the threads and warps of a grid of one dimension.
+DEVICE int element_of(Thread t) { return t.group_x * t.count + t.index; }
+DEVICE int warp_of(Thread t) { return t.group_x * (t.count / WARP) + t.index / WARP; }
 
 // Element types as package backend numbers them.
 enum { F32 = 1, BF16, F16, I32, U8 };
@@ -9,7 +13,6 @@ struct bf16 {
   ushort bits;
 };
 
-DEVICE float to_float(float f) { return f; }
 DEVICE float to_float(bf16 b) { return as_float(uint(b.bits) << 16); }
 
 // to_bf16 rounds to nearest, ties to even.
@@ -25,18 +28,23 @@ DEVICE float infinity() { return as_float(0x7f800000u); }
 DEVICE float larger(float a, float b) { return a > b || a != a ? a : b; }
 DEVICE float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
+// number reads element i of a buffer.
+DEVICE float number(GLOBAL(const float) p, long i) { return p[i]; }
+DEVICE float number(GLOBAL(const bf16) p, long i) { return to_float(bf16{p[i].bits}); }
+DEVICE float number(GLOBAL(const f16) p, long i) { return to_float(f16{p[i].bits}); }
+
 // load reads element i of a buffer in any float type.
 DEVICE float load(GLOBAL(const uchar) p, int dtype, long i) {
-  if (dtype == BF16) return to_float(AS(const bf16, p)[i]);
-  if (dtype == F16) return to_float(AS(const f16, p)[i]);
+  if (dtype == BF16) return number(AS(const bf16, p), i);
+  if (dtype == F16) return number(AS(const f16, p), i);
   return AS(const float, p)[i];
 }
 
 DEVICE void store(GLOBAL(uchar) p, int dtype, long i, float v) {
   if (dtype == BF16)
-    AS(bf16, p)[i] = to_bf16(v);
+    AS(bf16, p)[i].bits = to_bf16(v).bits;
   else if (dtype == F16)
-    AS(f16, p)[i] = to_f16(v);
+    AS(f16, p)[i].bits = to_f16(v).bits;
   else
     AS(float, p)[i] = v;
 }
@@ -76,11 +84,17 @@ DEVICE Eight load8(GLOBAL(const f16) p) {
   return e;
 }
 
-DEVICE float add(float a, float b) { return a + b; }
+struct Adding {
+  DEVICE float of(float a, float b) { return a + b; }
+};
+
+struct Larger {
+  DEVICE float of(float a, float b) { return larger(a, b); }
+};
 
 // warp_sum and warp_max give every lane of the warp the result.
-DEVICE float warp_sum(float v) { return warp_fold<add>(v); }
-DEVICE float warp_max(float v) { return warp_fold<larger>(v); }
+DEVICE float warp_sum(float v) { return warp_fold<Adding>(v); }
+DEVICE float warp_max(float v) { return warp_fold<Larger>(v); }
 
 // block_sum and block_max give every thread the block's result; shared has
 // room for one number a warp. The block has whole warps.

@@ -17,8 +17,6 @@ DEVICE Place place(ARGS(MapArgs) m, int i) {
   return p;
 }
 
-DEVICE int element(Thread t) { return t.group_x * t.count + t.index; }
-
 enum { OpNeg, OpExp, OpLog, OpTanh, OpErf, OpSqrt, OpRsqrt, OpSin, OpCos, OpGELU, OpGELUTanh, OpSiLU, OpReLU };
 
 DEVICE float unary_op(int op, float x) {
@@ -40,7 +38,7 @@ DEVICE float unary_op(int op, float x) {
 }
 
 KERNEL(unary, MapArgs, BUF(0, const float, x), BUF(1, float, y)) {
-  int i = element(THREAD);
+  int i = element_of(THREAD);
   if (i < args.count) y[i] = unary_op(args.op, x[i]);
 }
 
@@ -72,13 +70,13 @@ DEVICE int binary_op(int op, int x, int z) {
 
 #define BINARY(T)                                                                                      \
   KERNEL(binary_##T, MapArgs, BUF(0, const T, x), BUF(1, const T, z), BUF(2, T, y)) {                  \
-    int i = element(THREAD);                                                                           \
+    int i = element_of(THREAD);                                                                           \
     if (i >= args.count) return;                                                                       \
     Place p = place(args, i);                                                                          \
     y[i] = binary_op(args.op, x[p.a], z[p.b]);                                                         \
   }                                                                                                    \
   KERNEL(compare_##T, MapArgs, BUF(0, const T, x), BUF(1, const T, z), BUF(2, uchar, y)) {             \
-    int i = element(THREAD);                                                                           \
+    int i = element_of(THREAD);                                                                           \
     if (i >= args.count) return;                                                                       \
     Place p = place(args, i);                                                                          \
     y[i] = args.op == OpLess ? x[p.a] < z[p.b] : x[p.a] == z[p.b];                                     \
@@ -89,7 +87,7 @@ BINARY(int)
 
 // select_32 picks between elements of 32 bits.
 KERNEL(select_32, MapArgs, BUF(0, const uchar, mask), BUF(1, const uint, x), BUF(2, const uint, z), BUF(3, uint, y)) {
-  int i = element(THREAD);
+  int i = element_of(THREAD);
   if (i >= args.count) return;
   Place p = place(args, i);
   y[i] = mask[p.a] ? x[p.b] : z[p.c];
@@ -97,13 +95,13 @@ KERNEL(select_32, MapArgs, BUF(0, const uchar, mask), BUF(1, const uint, x), BUF
 
 // iota's one stride that is not zero lies along its axis.
 KERNEL(iota, MapArgs, BUF(0, int, y)) {
-  int i = element(THREAD);
+  int i = element_of(THREAD);
   if (i < args.count) y[i] = place(args, i).a;
 }
 
 // cast converts from dtype op / 8 to dtype op % 8.
 KERNEL(cast, MapArgs, BUF(0, const uchar, x), BUF(1, uchar, y)) {
-  int i = element(THREAD), from = args.op / 8, to = args.op % 8;
+  int i = element_of(THREAD), from = args.op / 8, to = args.op % 8;
   if (i >= args.count) return;
   if (to == I32) {
     AS(int, y)[i] = from == U8 ? int(x[i]) : int(AS(const float, x)[i]);
@@ -114,7 +112,7 @@ KERNEL(cast, MapArgs, BUF(0, const uchar, x), BUF(1, uchar, y)) {
 
 #define COPY(bits, T)                                                            \
   KERNEL(copy_##bits, MapArgs, BUF(0, const T, x), BUF(1, T, y)) {               \
-    int i = element(THREAD);                                                     \
+    int i = element_of(THREAD);                                                     \
     if (i >= args.count) return;                                                 \
     Place p = place(args, i);                                                    \
     y[p.b] = x[p.a];                                                             \
@@ -126,7 +124,7 @@ COPY(32, uint)
 
 // gather widens rows of a table; an id outside of it gives a row of NaN or -1.
 KERNEL(gather, GatherArgs, BUF(0, const uchar, table), BUF(1, const int, ids), BUF(2, uint, y)) {
-  int i = element(THREAD);
+  int i = element_of(THREAD);
   if (i >= args.rows * args.width) return;
   int id = ids[i / args.width];
   long at = long(id) * args.width + i % args.width;

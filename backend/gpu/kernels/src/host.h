@@ -199,7 +199,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define LOCAL(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) emu::Pointer<T> name
-#define SHARED(T, name, n) static T name[n]
+#define SHARED(T, name, n) alignas(16) static T name[n]
 #define KERNEL(name, A, ...)                                                                      \
   static void name##_body(const A &args, Thread _thread, __VA_ARGS__);                            \
   extern "C" void name(const emu::Span *s, const void *args, Thread t) {                          \
@@ -240,10 +240,10 @@ static const uint *exchange(uint v) {
 DEVICE uint shuffle_xor(uint v, int mask) { return emu::exchange(v)[emu::current->thread % emu::warp_size ^ mask]; }
 
 // warp_fold combines the numbers of a warp's lanes.
-template <float combine(float, float)> DEVICE float warp_fold(float v) {
+template <class Combine> DEVICE float warp_fold(float v) {
   const uint *words = emu::exchange(as_uint(v));
   v = as_float(words[0]);
-  for (int lane = 1; lane < emu::warp_size; lane++) v = combine(v, as_float(words[lane]));
+  for (int lane = 1; lane < emu::warp_size; lane++) v = Combine::of(v, as_float(words[lane]));
   return v;
 }
 
@@ -291,6 +291,13 @@ template <class T> DEVICE Words4 words4(emu::Pointer<T> p) {
     memcpy(&w, p.at, 16);
   return w;
 }
+
+// four loads 16 aligned bytes of shared memory.
+struct Four {
+  float v[4];
+};
+
+DEVICE Four four(const float *p) { return Four{{p[0], p[1], p[2], p[3]}}; }
 
 // emu_launch runs a grid and returns nullptr or what went wrong.
 extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int backwards,

@@ -1,14 +1,12 @@
 // Matrix products with f32 sums, and what finishes them.
 
-enum { NoCombine, AddResidual, MultiplyResidual };
-
 // Batch is where the operands of one product of a batch begin.
 struct Batch {
   long x, w, y;
 };
 
 DEVICE Batch batch_of(ARGS(ProductArgs) p, int z) {
-  Batch b = {0, 0, long(z) * p.m * p.n};
+  Batch b = {0, 0, long(z) * p.m * p.n[0]};
   for (int d = 3; d >= 0; d--) {
     int i = z % p.batch[d];
     z /= p.batch[d];
@@ -19,52 +17,97 @@ DEVICE Batch batch_of(ARGS(ProductArgs) p, int z) {
 }
 
 // finish applies bias and activation to a sum and combines it with another tensor.
-DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, GLOBAL(const uchar) bias, GLOBAL(const float) residual) {
-  if (p.biasType) v += load(bias, p.biasType, column);
+DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, int member, GLOBAL(const uchar) bias, GLOBAL(const float) residual) {
+  if (p.biasType[member]) v += load(bias, p.biasType[member], column);
   v = activate(p.activation, v);
-  long at = long(row) * p.n + column;
-  if (p.combine == AddResidual) return residual[at] + v;
-  if (p.combine == MultiplyResidual) return residual[at] * v;
-  return v;
+  return p.addResidual ? residual[long(row) * p.n[member] + column] + v : v;
 }
 
-// vector multiplies up to R rows of x by one row of w a warp, w [n, k].
-template <int R, class W>
-DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const W) w, GLOBAL(const uchar) bias, GLOBAL(const float) residual, GLOBAL(float) y) {
-  int column = (t.group_x * t.count + t.index) / WARP, lane = t.index % WARP;
-  if (column >= p.n) return; // the whole warp
-  Batch b = batch_of(p, t.group_z);
-  int first = t.group_y * R;
-  float sum[R];
-  int from[R]; // of each row; rows past the last repeat it
-  UNROLL for (int r = 0; r < R; r++) {
-    sum[r] = 0;
-    from[r] = (first + r < p.m ? first + r : p.m - 1) * p.k;
+// stage_size is the floats of x that a block of vector holds.
+enum { stage_size = 4096 };
+
+// staged is the place of element i of a row: the two halves of each eight lie
+// apart, so that neighbouring lanes read neighbouring 16 bytes.
+DEVICE int staged(int i, int row_size) { return (i / 4 % 2) * (row_size / 2) + i / 8 * 4 + i % 4; }
+
+// Norm is how a row of x is normalised on its way to the stage.
+struct Norm {
+  float mean, scale;
+};
+
+DEVICE Norm norm_of(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, LOCAL(float) shared) {
+  Norm n = {0, 1};
+  if (p.norm == NoNorm) return n;
+  if (p.norm == LayerNorm) {
+    for (int i = t.index; i < p.k; i += t.count) n.mean += x[i];
+    n.mean = block_sum(t, n.mean, shared) / float(p.k);
   }
-  GLOBAL(const float) xs = x + b.x;
-  GLOBAL(const W) ws = w + (b.w + long(column) * p.wColumn);
-  if (p.wide) {
-    UNROLL_4 for (int i = 8 * lane; i < p.k; i += 8 * WARP) {
-      Eight e = load8(ws + i);
-      UNROLL for (int r = 0; r < R; r++) {
-        Eight f = load8(xs + (from[r] + i));
-        UNROLL for (int j = 0; j < 8; j++) sum[r] += e.v[j] * f.v[j];
+  float squares = 0;
+  for (int i = t.index; i < p.k; i += t.count) squares += (x[i] - n.mean) * (x[i] - n.mean);
+  n.scale = 1.0f / fsqrt(block_sum(t, squares, shared) / float(p.k) + p.eps);
+  return n;
+}
+
+// Member is one of the products of a launch.
+template <class W> struct Member {
+  GLOBAL(const W) w;
+  GLOBAL(const uchar) bias;
+  GLOBAL(float) y;
+};
+
+// vector multiplies up to R rows of x, which the block holds in xs, by one row
+// of a member's w a warp, w [n, k]. The members' columns follow each other.
+template <int R, class W>
+DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> m0, Member<W> m1, Member<W> m2, GLOBAL(const float) residual,
+                   GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, LOCAL(float) xs, LOCAL(float) shared) {
+  const int size = stage_size / R;
+  int column = warp_of(t), lane = t.index % WARP, member = 0;
+  while (member < 2 && column >= p.n[member]) column -= p.n[member++];
+  Member<W> own = member == 0 ? m0 : member == 1 ? m1 : m2;
+  bool inside = column < p.n[member]; // the whole warp
+  Batch b = batch_of(p, t.group_z);
+  float sum[R];
+  UNROLL for (int r = 0; r < R; r++) sum[r] = 0;
+  for (int k0 = 0; k0 < p.k; k0 += size) {
+    int length = p.k - k0 < size ? p.k - k0 : size;
+    if (k0 > 0) barrier(); // the last stage has been read
+    for (int r = 0; r < p.m; r++) {
+      GLOBAL(const float) row = x + (b.x + long(r) * p.k);
+      Norm norm = norm_of(t, p, row, shared);
+      for (int i = t.index; i < length; i += t.count) {
+        float v = row[k0 + i];
+        if (p.norm != NoNorm) v = (v - norm.mean) * norm.scale * load(norm_weight, p.normWeightType, k0 + i);
+        if (p.norm == LayerNorm) v += load(norm_bias, p.normBiasType, k0 + i);
+        xs[r * size + staged(i, size)] = v;
       }
     }
-  } else {
-    for (int i = lane; i < p.k; i += WARP) {
-      float e = to_float(ws[i]);
-      UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[from[r] + i];
+    barrier();
+    if (!inside) continue;
+    GLOBAL(const W) ws = own.w + (b.w + long(column) * p.wColumn + k0);
+    if (p.wide) {
+      UNROLL_4 for (int i = 8 * lane; i < length; i += 8 * WARP) {
+        Eight e = load8(ws + i);
+        UNROLL for (int r = 0; r < R; r++) {
+          Four f = four(xs + r * size + i / 2), g = four(xs + r * size + size / 2 + i / 2);
+          UNROLL for (int j = 0; j < 4; j++) sum[r] += e.v[j] * f.v[j] + e.v[4 + j] * g.v[j];
+        }
+      }
+    } else {
+      for (int i = lane; i < length; i += WARP) {
+        float e = number(ws, i);
+        UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[r * size + staged(i, size)];
+      }
     }
   }
+  if (!inside) return;
   UNROLL for (int r = 0; r < R; r++) {
     float v = warp_sum(sum[r]);
-    if (lane == r && first + r < p.m) y[b.y + long(first + r) * p.n + column] = finish(p, v, first + r, column, bias, residual);
+    if (lane == r && r < p.m) own.y[b.y + long(r) * p.n[member] + column] = finish(p, v, r, column, member, own.bias, residual);
   }
 }
 
 // A tile of the result is tile x tile, summed over depth elements of k at a time.
-const int tile = 64, depth = 16, padded = tile + 1;
+enum { tile = 64, depth = 16, padded = tile + 1 };
 
 // tiles computes one tile a block; each of its 256 threads holds 4 x 4 sums.
 template <class W>
@@ -75,7 +118,7 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
   float sum[4][4];
   UNROLL for (int r = 0; r < 4; r++)
     UNROLL for (int c = 0; c < 4; c++) sum[r][c] = 0;
-  bool inside = row0 + r0 < p.m && column0 + c0 < p.n; // of the result
+  bool inside = row0 + r0 < p.m && column0 + c0 < p.n[0]; // of the result
   for (int k0 = 0; k0 < p.k; k0 += depth) {
     for (int i = t.index; i < tile * depth; i += t.count) {
       int k = i % depth, r = i / depth;
@@ -85,7 +128,7 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
         c = i % tile;
         k = i / tile;
       }
-      wt[k * padded + c] = column0 + c < p.n && k0 + k < p.k ? to_float(w[b.w + long(k0 + k) * p.wRow + long(column0 + c) * p.wColumn]) : 0.0f;
+      wt[k * padded + c] = column0 + c < p.n[0] && k0 + k < p.k ? number(w, b.w + long(k0 + k) * p.wRow + long(column0 + c) * p.wColumn) : 0.0f;
     }
     barrier();
     UNROLL for (int k = 0; inside && k < depth; k++) {
@@ -102,21 +145,29 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
   UNROLL for (int r = 0; r < 4; r++)
     UNROLL for (int c = 0; c < 4; c++) {
       int row = row0 + r0 + r, column = column0 + c0 + c;
-      if (row < p.m && column < p.n) y[b.y + long(row) * p.n + column] = finish(p, sum[r][c], row, column, bias, residual);
+      if (row < p.m && column < p.n[0]) y[b.y + long(row) * p.n[0] + column] = finish(p, sum[r][c], row, column, 0, bias, residual);
     }
 }
 
-#define PRODUCT(name, W, ...)                                                                                                  \
-  KERNEL(name, ProductArgs, BUF(0, const float, x), BUF(1, const W, w), BUF(2, const uchar, bias), BUF(3, const float, residual), BUF(4, float, y)) { \
-    __VA_ARGS__                                                                                                                \
+#define PRODUCT(name, W, ...)                                                                                        \
+  KERNEL(name, ProductArgs, BUF(0, const float, x), BUF(1, const W, w0), BUF(2, const uchar, bias0), BUF(3, float, y0), \
+         BUF(4, const float, residual), BUF(5, const uchar, norm_weight), BUF(6, const uchar, norm_bias),               \
+         BUF(7, const W, w1), BUF(8, const uchar, bias1), BUF(9, float, y1),                                            \
+         BUF(10, const W, w2), BUF(11, const uchar, bias2), BUF(12, float, y2)) {                                       \
+    __VA_ARGS__                                                                                                        \
   }
 
-#define PRODUCTS(W)                                                                            \
-  PRODUCT(vector1_##W, W, vector<1>(THREAD, args, x, w, bias, residual, y);)                   \
-  PRODUCT(vector4_##W, W, vector<4>(THREAD, args, x, w, bias, residual, y);)                   \
-  PRODUCT(vector16_##W, W, vector<16>(THREAD, args, x, w, bias, residual, y);)                 \
-  PRODUCT(tiles_##W, W, SHARED(float, xt, depth *padded); SHARED(float, wt, depth *padded);    \
-          tiles(THREAD, args, x, w, bias, residual, y, xt, wt);)
+#define VECTOR(R, W)                                                                                                   \
+  PRODUCT(vector##R##_##W, W, SHARED(float, xs, stage_size); SHARED(float, shared, WARP);                              \
+          Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};              \
+          vector<R>(THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
+
+#define PRODUCTS(W)                                                                                                    \
+  VECTOR(1, W)                                                                                                         \
+  VECTOR(4, W)                                                                                                         \
+  VECTOR(16, W)                                                                                                        \
+  PRODUCT(tiles_##W, W, SHARED(float, xt, depth *padded); SHARED(float, wt, depth *padded);                            \
+          tiles(THREAD, args, x, w0, bias0, residual, y0, xt, wt);)
 
 PRODUCTS(float)
 PRODUCTS(bf16)

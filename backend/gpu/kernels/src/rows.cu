@@ -5,7 +5,7 @@ enum { Sum, Max };
 // reduce_rows: a warp for each row of x [outer, count].
 KERNEL(reduce_rows, ReduceArgs, BUF(0, const float, x), BUF(1, float, y)) {
   const Thread t = THREAD;
-  int row = (t.group_x * t.count + t.index) / WARP, lane = t.index % WARP;
+  int row = warp_of(t), lane = t.index % WARP;
   float v = args.op == Sum ? 0.0f : -infinity();
   if (row < args.outer)
     for (int i = lane; i < args.count; i += WARP) {
@@ -19,7 +19,7 @@ KERNEL(reduce_rows, ReduceArgs, BUF(0, const float, x), BUF(1, float, y)) {
 // reduce_columns: a thread for each result of x [outer, count, inner].
 KERNEL(reduce_columns, ReduceArgs, BUF(0, const float, x), BUF(1, float, y)) {
   const Thread t = THREAD;
-  int at = t.group_x * t.count + t.index;
+  int at = element_of(t);
   if (at >= args.outer * args.inner) return;
   long from = long(at / args.inner) * args.count * args.inner + at % args.inner;
   float v = args.op == Sum ? 0.0f : -infinity();

@@ -33,8 +33,8 @@ KERNEL(top_k, TopKArgs, BUF(0, const float, x), BUF(1, const int, ids), BUF(2, i
   const Thread t = THREAD;
   SHARED(uint, numbers, WARP);
   SHARED(uint, places, WARP);
-  long row = long(t.group_y) * args.width, out = (long(t.group_y) * args.chunks + t.group_x) * args.k;
-  int from = t.group_x * args.chunk, to = from + args.chunk < args.width ? from + args.chunk : args.width;
+  long row = long(t.group_x) * args.width, out = (long(t.group_x) * args.chunks + t.group_y) * args.k;
+  int from = t.group_y * args.chunk, to = from + args.chunk < args.width ? from + args.chunk : args.width;
   Rank last = {0, 0};
   for (int k = 0; k < args.k; k++) {
     Rank r = {0, 0}; // none: no float has the number 0

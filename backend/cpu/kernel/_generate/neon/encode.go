@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // vreg is a vector register, 0 to 31.
 type vreg int
@@ -20,23 +23,28 @@ var op3 = map[string]uint32{
 	"fmls":  0x4ea0cc00,
 }
 
-// op2 is an instruction on one source.
+// op2 is an instruction on one source. What follows a point in a name tells
+// forms of one instruction apart.
 var op2 = map[string]struct {
 	code     uint32
 	dst, src string // arrangements
 	suffix   string
 }{
-	"fcvtl":  {0x0e217800, "4s", "4h", ""},
-	"fcvtl2": {0x4e217800, "4s", "8h", ""},
-	"shll":   {0x2e613800, "4s", "4h", ", #16"},
-	"shll2":  {0x6e613800, "4s", "8h", ", #16"},
-	"fneg":   {0x6ea0f800, "4s", "4s", ""},
-	"fabs":   {0x4ea0f800, "4s", "4s", ""},
-	"frintn": {0x4e218800, "4s", "4s", ""},
-	"fcvtns": {0x4e21a800, "4s", "4s", ""},
-	"sshr":   {0x4f3f0400, "4s", "4s", ", #1"},
-	"cmlt":   {0x4ea0a800, "4s", "4s", ", #0"},
-	"fcvtn":  {0x0e216800, "4h", "4s", ""},
+	"fcvtl":   {0x0e217800, "4s", "4h", ""},
+	"fcvtl2":  {0x4e217800, "4s", "8h", ""},
+	"shll":    {0x2e613800, "4s", "4h", ", #16"},
+	"shll2":   {0x6e613800, "4s", "8h", ", #16"},
+	"sxtl.8h": {0x0f08a400, "8h", "8b", ""},
+	"sxtl":    {0x0f10a400, "4s", "4h", ""},
+	"sxtl2":   {0x4f10a400, "4s", "8h", ""},
+	"scvtf":   {0x4e21d800, "4s", "4s", ""},
+	"fneg":    {0x6ea0f800, "4s", "4s", ""},
+	"fabs":    {0x4ea0f800, "4s", "4s", ""},
+	"frintn":  {0x4e218800, "4s", "4s", ""},
+	"fcvtns":  {0x4e21a800, "4s", "4s", ""},
+	"sshr":    {0x4f3f0400, "4s", "4s", ", #1"},
+	"cmlt":    {0x4ea0a800, "4s", "4s", ", #0"},
+	"fcvtn":   {0x0e216800, "4h", "4s", ""},
 }
 
 // encode3 returns the instruction and how a disassembler writes it.
@@ -46,6 +54,7 @@ func encode3(name string, d, n, m vreg) (uint32, string) {
 
 func encode2(name string, d, n vreg) (uint32, string) {
 	op := op2[name]
+	name, _, _ = strings.Cut(name, ".")
 	return op.code | uint32(n)<<5 | uint32(d), fmt.Sprintf("%s v%d.%s, v%d.%s%s", name, d, op.dst, n, op.src, op.suffix)
 }
 

@@ -29,6 +29,7 @@ func main() {
 	out.WriteString(header + "#include \"textflag.h\"\n")
 	stubs.WriteString(header + "package kernel\n")
 	storedLoops()
+	expand()
 	tile()
 	packLoops()
 	peak()

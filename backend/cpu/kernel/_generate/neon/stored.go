@@ -9,6 +9,9 @@ type dtype struct {
 
 var dtypes = []dtype{{"Float32", 4}, {"BFloat16", 2}, {"Float16", 2}}
 
+// int8s are read only, by one row of activations.
+var int8s = dtype{"Int8", 1}
+
 func storedLoops() {
 	for _, d := range dtypes {
 		for rows := 1; rows <= 4; rows++ {
@@ -18,6 +21,7 @@ func storedLoops() {
 			accumulate(d, rows)
 		}
 	}
+	gemv(int8s, 1)
 	for _, d := range dtypes[1:] {
 		widen(d)
 	}
@@ -27,6 +31,15 @@ func storedLoops() {
 func decode8(d dtype, p string, lo, raw vreg) {
 	if d.size == 4 {
 		asm("VLD1.P 32(%s), [V%d.S4, V%d.S4]", p, lo, lo+1)
+		return
+	}
+	if d.size == 1 {
+		asm("VLD1.P 8(%s), [V%d.B8]", p, raw)
+		word(encode2("sxtl.8h", raw, raw))
+		word(encode2("sxtl2", lo+1, raw))
+		word(encode2("sxtl", lo, raw))
+		word(encode2("scvtf", lo, lo))
+		word(encode2("scvtf", lo+1, lo+1))
 		return
 	}
 	asm("VLD1.P 16(%s), [V%d.H8]", p, raw)
@@ -43,6 +56,11 @@ func decode8(d dtype, p string, lo, raw vreg) {
 func decode1(d dtype, p string, dst vreg) {
 	if d.size == 4 {
 		asm("FMOVS.P 4(%s), F%d", p, dst)
+		return
+	}
+	if d.size == 1 {
+		asm("MOVB.P 1(%s), R19", p)
+		asm("SCVTFWS R19, F%d", dst)
 		return
 	}
 	asm("MOVHU.P 2(%s), R19", p)

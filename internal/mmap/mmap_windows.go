@@ -1,4 +1,4 @@
-package loader
+package mmap
 
 import (
 	"os"
@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// mmap maps the first size bytes of a file, read-only. The view keeps the
+// Map maps the first size bytes of a file, read-only. The view keeps the
 // mapping alive after its handle is closed.
-func mmap(file *os.File, size int) (data []byte, unmap func() error, err error) {
+func Map(file *os.File, size int) (data []byte, unmap func() error, err error) {
 	mapping, err := windows.CreateFileMapping(windows.Handle(file.Fd()), nil, windows.PAGE_READONLY, 0, 0, nil)
 	if err != nil {
 		return nil, nil, err
@@ -23,3 +23,6 @@ func mmap(file *os.File, size int) (data []byte, unmap func() error, err error) 
 	start := *(*unsafe.Pointer)(unsafe.Pointer(&address))
 	return unsafe.Slice((*byte)(start), size), func() error { return windows.UnmapViewOfFile(address) }, nil
 }
+
+// Forget does nothing here: the system takes pages back when it needs them.
+func Forget([]byte) {}

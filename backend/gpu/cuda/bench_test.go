@@ -1,0 +1,132 @@
+//go:build linux && !nogpu
+
+package cuda_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"emily/arch"
+	_ "emily/arch/qwen3"
+	"emily/backend"
+	"emily/internal/golden"
+)
+
+// BenchmarkCUDADecode is greedy decoding of a Qwen3-0.6B with random weights,
+// one call a token: 48 tokens after a prompt of 10.
+func BenchmarkCUDADecode(b *testing.B) {
+	be := openDevice(b)
+	folder := golden.Random(b, "qwen3-0.6b")
+	for _, lane := range []backend.Lane{backend.Fuse, backend.Native, backend.Eager} {
+		b.Run(lane.String(), func(b *testing.B) {
+			m := golden.LoadFolder(b, be, folder, lane).Model.(arch.Decoder)
+			seq, err := m.NewSequence()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer seq.Close()
+			const tokens = 48
+			generate := func() {
+				seq.Truncate(0)
+				ids := []int32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+				for range tokens {
+					top, values, err := seq.Extend(b.Context(), ids, 1)
+					if err != nil || math.IsNaN(float64(values[0])) {
+						b.Fatal(err, values)
+					}
+					ids = []int32{top[0]}
+				}
+			}
+			generate() // compiles and uploads
+			for b.Loop() {
+				generate()
+			}
+			b.ReportMetric(float64(b.N*tokens)/b.Elapsed().Seconds(), "tok/s")
+		})
+	}
+}
+
+// BenchmarkCUDASteps is the closed loop of the same decoder without a head
+// norm: token and position stay on the device.
+func BenchmarkCUDASteps(b *testing.B) {
+	be := openDevice(b)
+	const hidden, inner, layers, heads, kvHeads, dim, vocab, capacity = 1024, 3072, 28, 16, 8, 128, 151936, 256
+	rng := rand.New(rand.NewPCG(1, 2))
+	weight := func(shape ...int) *backend.Weight {
+		w := &backend.Weight{Name: fmt.Sprint(shape), DType: backend.BF16, Shape: shape}
+		w.Data = make([]byte, w.Elements()*2)
+		for i := 0; i < len(w.Data); i += 8 { // numbers of size 2^-6 and either sign
+			r := rng.Uint64()
+			for j := range 4 {
+				w.Data[i+2*j], w.Data[i+2*j+1] = byte(r>>(16*j)), byte(r>>(16*j+8))&0x80|0x3c
+			}
+		}
+		return w
+	}
+	keys := backend.CacheSpec("keys", backend.BF16, layers, 1, kvHeads, capacity, dim)
+	values := backend.CacheSpec("values", backend.BF16, layers, 1, kvHeads, capacity, dim)
+	token := &backend.StateSpec{Name: "token", DType: backend.I32, Shape: []int{1}}
+	place := &backend.StateSpec{Name: "segments", DType: backend.I32, Shape: []int{1, 3}}
+	frequencies := make([]float32, dim/2)
+	for i := range frequencies {
+		frequencies[i] = float32(math.Pow(1e6, -float64(i)/float64(dim/2)))
+	}
+
+	g := backend.NewGraph()
+	segments := backend.SegmentsOf(g.ReadState(place), 1)
+	rotary := segments.Positions().RotaryTable(frequencies, 1)
+	embedding := weight(vocab, hidden)
+	x := g.Embedding(embedding, g.ReadState(token))
+	for l := range layers {
+		y := x.RMSNorm(weight(hidden), 1e-6)
+		q, k, v := y.Linear(weight(heads*dim, hidden), nil), y.Linear(weight(kvHeads*dim, hidden), nil), y.Linear(weight(kvHeads*dim, hidden), nil)
+		k.RMSNorm(weight(dim), 1e-6).RoPE(rotary, kvHeads).CacheUpdate(keys, l, segments)
+		v.CacheUpdate(values, l, segments)
+		q = q.RMSNorm(weight(dim), 1e-6).RoPE(rotary, heads).Attention(backend.AttentionSpec{
+			Heads: heads, KVHeads: kvHeads, Causal: true, KeyState: keys, ValueState: values, Layer: l, Segments: segments})
+		x = x.Add(q.Linear(weight(hidden, heads*dim), nil))
+		y = x.RMSNorm(weight(hidden), 1e-6)
+		x = x.Add(y.Linear(weight(inner, hidden), nil).SwiGLU(y.Linear(weight(inner, hidden), nil)).Linear(weight(hidden, inner), nil))
+	}
+	next, _ := x.RMSNorm(weight(hidden), 1e-6).Linear(embedding, nil).TopK(1)
+	next = next.Reshape(1)
+	g.WriteState(token, next)
+	g.WriteState(place, segments.Table.Add(g.Ints([]int32{0, 1, 0}, 1, 3)))
+	g.Output("token", next)
+
+	p, err := backend.Compile(be, g, backend.Options{Strict: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	var states []backend.State
+	for _, spec := range p.Plan().States {
+		s, err := be.NewState(spec)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer s.Close()
+		states = append(states, s)
+	}
+	s, err := p.Bind(states...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	const tokens = 48
+	for b.Loop() {
+		for _, st := range states {
+			if st.Spec() == place {
+				if err := st.Write(backend.BufferOf([]int32{0, 10, 1}), 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		if n, err := s.Steps(b.Context(), tokens, func(int32) bool { return true }); n != tokens || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(b.N*tokens)/b.Elapsed().Seconds(), "tok/s")
+}
