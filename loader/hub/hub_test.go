@@ -2,7 +2,9 @@ package hub
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -280,12 +282,20 @@ func TestWrongContentIsRemoved(t *testing.T) {
 	if _, err := pull(t.Context(), c, "org/name"); !errors.As(err, &refused) || refused.Reason != Corrupt {
 		t.Fatal(err)
 	}
-	checkTidy(t, c.cache, "org/name")
+	// The other files' transfers were cut short and may be continued.
+	wrong := fmt.Sprintf("%x", sha256.Sum256([]byte(sample["model.safetensors"])))
+	entries, _ := os.ReadDir(filepath.Join(c.cache.Repo("org/name"), blobsDir))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), wrong) {
+			t.Errorf("%s is left in blobs", e.Name())
+		}
+	}
 	r, err := pull(t.Context(), c, "org/name")
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkFiles(t, r, sample)
+	checkTidy(t, c.cache, "org/name")
 }
 
 func TestRefusals(t *testing.T) {
