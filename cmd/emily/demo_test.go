@@ -22,7 +22,7 @@ func TestBuiltIn(t *testing.T) {
 		{[]string{"classify", samples + "umbrella.png", "-k", "1"}, " 95.2 %  umbrella\n"},
 		{[]string{"transcribe", samples + "turn-left.wav"}, "turn left and go twenty five meters\n"},
 		{[]string{"transcribe", samples + "phone-number.wav"}, "my phone number is five five five zero one seven three\n"},
-		{[]string{"answer", "-q", "Who designed the town hall?", "-f", samples + "town.txt"}, "0.635  Helen Foster  [114:126]\n"},
+		{[]string{"answer", "-q", "Who designed the town hall?", "-f", samples + "town.txt"}, "0.982  Helen Foster  [114:126]\n"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			out, stderr, code := emily(t, "", tt.args...)

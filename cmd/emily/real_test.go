@@ -3,14 +3,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"emily/arch"
@@ -20,13 +21,20 @@ import (
 
 // TestMain lets the tests run the program as a process of its own.
 func TestMain(m *testing.M) {
-	if os.Getenv("EMILY_TEST_MAIN") != "" {
-		main()
+	if path := os.Getenv("EMILY_TEST_MAIN"); path != "" {
+		code := run(context.Background(), os.Args, stdio{os.Stdin, os.Stdout, os.Stderr})
+		status, _ := os.ReadFile("/proc/self/status")
+		if err := os.WriteFile(path, status, 0o600); err != nil {
+			code = exitFailed
+		}
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }
 
-// process runs a command line in a new process and returns its peak memory.
+// process runs a command line in a new process and returns its peak memory,
+// which the process itself reads: what the system tells of an ended child
+// starts from the memory of this one. It is 0 where there is no /proc.
 func process(t *testing.T, args ...string) (stdout, stderr string, peak int64) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -34,19 +42,24 @@ func process(t *testing.T, args ...string) (stdout, stderr string, peak int64) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), "EMILY_TEST_MAIN=1")
+	status := filepath.Join(t.TempDir(), "status")
+	cmd.Env = append(os.Environ(), "EMILY_TEST_MAIN="+status)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("emily %s: %v\n%s", strings.Join(args, " "), err, &complaints)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	peak = usage.Maxrss
-	if runtime.GOOS == "linux" {
-		peak <<= 10
+	text, err := os.ReadFile(status)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(out), complaints.String(), peak
+	if _, line, ok := strings.Cut(string(text), "VmHWM:"); ok {
+		if _, err := fmt.Sscanf(line, "%d kB", &peak); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return string(out), complaints.String(), peak << 10
 }
 
 // realModel returns a folder of real weights.
@@ -147,7 +160,7 @@ func TestRealPacked(t *testing.T) {
 		if packed := strings.Contains(told, "packed "); packed != (i == 0) {
 			t.Errorf("run %d tells %q", i, told)
 		}
-		if i > 0 && peak >= plain {
+		if i > 0 && plain > 0 && peak >= plain {
 			t.Errorf("run %d: peak memory is %d MB, unpacked %d MB", i, peak>>20, plain>>20)
 		}
 	}
