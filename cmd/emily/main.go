@@ -32,13 +32,15 @@ const (
 // version is set by the release build.
 var version = ""
 
-func main() {
+func main() { os.Exit(start()) }
+
+// start runs the process's command line until it ends or is interrupted.
+func start() int {
 	// A reader that goes away (| head) is an error of the write, not a signal.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args, stdio{os.Stdin, os.Stdout, os.Stderr})
-	stop()
-	os.Exit(code)
+	defer stop()
+	return run(ctx, os.Args, stdio{os.Stdin, os.Stdout, os.Stderr})
 }
 
 // stdio is what a command reads and writes: results on out, everything else on err.

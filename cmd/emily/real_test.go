@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -21,11 +20,13 @@ import (
 
 // TestMain lets the tests run the program as a process of its own.
 func TestMain(m *testing.M) {
-	if path := os.Getenv("EMILY_TEST_MAIN"); path != "" {
-		code := run(context.Background(), os.Args, stdio{os.Stdin, os.Stdout, os.Stderr})
-		status, _ := os.ReadFile("/proc/self/status")
-		if err := os.WriteFile(path, status, 0o600); err != nil {
-			code = exitFailed
+	if os.Getenv("EMILY_TEST_MAIN") != "" {
+		code := start()
+		if path := os.Getenv("EMILY_TEST_STATUS"); path != "" {
+			status, _ := os.ReadFile("/proc/self/status")
+			if err := os.WriteFile(path, status, 0o600); err != nil {
+				code = exitFailed
+			}
 		}
 		os.Exit(code)
 	}
@@ -43,7 +44,7 @@ func process(t *testing.T, args ...string) (stdout, stderr string, peak int64) {
 	}
 	cmd := exec.Command(exe, args...)
 	status := filepath.Join(t.TempDir(), "status")
-	cmd.Env = append(os.Environ(), "EMILY_TEST_MAIN="+status)
+	cmd.Env = append(os.Environ(), "EMILY_TEST_MAIN=1", "EMILY_TEST_STATUS="+status)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
