@@ -51,6 +51,9 @@ func (c *comparison) speech(ctx context.Context, m *whisper.Model) error {
 
 func (c *comparison) speechCase(ctx context.Context, m *whisper.Model, i int, k *speechCase) error {
 	name := func(s string) string { return fmt.Sprintf("%d.%s", i, s) }
+	if k.WAV == "" {
+		return errors.New(`it names no sound file as "wav"`)
+	}
 	path, err := c.ref.file(k.WAV)
 	if err != nil {
 		return err

@@ -65,10 +65,10 @@ func TestReal(t *testing.T) {
 			m := golden.LoadFolder(t, golden.Backend(t), golden.Real(t, name), backend.Fuse).Model.(*Model)
 			var file struct {
 				Cases []struct {
-					Audio, Language string
-					Text            *string
-					IDs             []int32
-					Segments        []struct {
+					WAV, Language string
+					Text          *string
+					IDs           []int32
+					Segments      []struct {
 						Start, End float64
 						IDs        []int32
 						Text       string
@@ -78,28 +78,28 @@ func TestReal(t *testing.T) {
 			golden.ReadJSON(t, golden.Path("real", name+".json"), &file)
 			for _, c := range file.Cases {
 				if c.Text != nil {
-					got, err := m.Transcribe(t.Context(), openAudio(t, c.Audio), arch.TranscribeOptions{NoTimestamps: true}, nil)
+					got, err := m.Transcribe(t.Context(), openAudio(t, c.WAV), arch.TranscribeOptions{NoTimestamps: true}, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
 					if len(got.Segments) != 1 || got.Segments[0].Text != *c.Text || !slices.Equal(got.Segments[0].Tokens, c.IDs) {
-						t.Errorf("%s: got %v, want %s", c.Audio, got.Segments, *c.Text)
+						t.Errorf("%s: got %v, want %s", c.WAV, got.Segments, *c.Text)
 					}
 					if language := fmt.Sprintf("<|%s|>", got.Language); c.Language != "" && language != c.Language {
-						t.Errorf("%s: the language is %s, want %s", c.Audio, language, c.Language)
+						t.Errorf("%s: the language is %s, want %s", c.WAV, language, c.Language)
 					}
 				}
-				got, err := m.Transcribe(t.Context(), openAudio(t, c.Audio), arch.TranscribeOptions{Peak: peak(t, m, c.Audio)}, nil)
+				got, err := m.Transcribe(t.Context(), openAudio(t, c.WAV), arch.TranscribeOptions{Peak: peak(t, m, c.WAV)}, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if len(got.Segments) != len(c.Segments) {
-					t.Fatalf("%s: %d segments, want %d: %v", c.Audio, len(got.Segments), len(c.Segments), got.Segments)
+					t.Fatalf("%s: %d segments, want %d: %v", c.WAV, len(got.Segments), len(c.Segments), got.Segments)
 				}
 				for i, want := range c.Segments {
 					s := got.Segments[i]
 					if s.Text != want.Text || math.Abs(s.Start-want.Start) > 0.04 || math.Abs(s.End-want.End) > 0.04 {
-						t.Errorf("%s: segment %d is %.2f-%.2f %q, want %.2f-%.2f %q", c.Audio, i, s.Start, s.End, s.Text, want.Start, want.End, want.Text)
+						t.Errorf("%s: segment %d is %.2f-%.2f %q, want %.2f-%.2f %q", c.WAV, i, s.Start, s.End, s.Text, want.Start, want.End, want.Text)
 					}
 				}
 			}
