@@ -215,12 +215,15 @@ func optionalJSON(f *loader.Folder, name string, v any) error {
 
 // Cosines returns the cosine of the angle between every two vectors.
 func Cosines(rows [][]float32) [][]float32 {
-	length := func(a []float32) float64 { return math.Sqrt(dot(a, a)) }
+	length := make([]float64, len(rows))
+	for i, a := range rows {
+		length[i] = math.Sqrt(dot(a, a))
+	}
 	out := make([][]float32, len(rows))
 	for i, a := range rows {
 		out[i] = make([]float32, len(rows))
 		for j, b := range rows {
-			out[i][j] = float32(dot(a, b) / max(length(a)*length(b), math.SmallestNonzeroFloat64))
+			out[i][j] = float32(dot(a, b) / max(length[i]*length[j], math.SmallestNonzeroFloat64))
 		}
 	}
 	return out

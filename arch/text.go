@@ -245,14 +245,16 @@ func (g *generation) next(ctx context.Context, seq Sequence, ids []int32) (int32
 
 // explain says which weights are to blame for logits that are not numbers.
 func (g *generation) explain(err error) error {
-	for _, t := range g.checkpoint.Tensors() {
-		if w := g.checkpoint.Weight(t.Name); w != nil {
-			if i, found := loader.FirstNonFinite(w); found {
-				return fmt.Errorf("the model computes no numbers, since the weight %s is NaN or infinite at element %d: the checkpoint is damaged", w.Name, i)
+	return loader.Guard(func() error { // the weights are read where they are mapped
+		for _, t := range g.checkpoint.Tensors() {
+			if w := g.checkpoint.Weight(t.Name); w != nil {
+				if i, found := loader.FirstNonFinite(w); found {
+					return fmt.Errorf("the model computes no numbers, since the weight %s is NaN or infinite at element %d: the checkpoint is damaged", w.Name, i)
+				}
 			}
 		}
-	}
-	return fmt.Errorf("the model computes no numbers: %w", err)
+		return fmt.Errorf("the model computes no numbers: %w", err)
+	})
 }
 
 func (g *generation) say(text string) bool {

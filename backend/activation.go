@@ -31,9 +31,7 @@ func (t *Tensor) Softmax() *Tensor {
 }
 
 // Activate applies an activation by its value.
-func (t *Tensor) Activate(a Activation) *Tensor { return t.activate(a) }
-
-func (t *Tensor) activate(a Activation) *Tensor {
+func (t *Tensor) Activate(a Activation) *Tensor {
 	switch a {
 	case GELU:
 		return t.GELU()

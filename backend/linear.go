@@ -92,7 +92,7 @@ func lowerLinear(n *Tensor, args []*Tensor) []*Tensor {
 	if len(l.Biases) > 0 {
 		y = y.Add(l.Biases[0].Cast(F32))
 	}
-	y = y.activate(n.attrs.Activation)
+	y = y.Activate(n.attrs.Activation)
 	if l.Residual != nil {
 		y = l.Residual.Add(y)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/xrash/smetrics"
+
 	"emily/loader/hub"
 )
 
@@ -139,31 +141,9 @@ func noSuchPath(ref string) error {
 func closest(word string, candidates []string) string {
 	best, distance := "", min(max(len(word)/3, 2)+1, len(word))
 	for _, c := range candidates {
-		if d := edits(strings.ToLower(word), strings.ToLower(c)); d < distance {
+		if d := smetrics.WagnerFischer(strings.ToLower(word), strings.ToLower(c), 1, 1, 1); d < distance {
 			best, distance = c, d
 		}
 	}
 	return best
-}
-
-// edits returns the Levenshtein distance of a and b in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			above := row[j+1]
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			row[j+1] = min(change, above+1, row[j]+1)
-			diagonal = above
-		}
-	}
-	return row[len(b)]
 }
