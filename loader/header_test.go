@@ -118,6 +118,7 @@ func TestHeaderRejects(t *testing.T) {
 		{"metadata not text", file(header(`"__metadata__":{"n":1}`), 0), "must be a string, found 1"},
 		{"metadata nested", file(header(`"__metadata__":{"n":{}}`), 0), "must be a string"},
 		{"metadata is text", file(header(`"__metadata__":"x"`), 0), "must be an object"},
+		{"form feed after the object", file(header(a)+"\f", 8), "data after the end of the object"},
 		{"depth", file(`{"a":`+strings.Repeat("[", 100000), 0), "must be an object"},
 	}
 	for _, tt := range tests {

@@ -64,7 +64,8 @@ func scanObject(text []byte, each func(s *scanner, name string) error) error {
 	if err := s.object("the content", func(name string) error { return each(s, name) }); err != nil {
 		return err
 	}
-	if rest := bytes.TrimSpace(text[s.dec.InputOffset():]); len(rest) > 0 {
+	const space = " \t\r\n" // what JSON takes for space (RFC 8259, section 2), less than bytes.TrimSpace does
+	if rest := bytes.Trim(text[s.dec.InputOffset():], space); len(rest) > 0 {
 		return fmt.Errorf("byte %d: data after the end of the object", s.dec.InputOffset())
 	}
 	return nil
