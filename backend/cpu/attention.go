@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"emily/backend"
 	"emily/backend/cpu/kernel"
@@ -15,6 +16,10 @@ const (
 	// Gimelshein 2018; Dao et al. 2022): its scores stay in L1, so that no
 	// rows x keys matrix is ever stored.
 	attentionKeys = 256
+	// attentionPart is the part of a cache's keys that one unit of work serves
+	// when a step has only few rows: heads alone may be too few for the threads.
+	// It does not depend on their number, so neither do the results.
+	attentionPart = 512
 )
 
 // attention computes blocks of query rows of one key head.
@@ -28,6 +33,7 @@ type attention struct {
 	stored       [2]*kernel.Stored // of keys and values
 	size         [2]int
 	blocks       []attentionBlock
+	parts        int // of the keys
 }
 
 // attentionBlock is some rows of one segment and key head.
@@ -36,6 +42,10 @@ type attentionBlock struct {
 	base          int // the segment's first row
 	from, to      int // rows within the segment
 }
+
+// sums is the state of the online softmax of some rows: the values weighted by
+// exp(score-top), [rows, head_dim], the largest score and the sum of weights.
+type sums struct{ acc, top, sum []float32 }
 
 func bindAttention(b *binder, n *backend.Tensor) bool {
 	a := n.Attrs()
@@ -60,6 +70,14 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 		}
 		base += l
 	}
+	at.parts = 1
+	if a.State != nil && slices.Max(append([]int{0}, a.Segments...)) <= step {
+		at.parts = (at.keys.capacity + attentionPart - 1) / attentionPart
+	}
+	if at.parts > 1 {
+		at.bindParts(b, n.Dim(0))
+		return true
+	}
 	work := step * at.group * at.d * max(64, n.Dim(0)/2) / 8
 	b.ranges(len(at.blocks), work, func(f *frame, w *worker, from, to int) {
 		for _, blk := range at.blocks[from:to] {
@@ -67,6 +85,25 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 		}
 	})
 	return true
+}
+
+// bindParts adds a phase for each part of the keys of each block and one that
+// joins the parts.
+func (at *attention) bindParts(b *binder, rows int) {
+	heads := rows * at.a.Heads
+	b.share(at.parts * heads * (at.d + 2))
+	area := func(f *frame, part int) sums { // of all rows and heads
+		s := f.shared[part*heads*(at.d+2):]
+		return sums{s[2*heads:][:heads*at.d], s[:heads], s[heads:][:heads]}
+	}
+	b.phase(len(at.blocks)*at.parts, func(f *frame, w *worker, c int) {
+		at.part(f, w, at.blocks[c/at.parts], c%at.parts, area(f, c%at.parts))
+	})
+	b.ranges(heads, at.parts*at.d, func(f *frame, w *worker, from, to int) {
+		for i := from; i < to; i++ {
+			at.join(f.f32(at.out)[i*at.d:][:at.d], i, func(part int) sums { return area(f, part) })
+		}
+	})
 }
 
 // visible returns the keys that row i of a segment sees: lo to hi (exclusive).
@@ -92,7 +129,52 @@ func (at *attention) visible(pos, real, i int) (lo, hi int) {
 	return lo, max(lo, hi)
 }
 
+// block computes all that a block of rows sees.
 func (at *attention) block(f *frame, w *worker, blk attentionBlock) {
+	s := at.attend(f, w, blk, 0, math.MaxInt)
+	for r := range s.sum {
+		dst := f.f32(at.out)[at.at(blk, r)*at.d:][:at.d]
+		at.set.MulScalar(dst, s.acc[r*at.d:][:at.d], 1/s.sum[r])
+	}
+}
+
+// part computes one part of the keys for a block of rows and puts it among the
+// sums of all rows and heads; where nothing is visible the sum is 0.
+func (at *attention) part(f *frame, w *worker, blk attentionBlock, part int, all sums) {
+	s := at.attend(f, w, blk, part*attentionPart, (part+1)*attentionPart)
+	for r := range (blk.to - blk.from) * at.group {
+		i := at.at(blk, r)
+		all.sum[i] = 0
+		if r < len(s.sum) {
+			copy(all.acc[i*at.d:][:at.d], s.acc[r*at.d:])
+			all.top[i], all.sum[i] = s.top[r], s.sum[r]
+		}
+	}
+}
+
+// join adds up the parts of a row and head. A row that sees nothing becomes
+// NaN, as it does without parts.
+func (at *attention) join(dst []float32, i int, area func(part int) sums) {
+	top, sum := float32(math.Inf(-1)), float32(0)
+	for p := range at.parts {
+		if s := area(p); s.sum[i] != 0 && (s.top[i] > top || s.top[i] != s.top[i]) {
+			top = s.top[i]
+		}
+	}
+	clear(dst)
+	for p := range at.parts {
+		if s := area(p); s.sum[i] != 0 {
+			weight := float32(math.Exp(float64(s.top[i] - top)))
+			sum += weight * s.sum[i]
+			at.set.Axpy(dst, weight, s.acc[i*at.d:][:at.d])
+		}
+	}
+	at.set.MulScalar(dst, dst, 1/sum)
+}
+
+// attend runs the online softmax of a block's rows over those keys from..to
+// that they see. Padding has no sums.
+func (at *attention) attend(f *frame, w *worker, blk attentionBlock, from, to int) (s sums) {
 	slot, pos, real := 0, 0, at.a.Segments[blk.segment]
 	if at.table >= 0 {
 		t := f.i32(at.table)[3*blk.segment:]
@@ -100,25 +182,27 @@ func (at *attention) block(f *frame, w *worker, blk attentionBlock) {
 	}
 	n := min(blk.to, real) - blk.from
 	if slot < 0 || n <= 0 {
-		return
+		return s
 	}
+	lo, _ := at.visible(pos, real, blk.from)
+	_, hi := at.visible(pos, real, blk.from+n-1)
+	lo, hi = max(lo, from), min(hi, to)
 	rows := n * at.group
 	scratch := w.floats(rows * (2*at.d + attentionKeys + 2))
 	cut := func(n int) []float32 {
-		s := scratch[:n]
+		piece := scratch[:n]
 		scratch = scratch[n:]
-		return s
+		return piece
 	}
-	q, acc, scores, top, sum := cut(rows*at.d), cut(rows*at.d), cut(rows*attentionKeys), cut(rows), cut(rows)
+	q, scores := cut(rows*at.d), cut(rows*attentionKeys)
+	s = sums{acc: cut(rows * at.d), top: cut(rows), sum: cut(rows)}
 	at.load(f, q, blk, n)
-	clear(acc)
-	clear(sum)
-	for r := range top {
-		top[r] = float32(math.Inf(-1))
+	clear(s.acc)
+	clear(s.sum)
+	for r := range s.top {
+		s.top[r] = float32(math.Inf(-1))
 	}
 	k, v, ld := at.operands(f, slot, blk)
-	lo, _ := at.visible(pos, real, blk.from)
-	_, hi := at.visible(pos, real, blk.from+n-1)
 	for ; lo < hi; lo += attentionKeys {
 		keys := min(attentionKeys, hi-lo)
 		for r := 0; r < rows; r += 16 {
@@ -127,17 +211,14 @@ func (at *attention) block(f *frame, w *worker, blk attentionBlock) {
 		}
 		for r := range rows {
 			from, to := at.visible(pos, real, blk.from+r/at.group)
-			at.soften(scores[r*attentionKeys:][:keys], acc[r*at.d:][:at.d], max(from-lo, 0), min(to-lo, keys), &top[r], &sum[r])
+			at.soften(scores[r*attentionKeys:][:keys], s.acc[r*at.d:][:at.d], max(from-lo, 0), min(to-lo, keys), &s.top[r], &s.sum[r])
 		}
 		for r := 0; r < rows; r += 16 {
 			g := min(16, rows-r)
-			at.stored[1].Accumulate(acc[r*at.d:], at.d, scores[r*attentionKeys:], attentionKeys, v[lo*ld*at.size[1]:], ld, g, keys, at.d)
+			at.stored[1].Accumulate(s.acc[r*at.d:], at.d, scores[r*attentionKeys:], attentionKeys, v[lo*ld*at.size[1]:], ld, g, keys, at.d)
 		}
 	}
-	for r := range rows {
-		dst := f.f32(at.out)[at.at(blk, r)*at.d:][:at.d]
-		at.set.MulScalar(dst, acc[r*at.d:][:at.d], 1/sum[r])
-	}
+	return s
 }
 
 // at is the index of row r of a block in [rows, heads].
