@@ -1,6 +1,7 @@
 // Package backendtest is the compliance suite of backends: one table of small
 // graphs that covers every primitive, composite and fused op, run in every
-// lane and compared with a naive interpreter of the lowered graph.
+// lane and compared with a naive interpreter of the lowered graph. Tests run
+// it, and `emily doctor --backend` on a user's device.
 package backendtest
 
 import (
@@ -10,7 +11,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-	"testing"
 
 	"emily/backend"
 )
@@ -29,29 +29,33 @@ type testCase struct {
 	unaligned bool
 }
 
-// Run checks a backend against the reference in every lane. A composite that
-// the backend has no kernel for is a failure.
-func Run(t *testing.T, be backend.Backend) {
-	for _, group := range suite() {
-		t.Run(group.name, func(t *testing.T) {
-			for _, c := range group.cases {
-				if err := c.check(be); err != nil {
-					t.Errorf("%s: %v", c.name, err)
-				}
-			}
-		})
-	}
-}
-
-type group struct {
-	name  string
+// Group is the cases of one family of ops.
+type Group struct {
+	Name  string
 	cases []*prepared
 }
 
-// suite builds the cases and the reference's results once: backends and
-// kernel variants share them.
-var suite = sync.OnceValue(func() []group {
-	var groups []group
+// Groups returns the whole suite. It is built once, in some seconds: backends
+// and kernel variants share the cases and the reference's results.
+func Groups() []Group { return suite() }
+
+// Check runs the group's cases on a backend, in every lane, and returns what is
+// wrong. A composite that the backend has no kernel for is wrong too.
+func (g Group) Check(be backend.Backend) []error {
+	var errs []error
+	for _, c := range g.cases {
+		if err := c.check(be); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	return errs
+}
+
+// Cases is the number of graphs in the group.
+func (g Group) Cases() int { return len(g.cases) }
+
+var suite = sync.OnceValue(func() []Group {
+	var groups []Group
 	for _, g := range []struct {
 		name  string
 		cases []testCase
@@ -74,7 +78,7 @@ var suite = sync.OnceValue(func() []group {
 		for i, c := range g.cases {
 			prepared[i] = prepare(c)
 		}
-		groups = append(groups, group{g.name, prepared})
+		groups = append(groups, Group{g.name, prepared})
 	}
 	return groups
 })
