@@ -13,17 +13,27 @@ func (v isa) packs() {
 		v.pack("pack", d, v.lanes)
 	}
 	v.pack("packRows", dtypes[0], v.tileRows())
+	if v.wide {
+		for _, d := range pairs {
+			v.pack("pack", d, v.lanes)
+		}
+		v.pack("packRows", pairs[0], v.tileRows())
+	}
 	v.packCols()
 }
 
 // pack transposes n rows of w, at most one per lane, block by block: a row
-// past n is zero, and each column is stored with so many lanes.
+// past n is zero, and each column is stored with so many lanes. Of pairs, each
+// lane holds two columns rounded to bf16.
 func (v isa) pack(name string, d dtype, lanes int) {
-	if name == "pack" {
+	doc := fmt.Sprintf("sets %d numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.%s", lanes, v.wholeColumns())
+	if d.half != nil {
+		doc = fmt.Sprintf("sets %d pairs at dst + p·stride to columns 2p and 2p+1 of w's n rows in bf16, zero past n; stride and ldw are in bytes, k counts pairs.", lanes)
+	}
+	if name == "pack" || d.half != nil {
 		name += d.name
 	}
-	v.function(name, "(dst *float32, stride int, w *byte, ldw int, n, k int)",
-		fmt.Sprintf("sets %d numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.%s", lanes, v.wholeColumns()))
+	v.function(name, "(dst *float32, stride int, w *byte, ldw int, n, k int)", doc)
 	dst, stride, w, ldw, n, left := param("dst"), param("stride"), param("w"), param("ldw"), param("n"), param("k")
 	var partial OpmaskVirtual
 	if v.wide && lanes < v.lanes {
@@ -74,6 +84,9 @@ func (v isa) pack(name string, d dtype, lanes int) {
 	if v.wide {
 		unlessZero("tail", left, func() {
 			mask := v.tailMask(left, 0)
+			if d.half != nil {
+				mask = v.pairMask(left)
+			}
 			load(func(m Mem, dst VecPhysical) { v.decodeTail(d, m, mask, dst) })
 			for _, column := range v.transpose() {
 				store(column)
