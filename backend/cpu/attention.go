@@ -9,8 +9,9 @@ import (
 
 const (
 	// attentionRows is the number of query rows, over all heads that share keys,
-	// that one pass over the keys serves.
-	attentionRows = 16
+	// that one pass over the keys serves: enough to outweigh the packing of keys
+	// and values, where there are many.
+	attentionRows = 96
 	// attentionKeys is the block of keys of the online softmax (Milakov and
 	// Gimelshein 2018; Dao et al. 2022): its scores stay in L1, so that no
 	// rows x keys matrix is ever stored.
@@ -27,6 +28,7 @@ type attention struct {
 	keys, values cache
 	stored       [2]*kernel.Stored // of keys and values
 	size         [2]int
+	lane         int // numbers in an element of the tiles' panels
 	blocks       []attentionBlock
 }
 
@@ -51,16 +53,22 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	if len(n.Args()) > next {
 		at.table = b.arg(next)
 	}
-	step, base := max(1, attentionRows/at.group), 0
+	at.lane = 1
+	if b.dots() && at.d%2 == 0 {
+		at.lane = 2
+	}
+	base, work := 0, 0
 	for s, l := range a.Segments {
+		pieces := (l*at.group + attentionRows - 1) / attentionRows
 		for h := range a.KVHeads {
-			for i := 0; i < l; i += step {
-				at.blocks = append(at.blocks, attentionBlock{s, h, base, i, min(i+step, l)})
+			for i := range pieces {
+				at.blocks = append(at.blocks, attentionBlock{s, h, base, i * l / pieces, (i + 1) * l / pieces})
 			}
 		}
 		base += l
+		work = max(work, (l+pieces)/max(pieces, 1))
 	}
-	work := step * at.group * at.d * max(64, n.Dim(0)/2) / 8
+	work *= at.group * at.d * max(64, n.Dim(0)/2) / 8
 	b.ranges(len(at.blocks), work, func(f *frame, w *worker, from, to int) {
 		for _, blk := range at.blocks[from:to] {
 			at.block(f, w, blk)
@@ -117,22 +125,17 @@ func (at *attention) block(f *frame, w *worker, blk attentionBlock) {
 		top[r] = float32(math.Inf(-1))
 	}
 	k, v, ld := at.operands(f, slot, blk)
+	products := at.products(w, q, acc, scores, ld)
 	lo, _ := at.visible(pos, real, blk.from)
 	_, hi := at.visible(pos, real, blk.from+n-1)
 	for ; lo < hi; lo += attentionKeys {
 		keys := min(attentionKeys, hi-lo)
-		for r := 0; r < rows; r += 16 {
-			g := min(16, rows-r)
-			at.stored[0].Gemv(scores[r*attentionKeys:], attentionKeys, q[r*at.d:], at.d, k[lo*ld*at.size[0]:], ld, g, keys, at.d)
-		}
+		products.score(k[lo*ld*at.size[0]:], keys)
 		for r := range rows {
 			from, to := at.visible(pos, real, blk.from+r/at.group)
 			at.soften(scores[r*attentionKeys:][:keys], acc[r*at.d:][:at.d], max(from-lo, 0), min(to-lo, keys), &top[r], &sum[r])
 		}
-		for r := 0; r < rows; r += 16 {
-			g := min(16, rows-r)
-			at.stored[1].Accumulate(acc[r*at.d:], at.d, scores[r*attentionKeys:], attentionKeys, v[lo*ld*at.size[1]:], ld, g, keys, at.d)
-		}
+		products.accumulate(v[lo*ld*at.size[1]:], keys)
 	}
 	for r := range rows {
 		dst := f.f32(at.out)[at.at(blk, r)*at.d:][:at.d]

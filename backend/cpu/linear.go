@@ -28,9 +28,12 @@ func (b *binder) product(m int, w *backend.Tensor, k int) *product {
 	return &product{
 		set: b.set, stored: b.backend.stored(w.DType()), form: form,
 		m: m, n: w.Dim(-2), k: k, size: w.DType().Size(), threads: b.threads,
-		bf16: b.plan.Options.DType == backend.BF16 && b.set.DotBF16,
+		bf16: b.dots(),
 	}
 }
+
+// dots reports whether tiles multiply in bf16.
+func (b *binder) dots() bool { return b.plan.Options.DType == backend.BF16 && b.set.DotBF16 }
 
 // chunk is the number of columns that a worker computes at a time: small
 // enough to share evenly and to stop within a millisecond, large enough to

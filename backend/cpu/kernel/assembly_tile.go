@@ -28,6 +28,7 @@ func (l tileLoops) into(s *Set) {
 	s.PackCols = l.runPackCols
 	s.Peak = l.peak
 	s.PackRowPairs = packRowPairs(l.rows)
+	s.PackColPairs = packColPairs(l.columns)
 	s.TilePairs = tilePairs(l.rows, l.columns)
 }
 

@@ -279,6 +279,11 @@ func packFloat16PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k
 //go:noescape
 func packRowsFloat32PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
 
+// packColPairsAVX512 packs k rows of n numbers, 1 to a panel's width, in pairs of rows rounded to bf16 and padded with zeros; ldb is in bytes.
+//
+//go:noescape
+func packColPairsAVX512(dst *float32, b *float32, ldb int, k int, n int)
+
 // packColsAVX512 copies k rows of n numbers, 1 to a panel's width, and pads them with zeros; ldb is in bytes.
 //
 //go:noescape

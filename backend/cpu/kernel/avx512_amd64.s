@@ -16344,6 +16344,87 @@ done:
 	VZEROUPPER
 	RET
 
+// func packColPairsAVX512(dst *float32, b *float32, ldb int, k int, n int)
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2
+TEXT ·packColPairsAVX512(SB), NOSPLIT, $0-40
+	MOVQ  dst+0(FP), AX
+	MOVQ  b+8(FP), CX
+	MOVQ  ldb+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  n+32(FP), SI
+	MOVQ  $-1, DI
+	BZHIQ SI, DI, DI
+	KMOVW DI, K1
+	SHRQ  $0x10, DI
+	KMOVW DI, K2
+	CMPQ  BX, $+2
+	JLT   rows_done_506
+
+rows_505:
+	VMOVUPS.Z (CX), K1, Z0
+	VXORPS    X1, X1, X1
+	VMOVUPS.Z (CX)(DX*1), K1, Z1
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z0
+	LONG          $0x4877f262
+	WORD          $0xc072
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMOVZXWD     Y1, Z1
+	VPMOVZXWD     Y0, Z0
+	VPSLLD        $0x10, Z1, Z1
+	VPORD         Z1, Z0, Z0
+	VMOVUPS       Z0, (AX)
+	VMOVUPS.Z     64(CX), K2, Z0
+	VXORPS        X1, X1, X1
+	VMOVUPS.Z     64(CX)(DX*1), K2, Z1
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z0
+	LONG          $0x4877f262
+	WORD          $0xc072
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMOVZXWD     Y1, Z1
+	VPMOVZXWD     Y0, Z0
+	VPSLLD        $0x10, Z1, Z1
+	VPORD         Z1, Z0, Z0
+	VMOVUPS       Z0, 64(AX)
+	LEAQ          (CX)(DX*2), CX
+	ADDQ          $+128, AX
+	SUBQ          $+2, BX
+	CMPQ          BX, $+2
+	JGE           rows_505
+
+rows_done_506:
+	TESTQ     BX, BX
+	JZ        row_none_507
+	VMOVUPS.Z (CX), K1, Z0
+	VXORPS    X1, X1, X1
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z0
+	LONG          $0x4877f262
+	WORD          $0xc072
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMOVZXWD     Y1, Z1
+	VPMOVZXWD     Y0, Z0
+	VPSLLD        $0x10, Z1, Z1
+	VPORD         Z1, Z0, Z0
+	VMOVUPS       Z0, (AX)
+	VMOVUPS.Z     64(CX), K2, Z0
+	VXORPS        X1, X1, X1
+
+	// VCVTNE2PS2BF16 Z0, Z1, Z0
+	LONG          $0x4877f262
+	WORD          $0xc072
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMOVZXWD     Y1, Z1
+	VPMOVZXWD     Y0, Z0
+	VPSLLD        $0x10, Z1, Z1
+	VPORD         Z1, Z0, Z0
+	VMOVUPS       Z0, 64(AX)
+
+row_none_507:
+	VZEROUPPER
+	RET
+
 // func packColsAVX512(dst *float32, b *float32, ldb int, k int, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
@@ -16358,9 +16439,9 @@ TEXT ·packColsAVX512(SB), NOSPLIT, $0-40
 	SHRQ  $0x10, DI
 	KMOVW DI, K2
 	CMPQ  BX, $+1
-	JLT   row_done_506
+	JLT   row_done_509
 
-row_505:
+row_508:
 	VMOVUPS.Z (CX), K1, Z0
 	VMOVUPS   Z0, (AX)
 	VMOVUPS.Z 64(CX), K2, Z1
@@ -16369,9 +16450,9 @@ row_505:
 	ADDQ      $+128, AX
 	SUBQ      $+1, BX
 	CMPQ      BX, $+1
-	JGE       row_505
+	JGE       row_508
 
-row_done_506:
+row_done_509:
 	VZEROUPPER
 	RET
 
@@ -16383,9 +16464,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_508
+	JLT  several_done_511
 
-several_507:
+several_510:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -16399,13 +16480,13 @@ several_507:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_507
+	JGE     several_510
 
-several_done_508:
+several_done_511:
 	CMPQ BX, $+16
-	JLT  one_done_510
+	JLT  one_done_513
 
-one_509:
+one_512:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -16415,11 +16496,11 @@ one_509:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_509
+	JGE     one_512
 
-one_done_510:
+one_done_513:
 	TESTQ     BX, BX
-	JZ        tail_none_511
+	JZ        tail_none_514
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16428,7 +16509,7 @@ one_done_510:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_511:
+tail_none_514:
 	VZEROUPPER
 	RET
 
@@ -16440,9 +16521,9 @@ TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_513
+	JLT  several_done_516
 
-several_512:
+several_515:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -16456,13 +16537,13 @@ several_512:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_512
+	JGE     several_515
 
-several_done_513:
+several_done_516:
 	CMPQ BX, $+16
-	JLT  one_done_515
+	JLT  one_done_518
 
-one_514:
+one_517:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -16472,11 +16553,11 @@ one_514:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_514
+	JGE     one_517
 
-one_done_515:
+one_done_518:
 	TESTQ     BX, BX
-	JZ        tail_none_516
+	JZ        tail_none_519
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16485,7 +16566,7 @@ one_done_515:
 	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_516:
+tail_none_519:
 	VZEROUPPER
 	RET
 
@@ -16497,9 +16578,9 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_518
+	JLT  several_done_521
 
-several_517:
+several_520:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -16513,13 +16594,13 @@ several_517:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_517
+	JGE     several_520
 
-several_done_518:
+several_done_521:
 	CMPQ BX, $+16
-	JLT  one_done_520
+	JLT  one_done_523
 
-one_519:
+one_522:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -16529,11 +16610,11 @@ one_519:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_519
+	JGE     one_522
 
-one_done_520:
+one_done_523:
 	TESTQ     BX, BX
-	JZ        tail_none_521
+	JZ        tail_none_524
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16542,7 +16623,7 @@ one_done_520:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_521:
+tail_none_524:
 	VZEROUPPER
 	RET
 
@@ -16554,9 +16635,9 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_523
+	JLT  several_done_526
 
-several_522:
+several_525:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -16570,13 +16651,13 @@ several_522:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_522
+	JGE     several_525
 
-several_done_523:
+several_done_526:
 	CMPQ BX, $+16
-	JLT  one_done_525
+	JLT  one_done_528
 
-one_524:
+one_527:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -16586,11 +16667,11 @@ one_524:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_524
+	JGE     one_527
 
-one_done_525:
+one_done_528:
 	TESTQ     BX, BX
-	JZ        tail_none_526
+	JZ        tail_none_529
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16599,7 +16680,7 @@ one_done_525:
 	VDIVPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_526:
+tail_none_529:
 	VZEROUPPER
 	RET
 
@@ -16611,9 +16692,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_528
+	JLT  several_done_531
 
-several_527:
+several_530:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16633,13 +16714,13 @@ several_527:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_527
+	JGE     several_530
 
-several_done_528:
+several_done_531:
 	CMPQ BX, $+16
-	JLT  one_done_530
+	JLT  one_done_533
 
-one_529:
+one_532:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16652,11 +16733,11 @@ one_529:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_529
+	JGE     one_532
 
-one_done_530:
+one_done_533:
 	TESTQ     BX, BX
-	JZ        tail_none_531
+	JZ        tail_none_534
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16668,7 +16749,7 @@ one_done_530:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_531:
+tail_none_534:
 	VZEROUPPER
 	RET
 
@@ -16680,9 +16761,9 @@ TEXT ·minAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_533
+	JLT  several_done_536
 
-several_532:
+several_535:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16702,13 +16783,13 @@ several_532:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_532
+	JGE     several_535
 
-several_done_533:
+several_done_536:
 	CMPQ BX, $+16
-	JLT  one_done_535
+	JLT  one_done_538
 
-one_534:
+one_537:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16721,11 +16802,11 @@ one_534:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_534
+	JGE     one_537
 
-one_done_535:
+one_done_538:
 	TESTQ     BX, BX
-	JZ        tail_none_536
+	JZ        tail_none_539
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16737,7 +16818,7 @@ one_done_535:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_536:
+tail_none_539:
 	VZEROUPPER
 	RET
 
@@ -16749,9 +16830,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_538
+	JLT          several_done_541
 
-several_537:
+several_540:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -16768,13 +16849,13 @@ several_537:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_537
+	JGE     several_540
 
-several_done_538:
+several_done_541:
 	CMPQ DX, $+16
-	JLT  one_done_540
+	JLT  one_done_543
 
-one_539:
+one_542:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -16782,11 +16863,11 @@ one_539:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_539
+	JGE     one_542
 
-one_done_540:
+one_done_543:
 	TESTQ     DX, DX
-	JZ        tail_none_541
+	JZ        tail_none_544
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -16794,7 +16875,7 @@ one_done_540:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_541:
+tail_none_544:
 	VZEROUPPER
 	RET
 
@@ -16806,9 +16887,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_543
+	JLT          several_done_546
 
-several_542:
+several_545:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -16825,13 +16906,13 @@ several_542:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_542
+	JGE     several_545
 
-several_done_543:
+several_done_546:
 	CMPQ DX, $+16
-	JLT  one_done_545
+	JLT  one_done_548
 
-one_544:
+one_547:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -16839,11 +16920,11 @@ one_544:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_544
+	JGE     one_547
 
-one_done_545:
+one_done_548:
 	TESTQ     DX, DX
-	JZ        tail_none_546
+	JZ        tail_none_549
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -16851,7 +16932,7 @@ one_done_545:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_546:
+tail_none_549:
 	VZEROUPPER
 	RET
 
@@ -16863,9 +16944,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_548
+	JLT          several_done_551
 
-several_547:
+several_550:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -16886,13 +16967,13 @@ several_547:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_547
+	JGE         several_550
 
-several_done_548:
+several_done_551:
 	CMPQ DX, $+16
-	JLT  one_done_550
+	JLT  one_done_553
 
-one_549:
+one_552:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -16901,11 +16982,11 @@ one_549:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_549
+	JGE         one_552
 
-one_done_550:
+one_done_553:
 	TESTQ       DX, DX
-	JZ          tail_none_551
+	JZ          tail_none_554
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -16914,7 +16995,7 @@ one_done_550:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_551:
+tail_none_554:
 	VZEROUPPER
 	RET
 
@@ -16929,9 +17010,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_553
+	JLT    several_done_556
 
-several_552:
+several_555:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -16948,13 +17029,13 @@ several_552:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_552
+	JGE         several_555
 
-several_done_553:
+several_done_556:
 	CMPQ DX, $+16
-	JLT  one_done_555
+	JLT  one_done_558
 
-one_554:
+one_557:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -16962,11 +17043,11 @@ one_554:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_554
+	JGE         one_557
 
-one_done_555:
+one_done_558:
 	TESTQ       DX, DX
-	JZ          tail_none_556
+	JZ          tail_none_559
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -16974,7 +17055,7 @@ one_done_555:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_556:
+tail_none_559:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -16998,9 +17079,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_558
+	JLT    several_done_561
 
-several_557:
+several_560:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -17012,30 +17093,30 @@ several_557:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_557
+	JGE     several_560
 
-several_done_558:
+several_done_561:
 	CMPQ CX, $+16
-	JLT  one_done_560
+	JLT  one_done_563
 
-one_559:
+one_562:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_559
+	JGE     one_562
 
-one_done_560:
+one_done_563:
 	TESTQ     CX, CX
-	JZ        tail_none_561
+	JZ        tail_none_564
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_561:
+tail_none_564:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17060,9 +17141,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_563
+	JLT          several_done_566
 
-several_562:
+several_565:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -17078,24 +17159,24 @@ several_562:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_562
+	JGE         several_565
 
-several_done_563:
+several_done_566:
 	CMPQ CX, $+16
-	JLT  one_done_565
+	JLT  one_done_568
 
-one_564:
+one_567:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_564
+	JGE         one_567
 
-one_done_565:
+one_done_568:
 	TESTQ       CX, CX
-	JZ          tail_none_566
+	JZ          tail_none_569
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -17103,7 +17184,7 @@ one_done_565:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_566:
+tail_none_569:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17128,9 +17209,9 @@ TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_568
+	JLT     several_done_571
 
-several_567:
+several_570:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -17150,13 +17231,13 @@ several_567:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_567
+	JGE     several_570
 
-several_done_568:
+several_done_571:
 	CMPQ CX, $+16
-	JLT  one_done_570
+	JLT  one_done_573
 
-one_569:
+one_572:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -17164,11 +17245,11 @@ one_569:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_569
+	JGE     one_572
 
-one_done_570:
+one_done_573:
 	TESTQ     CX, CX
-	JZ        tail_none_571
+	JZ        tail_none_574
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -17177,7 +17258,7 @@ one_done_570:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_571:
+tail_none_574:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -17212,9 +17293,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_573
+	JLT          one_done_576
 
-one_572:
+one_575:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -17227,11 +17308,11 @@ one_572:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_572
+	JGE     one_575
 
-one_done_573:
+one_done_576:
 	TESTQ     CX, CX
-	JZ        tail_none_574
+	JZ        tail_none_577
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -17246,7 +17327,7 @@ one_done_573:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_574:
+tail_none_577:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -17273,9 +17354,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_576
+	JLT  one_done_579
 
-one_575:
+one_578:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -17294,11 +17375,11 @@ one_575:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_575
+	JGE         one_578
 
-one_done_576:
+one_done_579:
 	TESTQ       AX, AX
-	JZ          tail_none_577
+	JZ          tail_none_580
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -17313,7 +17394,7 @@ one_done_576:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_577:
+tail_none_580:
 	VZEROUPPER
 	RET
 
@@ -17327,9 +17408,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_579
+	JLT          several_done_582
 
-several_578:
+several_581:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -17347,13 +17428,13 @@ several_578:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_578
+	JGE     several_581
 
-several_done_579:
+several_done_582:
 	CMPQ BX, $+16
-	JLT  one_done_581
+	JLT  one_done_584
 
-one_580:
+one_583:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -17365,11 +17446,11 @@ one_580:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_580
+	JGE     one_583
 
-one_done_581:
+one_done_584:
 	TESTQ     BX, BX
-	JZ        tail_none_582
+	JZ        tail_none_585
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -17380,7 +17461,7 @@ one_done_581:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_582:
+tail_none_585:
 	VZEROUPPER
 	RET
 
@@ -17395,9 +17476,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_584
+	JLT          several_done_587
 
-several_583:
+several_586:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -17418,13 +17499,13 @@ several_583:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_583
+	JGE         several_586
 
-several_done_584:
+several_done_587:
 	CMPQ SI, $+16
-	JLT  one_done_586
+	JLT  one_done_589
 
-one_585:
+one_588:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -17438,11 +17519,11 @@ one_585:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_585
+	JGE         one_588
 
-one_done_586:
+one_done_589:
 	TESTQ       SI, SI
-	JZ          tail_none_587
+	JZ          tail_none_590
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -17454,7 +17535,7 @@ one_done_586:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_587:
+tail_none_590:
 	VZEROUPPER
 	RET
 
@@ -17465,9 +17546,9 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_589
+	JLT  one_done_592
 
-one_588:
+one_591:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+448(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -17491,11 +17572,11 @@ one_588:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_588
+	JGE          one_591
 
-one_done_589:
+one_done_592:
 	TESTQ        DX, DX
-	JZ           tail_none_590
+	JZ           tail_none_593
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17519,7 +17600,7 @@ one_done_589:
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_590:
+tail_none_593:
 	VZEROUPPER
 	RET
 
@@ -17530,9 +17611,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_592
+	JLT  one_done_595
 
-one_591:
+one_594:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1152(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
@@ -17576,11 +17657,11 @@ one_591:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_591
+	JGE          one_594
 
-one_done_592:
+one_done_595:
 	TESTQ        DX, DX
-	JZ           tail_none_593
+	JZ           tail_none_596
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17624,7 +17705,7 @@ one_done_592:
 	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_593:
+tail_none_596:
 	VZEROUPPER
 	RET
 
@@ -17635,9 +17716,9 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_595
+	JLT  one_done_598
 
-one_594:
+one_597:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1152(SB), Z0, Z3
 	VMOVUPS      constants<>+1792(SB), Z1
@@ -17696,11 +17777,11 @@ one_594:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_594
+	JGE          one_597
 
-one_done_595:
+one_done_598:
 	TESTQ        DX, DX
-	JZ           tail_none_596
+	JZ           tail_none_599
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17759,7 +17840,7 @@ one_done_595:
 	VMOVAPS      Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_596:
+tail_none_599:
 	VZEROUPPER
 	RET
 
@@ -17770,9 +17851,9 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_598
+	JLT  one_done_601
 
-one_597:
+one_600:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3008(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -17807,11 +17888,11 @@ one_597:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_597
+	JGE          one_600
 
-one_done_598:
+one_done_601:
 	TESTQ        DX, DX
-	JZ           tail_none_599
+	JZ           tail_none_602
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17846,7 +17927,7 @@ one_done_598:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_599:
+tail_none_602:
 	VZEROUPPER
 	RET
 
@@ -17857,9 +17938,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_601
+	JLT  one_done_604
 
-one_600:
+one_603:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3072(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -17923,11 +18004,11 @@ one_600:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_600
+	JGE          one_603
 
-one_done_601:
+one_done_604:
 	TESTQ        DX, DX
-	JZ           tail_none_602
+	JZ           tail_none_605
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17991,7 +18072,7 @@ one_done_601:
 	VMOVAPS      Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_602:
+tail_none_605:
 	VZEROUPPER
 	RET
 
@@ -18002,9 +18083,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+16
-	JLT  one_done_604
+	JLT  one_done_607
 
-one_603:
+one_606:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3648(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -18056,11 +18137,11 @@ one_603:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_603
+	JGE          one_606
 
-one_done_604:
+one_done_607:
 	TESTQ        DX, DX
-	JZ           tail_none_605
+	JZ           tail_none_608
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18112,7 +18193,7 @@ one_done_604:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_605:
+tail_none_608:
 	VZEROUPPER
 	RET
 
@@ -18124,9 +18205,9 @@ TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+16
-	JLT  one_done_607
+	JLT  one_done_610
 
-one_606:
+one_609:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      (DX), Z1
 	VMOVUPS      constants<>+3008(SB), Z2
@@ -18164,11 +18245,11 @@ one_606:
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
 	CMPQ         BX, $+16
-	JGE          one_606
+	JGE          one_609
 
-one_done_607:
+one_done_610:
 	TESTQ        BX, BX
-	JZ           tail_none_608
+	JZ           tail_none_611
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
@@ -18205,7 +18286,7 @@ one_done_607:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_608:
+tail_none_611:
 	VZEROUPPER
 	RET
 
@@ -18218,9 +18299,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+16
-	JLT          one_done_610
+	JLT          one_done_613
 
-one_609:
+one_612:
 	VMOVUPS      (CX), Z0
 	VSUBPS       Z30, Z0, Z0
 	VMOVUPS      constants<>+448(SB), Z1
@@ -18246,11 +18327,11 @@ one_609:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_609
+	JGE          one_612
 
-one_done_610:
+one_done_613:
 	TESTQ        DX, DX
-	JZ           tail_none_611
+	JZ           tail_none_614
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18276,7 +18357,7 @@ one_done_610:
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_611:
+tail_none_614:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0

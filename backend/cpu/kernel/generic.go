@@ -20,6 +20,7 @@ func generic() *Set {
 		Peak:     peak,
 
 		PackRowPairs: packRowPairs(genericMR),
+		PackColPairs: packColPairs(genericNR),
 		TilePairs:    tilePairs(genericMR, genericNR),
 		PeakBF16:     peakBF16,
 		PeakInt8:     peakInt8,

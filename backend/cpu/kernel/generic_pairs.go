@@ -29,6 +29,23 @@ func packRowPairs(mr int) func(dst, a []float32, lda, m, k int) {
 	}
 }
 
+// packColPairs packs b into one panel of nr columns.
+func packColPairs(nr int) func(dst, b []float32, ldb, k, n int) {
+	return func(dst, b []float32, ldb, k, n int) {
+		for p := 0; p < k; p += 2 {
+			row := dst[p/2*nr:][:nr]
+			clear(row)
+			for j, low := range b[p*ldb:][:n] {
+				var high float32
+				if p+1 < k {
+					high = b[(p+1)*ldb+j]
+				}
+				row[j] = pair(low, high)
+			}
+		}
+	}
+}
+
 // packPairs packs rows of w into a panel of nr columns.
 func (t stored) packPairs(nr int) func(dst []float32, w []byte, ldw, n, k int) {
 	return func(dst []float32, w []byte, ldw, n, k int) {

@@ -52,7 +52,7 @@ func avx512() *Set {
 	}.stored(s.NR)
 	if cpu.X86.HasAVX512BF16 {
 		pairLoops{
-			tile: tileBF16AVX512, packRows: packRowsFloat32PairsAVX512, peak: peakBF16AVX512,
+			tile: tileBF16AVX512, packRows: packRowsFloat32PairsAVX512, packCols: packColPairsAVX512, peak: peakBF16AVX512,
 			float32: packFloat32PairsAVX512, bfloat16: packFloat32AVX512, float16: packFloat16PairsAVX512,
 		}.into(s)
 	}

@@ -8,6 +8,7 @@ import "unsafe"
 type pairLoops struct {
 	tile                       tileFunc
 	packRows                   packFunc
+	packCols                   func(dst, b *float32, ldb int, k, n int)
 	float32, bfloat16, float16 packFunc // of weights
 	peak                       func(rounds int) int
 }
@@ -17,6 +18,7 @@ func (l pairLoops) into(s *Set) {
 	s.DotBF16 = true
 	s.TilePairs = tileLoops{rows: s.MR, columns: s.NR}.runTile(l.tile)
 	s.PackRowPairs = packRowPairsWith(s.MR, l.packRows)
+	s.PackColPairs = packColPairsWith(s.NR, l.packCols)
 	s.Float32.PackPairs = packPairsWith(s.NR, float32s, l.float32)
 	s.BFloat16.PackPairs = packPairsWith(s.NR, bfloat16s, l.bfloat16)
 	s.Float16.PackPairs = packPairsWith(s.NR, float16s, l.float16)
@@ -33,6 +35,16 @@ func packRowPairsWith(mr int, pack packFunc) func(dst, a []float32, lda, m, k in
 			panel := dst[i*(k/2):][:mr*(k/2)]
 			pack(unsafe.SliceData(panel), 4*mr, (*byte)(unsafe.Pointer(&a[i*lda])), 4*lda, min(mr, m-i), k/2)
 		}
+	}
+}
+
+func packColPairsWith(nr int, pack func(dst, b *float32, ldb int, k, n int)) func(dst, b []float32, ldb, k, n int) {
+	return func(dst, b []float32, ldb, k, n int) {
+		if n == 0 || k == 0 {
+			clear(dst[:nr*((k+1)/2)])
+			return
+		}
+		pack(first(dst, nr*((k+1)/2)), first(b, span(k, n, ldb)), 4*ldb, k, n)
 	}
 }
 

@@ -76,6 +76,27 @@ func TestPackRowPairs(t *testing.T) {
 	})
 }
 
+func TestPackColPairs(t *testing.T) {
+	everySet(t, func(a arena, s *Set) {
+		for _, k := range []int{0, 1, 2, 3, 17, 40} {
+			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
+				for n := 0; n <= s.NR; n++ {
+					ldb := n + a.rng.IntN(3)
+					x := a.matrix(k, n, ldb)
+					dst := a.filled((k+1)/2*s.NR, sentinel)
+					s.PackColPairs(dst, x, ldb, k, n)
+					a.samePairs(dst, s.NR, n, k+k%2, func(j, p int) float32 {
+						if p == k {
+							return 0
+						}
+						return x[p*ldb+j]
+					})
+				}
+			})
+		}
+	})
+}
+
 func TestTilePairs(t *testing.T) {
 	everySet(t, func(a arena, s *Set) {
 		for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 64, 129} {

@@ -43,14 +43,16 @@ type Set struct {
 	// accumulate it adds to c, else it overwrites c.
 	Tile func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
 
-	// PackRowPairs, Stored.PackPairs and TilePairs are PackRows, Stored.Pack and
-	// Tile in bf16: each element of a panel holds the bits of two numbers that
-	// follow each other in the sum, the first in the low half. Numbers are rounded
-	// to bf16 (to nearest, ties to even) as they are packed; k is even where
-	// columns are packed and counts pairs in TilePairs. Products of bf16 are exact
+	// PackRowPairs, PackColPairs, Stored.PackPairs and TilePairs are PackRows,
+	// PackCols, Stored.Pack and Tile in bf16: each element of a panel holds the
+	// bits of two numbers that follow each other in the sum, the first in the low
+	// half. Numbers are rounded to bf16 (to nearest, ties to even) as they are
+	// packed. k counts pairs in TilePairs and numbers elsewhere, where it is even
+	// but for PackColPairs: its last row may pair with zeros. Products of bf16 are exact
 	// in f32; each addition rounds, in an order within the pair that is left open,
 	// and subnormal operands and results may count as zero (VDPBF16PS).
 	PackRowPairs func(dst, a []float32, lda, m, k int)
+	PackColPairs func(dst, b []float32, ldb, k, n int)
 	TilePairs    func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
 	// DotBF16 and DotInt8 say that the processor multiplies pairs of bf16, and
 	// groups of four int8, in one instruction. Without, TilePairs is slower than Tile.

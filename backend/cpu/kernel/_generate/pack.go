@@ -18,6 +18,7 @@ func (v isa) packs() {
 			v.pack("pack", d, v.lanes)
 		}
 		v.pack("packRows", pairs[0], v.tileRows())
+		v.packColPairs()
 	}
 	v.packCols()
 }
@@ -162,6 +163,43 @@ func (v isa) packCols() {
 		}
 		ADDQ(ldb, b)
 		ADDQ(I32(int32(2*v.bytes())), dst)
+	})
+	finish()
+}
+
+// packColPairs rounds two rows to bf16 and interleaves them.
+func (v isa) packColPairs() {
+	v.function("packColPairs", "(dst, b *float32, ldb int, k, n int)",
+		"packs k rows of n numbers, 1 to a panel's width, in pairs of rows rounded to bf16 and padded with zeros; ldb is in bytes.")
+	dst, b, ldb, k := param("dst"), param("b"), param("ldb"), param("k")
+	masks := v.columnMasks(param("n"), nil)
+	low, high := v.reg(0), v.reg(1)
+	// column rounds both rows to one vector, then puts its halves side by side.
+	column := func(c int, two bool) {
+		v.loadTail(Mem{Base: b, Disp: c * v.bytes()}, masks[c], low)
+		v.clear(1)
+		if two {
+			v.loadTail(Mem{Base: b, Index: ldb, Scale: 1, Disp: c * v.bytes()}, masks[c], high)
+		}
+		roundBF16.emit(low, high, low)
+		VEXTRACTI64X4(U8(1), low, high.AsY())
+		VPMOVZXWD(high.AsY(), high)
+		VPMOVZXWD(low.AsY(), low)
+		VPSLLD(U8(16), high, high)
+		VPORD(high, low, low)
+		VMOVUPS(low, Mem{Base: dst, Disp: c * v.bytes()})
+	}
+	loop("rows", k, 2, func() {
+		for c := range masks {
+			column(c, true)
+		}
+		LEAQ(Mem{Base: b, Index: ldb, Scale: 2}, b)
+		ADDQ(I32(int32(2*v.bytes())), dst)
+	})
+	unlessZero("row", k, func() {
+		for c := range masks {
+			column(c, false)
+		}
 	})
 	finish()
 }
