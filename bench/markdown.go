@@ -107,7 +107,9 @@ func limitRows(l roofline.Limits) []limitRow {
 		{"memory read, " + all, l.ReadAll, "GB/s"},
 		{"multiply-add f32, 1 thread", l.F32One, "GFLOP/s"},
 		{"multiply-add f32, " + all, l.F32All, "GFLOP/s"},
+		{"dot product bf16, 1 thread", l.BF16One, "GFLOP/s"},
 		{"dot product bf16, " + all, l.BF16All, "GFLOP/s"},
+		{"dot product int8, 1 thread", l.Int8One, "GOP/s"},
 		{"dot product int8, " + all, l.Int8All, "GOP/s"},
 		{"copy to GPU", l.CopyGPU, "GB/s"},
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"emily/backend"
 	"emily/bench/peers"
 	"emily/bench/roofline"
 )
@@ -361,6 +362,7 @@ func (t *tierRun) finish(entries []entry) {
 	for i, x := range t.results {
 		least := 0.0
 		for _, w := range t.work[x.Case] {
+			w.BF16 = x.DType == backend.BF16.String()
 			least += limits.Seconds(w)
 		}
 		if x.Value == nil || least == 0 || x.Backend != "cpu" {

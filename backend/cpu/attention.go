@@ -10,16 +10,18 @@ import (
 
 const (
 	// attentionRows is the number of query rows, over all heads that share keys,
-	// that one pass over the keys serves.
-	attentionRows = 16
+	// that one pass over the keys serves: enough to outweigh the packing of keys
+	// and values, where there are many.
+	attentionRows = 96
 	// attentionKeys is the block of keys of the online softmax (Milakov and
 	// Gimelshein 2018; Dao et al. 2022): its scores stay in L1, so that no
 	// rows x keys matrix is ever stored.
 	attentionKeys = 256
 	// attentionPart is the part of a cache's keys that one unit of work serves
-	// when a step has only few rows: heads alone may be too few for the threads.
-	// It does not depend on their number, so neither do the results.
-	attentionPart = 512
+	// when no segment has more than attentionPartRows rows: heads alone may be
+	// too few for the threads. It does not depend on their number, so neither do
+	// the results.
+	attentionPart, attentionPartRows = 512, 16
 )
 
 // attention computes blocks of query rows of one key head.
@@ -32,6 +34,7 @@ type attention struct {
 	keys, values cache
 	stored       [2]*kernel.Stored // of keys and values
 	size         [2]int
+	lane         int // numbers in an element of the tiles' panels
 	blocks       []attentionBlock
 	parts        int // of the keys
 }
@@ -61,30 +64,42 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	if len(n.Args()) > next {
 		at.table = b.arg(next)
 	}
-	step, base := max(1, attentionRows/at.group), 0
-	for s, l := range a.Segments {
-		for h := range a.KVHeads {
-			for i := 0; i < l; i += step {
-				at.blocks = append(at.blocks, attentionBlock{s, h, base, i, min(i+step, l)})
-			}
-		}
-		base += l
+	at.lane = 1
+	if b.dots() && at.d%2 == 0 {
+		at.lane = 2
 	}
+	rows := at.divide()
 	at.parts = 1
-	if a.State != nil && slices.Max(append([]int{0}, a.Segments...)) <= step {
+	if a.State != nil && slices.Max(append([]int{0}, a.Segments...))*at.group <= attentionPartRows {
 		at.parts = (at.keys.capacity + attentionPart - 1) / attentionPart
 	}
 	if at.parts > 1 {
 		at.bindParts(b, n.Dim(0))
 		return true
 	}
-	work := step * at.group * at.d * max(64, n.Dim(0)/2) / 8
+	work := rows * at.group * at.d * max(64, n.Dim(0)/2) / 8
 	b.ranges(len(at.blocks), work, func(f *frame, w *worker, from, to int) {
 		for _, blk := range at.blocks[from:to] {
 			at.block(f, w, blk)
 		}
 	})
 	return true
+}
+
+// divide cuts the segments into blocks of about as many rows each, and returns how many.
+func (at *attention) divide() (rows int) {
+	base := 0
+	for s, l := range at.a.Segments {
+		pieces := (l*at.group + attentionRows - 1) / attentionRows
+		for h := range at.a.KVHeads {
+			for i := range pieces {
+				at.blocks = append(at.blocks, attentionBlock{s, h, base, i * l / pieces, (i + 1) * l / pieces})
+			}
+		}
+		base += l
+		rows = max(rows, (l+pieces)/max(pieces, 1))
+	}
+	return rows
 }
 
 // bindParts adds a phase for each part of the keys of each block and one that
@@ -203,20 +218,15 @@ func (at *attention) attend(f *frame, w *worker, blk attentionBlock, from, to in
 		s.top[r] = float32(math.Inf(-1))
 	}
 	k, v, ld := at.operands(f, slot, blk)
+	products := at.products(w, q, s.acc, scores, ld)
 	for ; lo < hi; lo += attentionKeys {
 		keys := min(attentionKeys, hi-lo)
-		for r := 0; r < rows; r += 16 {
-			g := min(16, rows-r)
-			at.stored[0].Gemv(scores[r*attentionKeys:], attentionKeys, q[r*at.d:], at.d, k[lo*ld*at.size[0]:], ld, g, keys, at.d)
-		}
+		products.score(k[lo*ld*at.size[0]:], keys)
 		for r := range rows {
 			from, to := at.visible(pos, real, blk.from+r/at.group)
 			at.soften(scores[r*attentionKeys:][:keys], s.acc[r*at.d:][:at.d], max(from-lo, 0), min(to-lo, keys), &s.top[r], &s.sum[r])
 		}
-		for r := 0; r < rows; r += 16 {
-			g := min(16, rows-r)
-			at.stored[1].Accumulate(s.acc[r*at.d:], at.d, scores[r*attentionKeys:], attentionKeys, v[lo*ld*at.size[1]:], ld, g, keys, at.d)
-		}
+		products.accumulate(v[lo*ld*at.size[1]:], keys)
 	}
 	return s
 }

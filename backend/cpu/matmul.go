@@ -44,15 +44,14 @@ func (b *binder) single(p *product, x, u, y ref) {
 
 // batched gives each worker whole products of a batch.
 func (b *binder) batched(p *product, batch int, it *iteration, x, u, y ref) {
-	mr := p.set.MR
 	b.ranges(batch, p.m*p.n*p.k/16+1, func(f *frame, w *worker, from, to int) {
 		for i := from; i < to; i++ {
 			xs := f.f32(x)[it.element(0, i)*p.m*p.k:][:p.m*p.k]
 			us := f.bytes(u)[it.element(1, i)*p.n*p.k*p.size:][:p.n*p.k*p.size]
 			var packed []float32
 			if p.packed() {
-				packed = w.second((p.m + mr - 1) / mr * mr * p.k)
-				p.set.PackRows(packed, xs, p.k, p.m, p.k)
+				packed = w.second(p.packElements())
+				p.packRows(packed, 0, xs)
 			}
 			p.columns(w, f.f32(y)[i*p.m*p.n:(i+1)*p.m*p.n], p.n, xs, packed, us, 0, p.n)
 		}
@@ -110,8 +109,7 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	if p.packed() {
 		b.ranges((m+mr-1)/mr, mr*k*2, func(f *frame, _ *worker, from, to int) {
 			for i := from * mr; i < min(to*mr, m); i += mr {
-				rows := min(mr, m-i)
-				b.set.PackRows(f.shared[i*k:i*k+mr*k], gathered(f)[i*k:(i+rows)*k], k, rows, k)
+				p.packRows(f.shared, i, gathered(f)[i*k:min(i+mr, m)*k])
 			}
 		})
 	}

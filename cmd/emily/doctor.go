@@ -139,6 +139,12 @@ func checkLimits(ctx context.Context) check {
 	}
 	k := check{Name: "limits", Status: "ok"}
 	k.Detail = fmt.Sprintf("memory read at %.1f GB/s (%.1f by one thread), f32 multiply-adds at %.0f GFLOP/s (%.0f)", l.ReadAll.Value/1e9, l.ReadOne.Value/1e9, l.F32All.Value/1e9, l.F32One.Value/1e9)
+	if l.BF16All != nil {
+		k.Detail += fmt.Sprintf(", dot products of bf16 at %.0f GFLOP/s (%.0f)", l.BF16All.Value/1e9, l.BF16One.Value/1e9)
+	}
+	if l.Int8All != nil {
+		k.Detail += fmt.Sprintf(", of int8 at %.0f GOP/s (%.0f)", l.Int8All.Value/1e9, l.Int8One.Value/1e9)
+	}
 	for _, m := range []struct{ title, name string }{{"Qwen3-0.6B", "qwen3-0.6b"}, {"Qwen3-4B", "qwen3-4b"}} {
 		model, err := random.Named(m.name)
 		if err != nil {

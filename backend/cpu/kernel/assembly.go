@@ -37,6 +37,7 @@ func (l storedLoops) stored(nr int) Stored {
 	s.Gemv = l.runGemv
 	s.Accumulate = l.runAccumulate
 	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.runPack(nr, dst, w, ldw, n, k) }
+	s.PackPairs = l.dtype.packPairs(nr)
 	if l.widen != nil {
 		s.Widen = l.runWiden
 	}

@@ -64,8 +64,8 @@ func (v isa) clear(i int) {
 // A tail is how the last, incomplete vector of a row is reached: a mask
 // register in AVX-512, a vector of masks in AVX2.
 type tail struct {
-	k OpmaskVirtual
-	m Op
+	k, high OpmaskVirtual // high is for the second vector of a row of pairs
+	m       Op
 }
 
 // tailMask makes the mask of the first count lanes, 0 < count < lanes. AVX2
@@ -84,6 +84,18 @@ func (v isa) tailMask(count Register, m int) tail {
 	SUBQ(count, offset)
 	VMOVDQU(Mem{Base: address, Index: offset, Scale: 4}, v.reg(m))
 	return tail{m: v.reg(m)}
+}
+
+// pairMask masks the elements of the first count pairs, 0 < count < lanes, in two vectors.
+func (v isa) pairMask(count GPVirtual) tail {
+	twice, ones, t := GP32(), GP32(), tail{k: K(), high: K()}
+	MOVL(I32(-1), ones)
+	LEAL(Mem{Base: count, Index: count, Scale: 1}, twice)
+	BZHIL(twice, ones, ones)
+	KMOVW(ones, t.k)
+	SHRL(U8(16), ones)
+	KMOVW(ones, t.high)
+	return t
 }
 
 // maskTable holds 8 lanes of ones, 8 of zeros and 8 of ones: 8 lanes from 8-c
