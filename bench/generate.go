@@ -48,16 +48,15 @@ func (t *generateTask) tokens(ctx context.Context) (*output, error) {
 		return nil, err
 	}
 	defer seq.Close()
-	out := &output{}
-	for ids := t.job.IDs; len(out.Tokens) < t.job.NewTokens; {
-		top, _, err := seq.Extend(ctx, ids, 1)
-		if err != nil {
-			return nil, err
-		}
-		out.Tokens = append(out.Tokens, top[0])
-		ids = out.Tokens[len(out.Tokens)-1:]
+	top, _, err := seq.Extend(ctx, t.job.IDs, 1)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	out := &output{Tokens: []int32{top[0]}}
+	return out, seq.Greedy(ctx, top[0], t.job.NewTokens-1, func(id int32) bool {
+		out.Tokens = append(out.Tokens, id)
+		return true
+	})
 }
 
 func (t *generateTask) close() error { return t.Close() }
