@@ -97,7 +97,7 @@ func (at *attention) visible(pos, real, i int) (lo, hi int) {
 	if at.a.State != nil {
 		hi = min(hi, at.keys.capacity)
 	}
-	return lo, max(lo, hi)
+	return min(lo, hi), hi
 }
 
 func (at *attention) block(f *frame, w *worker, blk attentionBlock) {
