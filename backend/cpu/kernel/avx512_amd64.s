@@ -12982,99 +12982,116 @@ round_done_469:
 	RET
 
 // func packFloat32AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_471
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_471
 
 block_470:
-	MOVQ    DX, R8
-	VXORPS  X0, X0, X0
-	VXORPS  X1, X1, X1
-	VXORPS  X2, X2, X2
-	VXORPS  X3, X3, X3
-	VXORPS  X4, X4, X4
-	VXORPS  X5, X5, X5
-	VXORPS  X6, X6, X6
-	VXORPS  X7, X7, X7
-	VXORPS  X8, X8, X8
-	VXORPS  X9, X9, X9
-	VXORPS  X10, X10, X10
-	VXORPS  X11, X11, X11
-	VXORPS  X12, X12, X12
-	VXORPS  X13, X13, X13
-	VXORPS  X14, X14, X14
-	VXORPS  X15, X15, X15
-	CMPQ    SI, $+0
-	JLE     ready_472
-	VMOVUPS (R8), Z0
-	ADDQ    BX, R8
-	CMPQ    SI, $+1
-	JLE     ready_472
-	VMOVUPS (R8), Z1
-	ADDQ    BX, R8
-	CMPQ    SI, $+2
-	JLE     ready_472
-	VMOVUPS (R8), Z2
-	ADDQ    BX, R8
-	CMPQ    SI, $+3
-	JLE     ready_472
-	VMOVUPS (R8), Z3
-	ADDQ    BX, R8
-	CMPQ    SI, $+4
-	JLE     ready_472
-	VMOVUPS (R8), Z4
-	ADDQ    BX, R8
-	CMPQ    SI, $+5
-	JLE     ready_472
-	VMOVUPS (R8), Z5
-	ADDQ    BX, R8
-	CMPQ    SI, $+6
-	JLE     ready_472
-	VMOVUPS (R8), Z6
-	ADDQ    BX, R8
-	CMPQ    SI, $+7
-	JLE     ready_472
-	VMOVUPS (R8), Z7
-	ADDQ    BX, R8
-	CMPQ    SI, $+8
-	JLE     ready_472
-	VMOVUPS (R8), Z8
-	ADDQ    BX, R8
-	CMPQ    SI, $+9
-	JLE     ready_472
-	VMOVUPS (R8), Z9
-	ADDQ    BX, R8
-	CMPQ    SI, $+10
-	JLE     ready_472
-	VMOVUPS (R8), Z10
-	ADDQ    BX, R8
-	CMPQ    SI, $+11
-	JLE     ready_472
-	VMOVUPS (R8), Z11
-	ADDQ    BX, R8
-	CMPQ    SI, $+12
-	JLE     ready_472
-	VMOVUPS (R8), Z12
-	ADDQ    BX, R8
-	CMPQ    SI, $+13
-	JLE     ready_472
-	VMOVUPS (R8), Z13
-	ADDQ    BX, R8
-	CMPQ    SI, $+14
-	JLE     ready_472
-	VMOVUPS (R8), Z14
-	ADDQ    BX, R8
-	CMPQ    SI, $+15
-	JLE     ready_472
-	VMOVUPS (R8), Z15
-	ADDQ    BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_472
+	VMOVUPS    (R9), Z0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_472
+	VMOVUPS    (R9), Z1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_472
+	VMOVUPS    (R9), Z2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_472
+	VMOVUPS    (R9), Z3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_472
+	VMOVUPS    (R9), Z4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_472
+	VMOVUPS    (R9), Z5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_472
+	VMOVUPS    (R9), Z6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_472
+	VMOVUPS    (R9), Z7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_472
+	VMOVUPS    (R9), Z8
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_472
+	VMOVUPS    (R9), Z9
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_472
+	VMOVUPS    (R9), Z10
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_472
+	VMOVUPS    (R9), Z11
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_472
+	VMOVUPS    (R9), Z12
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_472
+	VMOVUPS    (R9), Z13
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_472
+	VMOVUPS    (R9), Z14
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_472
+	VMOVUPS    (R9), Z15
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_472:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -13179,91 +13196,107 @@ ready_472:
 	JGE        block_470
 
 block_done_471:
-	TESTQ     DI, DI
-	JZ        tail_none_473
-	MOVL      $-1, R8
-	BZHIL     DI, R8, R8
-	KMOVW     R8, K1
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z0
-	ADDQ      BX, DX
-	CMPQ      SI, $+1
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z1
-	ADDQ      BX, DX
-	CMPQ      SI, $+2
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z2
-	ADDQ      BX, DX
-	CMPQ      SI, $+3
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z3
-	ADDQ      BX, DX
-	CMPQ      SI, $+4
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z4
-	ADDQ      BX, DX
-	CMPQ      SI, $+5
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z5
-	ADDQ      BX, DX
-	CMPQ      SI, $+6
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z6
-	ADDQ      BX, DX
-	CMPQ      SI, $+7
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z7
-	ADDQ      BX, DX
-	CMPQ      SI, $+8
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z8
-	ADDQ      BX, DX
-	CMPQ      SI, $+9
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z9
-	ADDQ      BX, DX
-	CMPQ      SI, $+10
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z10
-	ADDQ      BX, DX
-	CMPQ      SI, $+11
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z11
-	ADDQ      BX, DX
-	CMPQ      SI, $+12
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z12
-	ADDQ      BX, DX
-	CMPQ      SI, $+13
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z13
-	ADDQ      BX, DX
-	CMPQ      SI, $+14
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      BX, DX
-	CMPQ      SI, $+15
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z15
-	ADDQ      BX, DX
+	TESTQ      DI, DI
+	JZ         tail_none_473
+	MOVL       $-1, R9
+	BZHIL      DI, R9, R9
+	KMOVW      R9, K1
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z0
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z2
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z3
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z4
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z5
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+6
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z6
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+7
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z7
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+8
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z8
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+9
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z9
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+10
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z10
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+11
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z11
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+12
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z12
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+13
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z13
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+14
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z14
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+15
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z15
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
 
 ready_474:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -13401,115 +13434,132 @@ done:
 	RET
 
 // func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_476
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_476
 
 block_475:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_477
-	VPMOVZXWD (R8), Z0
-	VPSLLD    $0x10, Z0, Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_477
-	VPMOVZXWD (R8), Z1
-	VPSLLD    $0x10, Z1, Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_477
-	VPMOVZXWD (R8), Z2
-	VPSLLD    $0x10, Z2, Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_477
-	VPMOVZXWD (R8), Z3
-	VPSLLD    $0x10, Z3, Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_477
-	VPMOVZXWD (R8), Z4
-	VPSLLD    $0x10, Z4, Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_477
-	VPMOVZXWD (R8), Z5
-	VPSLLD    $0x10, Z5, Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_477
-	VPMOVZXWD (R8), Z6
-	VPSLLD    $0x10, Z6, Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_477
-	VPMOVZXWD (R8), Z7
-	VPSLLD    $0x10, Z7, Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_477
-	VPMOVZXWD (R8), Z8
-	VPSLLD    $0x10, Z8, Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_477
-	VPMOVZXWD (R8), Z9
-	VPSLLD    $0x10, Z9, Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_477
-	VPMOVZXWD (R8), Z10
-	VPSLLD    $0x10, Z10, Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_477
-	VPMOVZXWD (R8), Z11
-	VPSLLD    $0x10, Z11, Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_477
-	VPMOVZXWD (R8), Z12
-	VPSLLD    $0x10, Z12, Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_477
-	VPMOVZXWD (R8), Z13
-	VPSLLD    $0x10, Z13, Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_477
-	VPMOVZXWD (R8), Z14
-	VPSLLD    $0x10, Z14, Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_477
-	VPMOVZXWD (R8), Z15
-	VPSLLD    $0x10, Z15, Z15
-	ADDQ      BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z0
+	VPSLLD     $0x10, Z0, Z0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z1
+	VPSLLD     $0x10, Z1, Z1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z2
+	VPSLLD     $0x10, Z2, Z2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z3
+	VPSLLD     $0x10, Z3, Z3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z4
+	VPSLLD     $0x10, Z4, Z4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z5
+	VPSLLD     $0x10, Z5, Z5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z6
+	VPSLLD     $0x10, Z6, Z6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z7
+	VPSLLD     $0x10, Z7, Z7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z8
+	VPSLLD     $0x10, Z8, Z8
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z9
+	VPSLLD     $0x10, Z9, Z9
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z10
+	VPSLLD     $0x10, Z10, Z10
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z11
+	VPSLLD     $0x10, Z11, Z11
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z12
+	VPSLLD     $0x10, Z12, Z12
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z13
+	VPSLLD     $0x10, Z13, Z13
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z14
+	VPSLLD     $0x10, Z14, Z14
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z15
+	VPSLLD     $0x10, Z15, Z15
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_477:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -13616,9 +13666,9 @@ ready_477:
 block_done_476:
 	TESTQ       DI, DI
 	JZ          tail_none_478
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
+	MOVL        $-1, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
 	VXORPS      X0, X0, X0
 	VXORPS      X1, X1, X1
 	VXORPS      X2, X2, X2
@@ -13639,81 +13689,97 @@ block_done_476:
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z0
 	VPSLLD      $0x10, Z0, Z0
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z1
 	VPSLLD      $0x10, Z1, Z1
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z2
 	VPSLLD      $0x10, Z2, Z2
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z3
 	VPSLLD      $0x10, Z3, Z3
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z5
 	VPSLLD      $0x10, Z5, Z5
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z7
 	VPSLLD      $0x10, Z7, Z7
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z8
 	VPSLLD      $0x10, Z8, Z8
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z9
 	VPSLLD      $0x10, Z9, Z9
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z11
 	VPSLLD      $0x10, Z11, Z11
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z12
 	VPSLLD      $0x10, Z12, Z12
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z13
 	VPSLLD      $0x10, Z13, Z13
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z14
 	VPSLLD      $0x10, Z14, Z14
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 
 ready_479:
@@ -13852,99 +13918,116 @@ done:
 	RET
 
 // func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_481
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_481
 
 block_480:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_482
-	VCVTPH2PS (R8), Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_482
-	VCVTPH2PS (R8), Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_482
-	VCVTPH2PS (R8), Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_482
-	VCVTPH2PS (R8), Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_482
-	VCVTPH2PS (R8), Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_482
-	VCVTPH2PS (R8), Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_482
-	VCVTPH2PS (R8), Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_482
-	VCVTPH2PS (R8), Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_482
-	VCVTPH2PS (R8), Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_482
-	VCVTPH2PS (R8), Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_482
-	VCVTPH2PS (R8), Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_482
-	VCVTPH2PS (R8), Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_482
-	VCVTPH2PS (R8), Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_482
-	VCVTPH2PS (R8), Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_482
-	VCVTPH2PS (R8), Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_482
-	VCVTPH2PS (R8), Z15
-	ADDQ      BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z8
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z9
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z10
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z11
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z12
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z13
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z14
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z15
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_482:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -14051,9 +14134,9 @@ ready_482:
 block_done_481:
 	TESTQ       DI, DI
 	JZ          tail_none_483
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
+	MOVL        $-1, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
 	VXORPS      X0, X0, X0
 	VXORPS      X1, X1, X1
 	VXORPS      X2, X2, X2
@@ -14073,66 +14156,82 @@ block_done_481:
 	CMPQ        SI, $+0
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z0
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z1
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z2
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z3
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z4
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z5
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z6
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z7
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z8
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z9
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z10
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z11
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z12
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z13
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z14
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z15
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 
 ready_484:
@@ -14660,19 +14759,20 @@ done:
 	RET
 
 // func packFloat32PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512_BF16, BMI2
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, MMX+
 TEXT ·packFloat32PairsAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_491
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_491
 
 block_490:
-	MOVQ    DX, R8
+	MOVQ    DX, R9
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
 	VXORPS  X2, X2, X2
@@ -14691,148 +14791,180 @@ block_490:
 	VXORPS  X15, X15, X15
 	CMPQ    SI, $+0
 	JLE     ready_492
-	VMOVUPS (R8), Z0
-	VMOVUPS 64(R8), Z31
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
-	LONG    $0x4007f262
-	WORD    $0xc072
-	ADDQ    BX, R8
-	CMPQ    SI, $+1
-	JLE     ready_492
-	VMOVUPS (R8), Z1
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_492
+	VMOVUPS    (R9), Z1
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
-	LONG    $0x4007f262
-	WORD    $0xc972
-	ADDQ    BX, R8
-	CMPQ    SI, $+2
-	JLE     ready_492
-	VMOVUPS (R8), Z2
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_492
+	VMOVUPS    (R9), Z2
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
-	LONG    $0x4007f262
-	WORD    $0xd272
-	ADDQ    BX, R8
-	CMPQ    SI, $+3
-	JLE     ready_492
-	VMOVUPS (R8), Z3
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_492
+	VMOVUPS    (R9), Z3
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
-	LONG    $0x4007f262
-	WORD    $0xdb72
-	ADDQ    BX, R8
-	CMPQ    SI, $+4
-	JLE     ready_492
-	VMOVUPS (R8), Z4
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_492
+	VMOVUPS    (R9), Z4
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
-	LONG    $0x4007f262
-	WORD    $0xe472
-	ADDQ    BX, R8
-	CMPQ    SI, $+5
-	JLE     ready_492
-	VMOVUPS (R8), Z5
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_492
+	VMOVUPS    (R9), Z5
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
-	LONG    $0x4007f262
-	WORD    $0xed72
-	ADDQ    BX, R8
-	CMPQ    SI, $+6
-	JLE     ready_492
-	VMOVUPS (R8), Z6
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_492
+	VMOVUPS    (R9), Z6
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
-	LONG    $0x4007f262
-	WORD    $0xf672
-	ADDQ    BX, R8
-	CMPQ    SI, $+7
-	JLE     ready_492
-	VMOVUPS (R8), Z7
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_492
+	VMOVUPS    (R9), Z7
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
-	LONG    $0x4007f262
-	WORD    $0xff72
-	ADDQ    BX, R8
-	CMPQ    SI, $+8
-	JLE     ready_492
-	VMOVUPS (R8), Z8
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_492
+	VMOVUPS    (R9), Z8
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
-	LONG    $0x40075262
-	WORD    $0xc072
-	ADDQ    BX, R8
-	CMPQ    SI, $+9
-	JLE     ready_492
-	VMOVUPS (R8), Z9
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_492
+	VMOVUPS    (R9), Z9
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
-	LONG    $0x40075262
-	WORD    $0xc972
-	ADDQ    BX, R8
-	CMPQ    SI, $+10
-	JLE     ready_492
-	VMOVUPS (R8), Z10
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_492
+	VMOVUPS    (R9), Z10
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
-	LONG    $0x40075262
-	WORD    $0xd272
-	ADDQ    BX, R8
-	CMPQ    SI, $+11
-	JLE     ready_492
-	VMOVUPS (R8), Z11
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_492
+	VMOVUPS    (R9), Z11
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
-	LONG    $0x40075262
-	WORD    $0xdb72
-	ADDQ    BX, R8
-	CMPQ    SI, $+12
-	JLE     ready_492
-	VMOVUPS (R8), Z12
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_492
+	VMOVUPS    (R9), Z12
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
-	LONG    $0x40075262
-	WORD    $0xe472
-	ADDQ    BX, R8
-	CMPQ    SI, $+13
-	JLE     ready_492
-	VMOVUPS (R8), Z13
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_492
+	VMOVUPS    (R9), Z13
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
-	LONG    $0x40075262
-	WORD    $0xed72
-	ADDQ    BX, R8
-	CMPQ    SI, $+14
-	JLE     ready_492
-	VMOVUPS (R8), Z14
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_492
+	VMOVUPS    (R9), Z14
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
-	LONG    $0x40075262
-	WORD    $0xf672
-	ADDQ    BX, R8
-	CMPQ    SI, $+15
-	JLE     ready_492
-	VMOVUPS (R8), Z15
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_492
+	VMOVUPS    (R9), Z15
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, R8
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_492:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -14939,15 +15071,15 @@ ready_492:
 block_done_491:
 	TESTQ     DI, DI
 	JZ        tail_none_493
-	MOVL      $-1, R8
-	BZHIL     DI, R8, R8
-	KMOVW     R8, K1
 	MOVL      $-1, R9
-	LEAL      (DI)(DI*1), R8
-	BZHIL     R8, R9, R9
+	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
-	SHRL      $0x10, R9
-	KMOVW     R9, K2
+	MOVL      $-1, R10
+	LEAL      (DI)(DI*1), R9
+	BZHIL     R9, R10, R10
+	KMOVW     R10, K1
+	SHRL      $0x10, R10
+	KMOVW     R10, K2
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
 	VXORPS    X2, X2, X2
@@ -14970,144 +15102,176 @@ block_done_491:
 	VMOVUPS.Z 64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
-	LONG      $0x4007f262
-	WORD      $0xc072
-	ADDQ      BX, DX
-	CMPQ      SI, $+1
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z1
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xc072
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z1
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
-	LONG      $0x4007f262
-	WORD      $0xc972
-	ADDQ      BX, DX
-	CMPQ      SI, $+2
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z2
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xc972
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z2
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
-	LONG      $0x4007f262
-	WORD      $0xd272
-	ADDQ      BX, DX
-	CMPQ      SI, $+3
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z3
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xd272
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z3
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
-	LONG      $0x4007f262
-	WORD      $0xdb72
-	ADDQ      BX, DX
-	CMPQ      SI, $+4
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z4
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xdb72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z4
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
-	LONG      $0x4007f262
-	WORD      $0xe472
-	ADDQ      BX, DX
-	CMPQ      SI, $+5
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z5
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xe472
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z5
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
-	LONG      $0x4007f262
-	WORD      $0xed72
-	ADDQ      BX, DX
-	CMPQ      SI, $+6
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z6
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xed72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+6
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z6
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
-	LONG      $0x4007f262
-	WORD      $0xf672
-	ADDQ      BX, DX
-	CMPQ      SI, $+7
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z7
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xf672
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+7
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z7
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
-	LONG      $0x4007f262
-	WORD      $0xff72
-	ADDQ      BX, DX
-	CMPQ      SI, $+8
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z8
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xff72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+8
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z8
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
-	LONG      $0x40075262
-	WORD      $0xc072
-	ADDQ      BX, DX
-	CMPQ      SI, $+9
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z9
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xc072
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+9
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z9
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
-	LONG      $0x40075262
-	WORD      $0xc972
-	ADDQ      BX, DX
-	CMPQ      SI, $+10
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z10
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xc972
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+10
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z10
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
-	LONG      $0x40075262
-	WORD      $0xd272
-	ADDQ      BX, DX
-	CMPQ      SI, $+11
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z11
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xd272
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+11
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z11
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
-	LONG      $0x40075262
-	WORD      $0xdb72
-	ADDQ      BX, DX
-	CMPQ      SI, $+12
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z12
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xdb72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+12
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z12
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
-	LONG      $0x40075262
-	WORD      $0xe472
-	ADDQ      BX, DX
-	CMPQ      SI, $+13
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z13
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xe472
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+13
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z13
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
-	LONG      $0x40075262
-	WORD      $0xed72
-	ADDQ      BX, DX
-	CMPQ      SI, $+14
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z14
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xed72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+14
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z14
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
-	LONG      $0x40075262
-	WORD      $0xf672
-	ADDQ      BX, DX
-	CMPQ      SI, $+15
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z15
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xf672
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+15
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z15
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, DX
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
 
 ready_494:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -15245,19 +15409,20 @@ done:
 	RET
 
 // func packFloat16PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512_BF16, BMI2
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, MMX+
 TEXT ·packFloat16PairsAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_496
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_496
 
 block_495:
-	MOVQ      DX, R8
+	MOVQ      DX, R9
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
 	VXORPS    X2, X2, X2
@@ -15276,148 +15441,164 @@ block_495:
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
 	JLE       ready_497
-	VCVTPH2PS (R8), Z0
-	VCVTPH2PS 32(R8), Z31
+	VCVTPH2PS (R9), Z0
+	VCVTPH2PS 32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
-	LONG      $0x4007f262
-	WORD      $0xc072
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_497
-	VCVTPH2PS (R8), Z1
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z1
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
-	LONG      $0x4007f262
-	WORD      $0xc972
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_497
-	VCVTPH2PS (R8), Z2
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z2
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
-	LONG      $0x4007f262
-	WORD      $0xd272
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_497
-	VCVTPH2PS (R8), Z3
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z3
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
-	LONG      $0x4007f262
-	WORD      $0xdb72
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_497
-	VCVTPH2PS (R8), Z4
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z4
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
-	LONG      $0x4007f262
-	WORD      $0xe472
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_497
-	VCVTPH2PS (R8), Z5
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z5
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
-	LONG      $0x4007f262
-	WORD      $0xed72
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_497
-	VCVTPH2PS (R8), Z6
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z6
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
-	LONG      $0x4007f262
-	WORD      $0xf672
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_497
-	VCVTPH2PS (R8), Z7
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z7
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
-	LONG      $0x4007f262
-	WORD      $0xff72
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_497
-	VCVTPH2PS (R8), Z8
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z8
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
-	LONG      $0x40075262
-	WORD      $0xc072
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_497
-	VCVTPH2PS (R8), Z9
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z9
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
-	LONG      $0x40075262
-	WORD      $0xc972
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_497
-	VCVTPH2PS (R8), Z10
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z10
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
-	LONG      $0x40075262
-	WORD      $0xd272
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_497
-	VCVTPH2PS (R8), Z11
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z11
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
-	LONG      $0x40075262
-	WORD      $0xdb72
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_497
-	VCVTPH2PS (R8), Z12
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z12
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
-	LONG      $0x40075262
-	WORD      $0xe472
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_497
-	VCVTPH2PS (R8), Z13
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z13
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
-	LONG      $0x40075262
-	WORD      $0xed72
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_497
-	VCVTPH2PS (R8), Z14
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z14
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
-	LONG      $0x40075262
-	WORD      $0xf672
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_497
-	VCVTPH2PS (R8), Z15
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z15
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, R8
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_497:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -15524,15 +15705,15 @@ ready_497:
 block_done_496:
 	TESTQ       DI, DI
 	JZ          tail_none_498
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
 	MOVL        $-1, R9
-	LEAL        (DI)(DI*1), R8
-	BZHIL       R8, R9, R9
+	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
-	SHRL        $0x10, R9
-	KMOVW       R9, K2
+	MOVL        $-1, R10
+	LEAL        (DI)(DI*1), R9
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	SHRL        $0x10, R10
+	KMOVW       R10, K2
 	VXORPS      X0, X0, X0
 	VXORPS      X1, X1, X1
 	VXORPS      X2, X2, X2
@@ -15557,6 +15738,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
 	LONG        $0x4007f262
 	WORD        $0xc072
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_499
@@ -15566,6 +15748,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
 	LONG        $0x4007f262
 	WORD        $0xc972
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_499
@@ -15575,6 +15758,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
 	LONG        $0x4007f262
 	WORD        $0xd272
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_499
@@ -15584,6 +15768,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
 	LONG        $0x4007f262
 	WORD        $0xdb72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_499
@@ -15593,6 +15778,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
 	LONG        $0x4007f262
 	WORD        $0xe472
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_499
@@ -15602,6 +15788,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
 	LONG        $0x4007f262
 	WORD        $0xed72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_499
@@ -15611,6 +15798,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
 	LONG        $0x4007f262
 	WORD        $0xf672
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_499
@@ -15620,6 +15808,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
 	LONG        $0x4007f262
 	WORD        $0xff72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_499
@@ -15629,6 +15818,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
 	LONG        $0x40075262
 	WORD        $0xc072
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_499
@@ -15638,6 +15828,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
 	LONG        $0x40075262
 	WORD        $0xc972
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_499
@@ -15647,6 +15838,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
 	LONG        $0x40075262
 	WORD        $0xd272
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_499
@@ -15656,6 +15848,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
 	LONG        $0x40075262
 	WORD        $0xdb72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_499
@@ -15665,6 +15858,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
 	LONG        $0x40075262
 	WORD        $0xe472
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_499
@@ -15674,6 +15868,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
 	LONG        $0x40075262
 	WORD        $0xed72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_499
@@ -15683,6 +15878,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
 	LONG        $0x40075262
 	WORD        $0xf672
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_499
@@ -15690,9 +15886,10 @@ block_done_496:
 	VCVTPH2PS.Z 32(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, DX
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
 
 ready_499:
 	VUNPCKLPS  Z1, Z0, Z16
