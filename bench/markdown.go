@@ -37,7 +37,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		}
 	}
 	m.line("min and max are those of the samples. roofline is the share of the speed that this machine's measured limits allow: bytes that must be read (weights as stored, inputs, " +
-		"outputs, the cache) over its read bandwidth, or operations over its f32 rate (medians), whichever takes longer; over 100 %% the data came from the processor's caches. " +
+		"outputs, the cache) over its read bandwidth, or operations over its rate in the dtype (medians), whichever takes longer; over 100 %% the data came from the processor's caches. " +
 		"memory is the largest resident memory of the lane's process, mapped weights included.")
 	_, err := io.WriteString(w, m.String())
 	return err

@@ -141,7 +141,7 @@ func (at *attention) visible(pos, real, i int) (lo, hi int) {
 	if at.a.State != nil {
 		hi = min(hi, at.keys.capacity)
 	}
-	return lo, max(lo, hi)
+	return min(lo, hi), hi
 }
 
 // block computes all that a block of rows sees.

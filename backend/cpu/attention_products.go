@@ -60,8 +60,12 @@ func (p *attentionProducts) accumulate(v []byte, keys int) {
 		stored.Accumulate(p.acc, p.d, p.scores, attentionKeys, v, p.ld, p.rows, keys, p.d)
 		return
 	}
-	for r := range keys {
-		stored.Widen(p.values[r*p.d:(r+1)*p.d], v[r*p.ld*size:])
+	values, ld := floats(v), p.ld
+	if size != 4 {
+		values, ld = p.values, p.d
+		for r := range keys {
+			stored.Widen(values[r*p.d:(r+1)*p.d], v[r*p.ld*size:])
+		}
 	}
 	even := (keys + p.lane - 1) / p.lane * p.lane
 	if even > keys { // a pair's other half: the weight of no key
@@ -76,7 +80,7 @@ func (p *attentionProducts) accumulate(v []byte, keys int) {
 	packRows(p.weights, p.scores, attentionKeys, p.rows, even)
 	for j := 0; j < p.d; j += p.set.NR {
 		n := min(p.set.NR, p.d-j)
-		packCols(p.panel, p.values[j:], p.d, keys, n)
+		packCols(p.panel, values[j:], ld, keys, n)
 		p.column(p.acc[j:], p.d, p.weights, even/p.lane, n, true)
 	}
 }

@@ -16,20 +16,24 @@ type product struct {
 	stored  *kernel.Stored
 	form    *form // of a weight that is kept compact, else nil
 	m, n, k int
-	size    int  // bytes of an element of w
-	plain   bool // w is [k,n]
-	bf16    bool // x may be rounded to bf16
+	size    int      // bytes of an element of w
+	plain   bool     // w is [k,n]
+	bf16    bool     // x may be rounded to bf16
+	rounded *rounded // of w, or nil
 	threads int
 }
 
-func (b *binder) product(m int, w *backend.Tensor, k int) *product {
+// product is of m rows with w, which gives n columns.
+func (b *binder) product(m, n, k int, w *backend.Tensor, plain bool) *product {
 	form := b.form(w)
 	b.decodes = b.decodes || form != nil && m <= maxGemv
-	return &product{
+	p := &product{
 		set: b.set, stored: b.backend.stored(w.DType()), form: form,
-		m: m, n: w.Dim(-2), k: k, size: w.DType().Size(), threads: b.threads,
+		m: m, n: n, k: k, size: w.DType().Size(), plain: plain, threads: b.threads,
 		bf16: b.dots(),
 	}
+	p.rounded = b.backend.rounded(p, w)
+	return p
 }
 
 // dots reports whether tiles multiply in bf16.
@@ -133,16 +137,30 @@ func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []
 	block := wk.floats(panels * nr * min(blockK, k))
 	for k0 := 0; k0 < k; k0 += blockK {
 		kc := min(blockK, k-k0)
-		for j := 0; j < count; j += nr {
+		for j := 0; j < count && p.rounded == nil; j += nr {
 			p.packPanel(wk, block[j*kc:(j+nr)*kc], w, first+j, min(nr, count-j), k0*lane, kc*lane)
 		}
 		for i := 0; i < p.m; i += mr {
 			a := packed[i*k+k0*mr : i*k+(k0+kc)*mr]
 			for j := 0; j < count; j += nr {
-				tile(y[i*ldy+j:], ldy, a, block[j*kc:(j+nr)*kc], kc, min(mr, p.m-i), min(nr, count-j), k0 > 0)
+				var b []float32
+				if p.rounded != nil {
+					b = p.roundedPanel(wk, w, first+j)[k0*nr : (k0+kc)*nr]
+				} else {
+					b = block[j*kc : (j+nr)*kc]
+				}
+				tile(y[i*ldy+j:], ldy, a, b, kc, min(mr, p.m-i), min(nr, count-j), k0 > 0)
 			}
 		}
 	}
+}
+
+// roundedPanel returns the rounded columns from j on, a multiple of a panel's width.
+func (p *product) roundedPanel(wk *worker, w []byte, j int) []float32 {
+	nr := p.set.NR
+	return p.rounded.panel(j/nr, func(dst []float32) {
+		p.packPanel(wk, dst, w, j, min(nr, p.n-j), 0, p.k)
+	})
 }
 
 // packPanel packs columns j:j+n of the result, rows k0:k0+kc of the sum.
@@ -246,7 +264,7 @@ func bindLinear(b *binder, n *backend.Tensor) bool {
 	var members []member
 	chunks := 0
 	for i, w := range l.Weights {
-		p := b.product(m, w, k)
+		p := b.product(m, w.Dim(0), k, w, false)
 		e := epilogue{activation: b.activation(a.Activation), add: b.set.Add, residual: -1}
 		if len(l.Biases) > 0 {
 			e.bias = b.vector(l.Biases[i])
@@ -283,7 +301,8 @@ func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 	a := n.Attrs()
 	l := a.Linear(n.Args())
 	m, k := l.X.Dim(0), l.X.Dim(1)
-	gate, up := b.product(m, l.Weights[0], k), b.product(m, l.Weights[1], k)
+	width := l.Weights[0].Dim(0)
+	gate, up := b.product(m, width, k, l.Weights[0], false), b.product(m, width, k, l.Weights[1], false)
 	var gateBias, upBias []float32
 	if len(l.Biases) > 0 {
 		gateBias, upBias = b.vector(l.Biases[0]), b.vector(l.Biases[1])

@@ -4,19 +4,16 @@ import "emily/backend"
 
 func bindMatMul(b *binder, n *backend.Tensor) bool {
 	x, u := n.Args()[0], n.Args()[1]
-	m, k := x.Dim(-2), x.Dim(-1)
-	p := b.product(m, u, k)
-	if !n.Attrs().Transposed {
-		p.plain, p.n = true, u.Dim(-1)
-	}
+	m := x.Dim(-2)
 	if n.Elements() == 0 {
 		return true
 	}
 	batch := n.Shape()[:n.Rank()-2]
 	if u.Rank() == 2 { // one right operand for all: the batch is more rows
-		p.m *= elements(batch)
+		m *= elements(batch)
 		batch = nil
 	}
+	p := b.product(m, n.Dim(-1), x.Dim(-1), u, !n.Attrs().Transposed)
 	xr, y := b.arg(0), b.out(0)
 	ur := b.raw(1)
 	if p.plain {
@@ -79,8 +76,7 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	}
 	w, kw, outW := x.Dim(-2), kern.Dim(-1), n.Dim(-2)
 	m, k := outH*outW, in*kh*kw
-	p := b.product(m, kern, k)
-	p.n = kern.Dim(0)
+	p := b.product(m, kern.Dim(0), k, kern, false)
 	if n.Elements() == 0 {
 		return true
 	}

@@ -12982,99 +12982,116 @@ round_done_469:
 	RET
 
 // func packFloat32AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packFloat32AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_471
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_471
 
 block_470:
-	MOVQ    DX, R8
-	VXORPS  X0, X0, X0
-	VXORPS  X1, X1, X1
-	VXORPS  X2, X2, X2
-	VXORPS  X3, X3, X3
-	VXORPS  X4, X4, X4
-	VXORPS  X5, X5, X5
-	VXORPS  X6, X6, X6
-	VXORPS  X7, X7, X7
-	VXORPS  X8, X8, X8
-	VXORPS  X9, X9, X9
-	VXORPS  X10, X10, X10
-	VXORPS  X11, X11, X11
-	VXORPS  X12, X12, X12
-	VXORPS  X13, X13, X13
-	VXORPS  X14, X14, X14
-	VXORPS  X15, X15, X15
-	CMPQ    SI, $+0
-	JLE     ready_472
-	VMOVUPS (R8), Z0
-	ADDQ    BX, R8
-	CMPQ    SI, $+1
-	JLE     ready_472
-	VMOVUPS (R8), Z1
-	ADDQ    BX, R8
-	CMPQ    SI, $+2
-	JLE     ready_472
-	VMOVUPS (R8), Z2
-	ADDQ    BX, R8
-	CMPQ    SI, $+3
-	JLE     ready_472
-	VMOVUPS (R8), Z3
-	ADDQ    BX, R8
-	CMPQ    SI, $+4
-	JLE     ready_472
-	VMOVUPS (R8), Z4
-	ADDQ    BX, R8
-	CMPQ    SI, $+5
-	JLE     ready_472
-	VMOVUPS (R8), Z5
-	ADDQ    BX, R8
-	CMPQ    SI, $+6
-	JLE     ready_472
-	VMOVUPS (R8), Z6
-	ADDQ    BX, R8
-	CMPQ    SI, $+7
-	JLE     ready_472
-	VMOVUPS (R8), Z7
-	ADDQ    BX, R8
-	CMPQ    SI, $+8
-	JLE     ready_472
-	VMOVUPS (R8), Z8
-	ADDQ    BX, R8
-	CMPQ    SI, $+9
-	JLE     ready_472
-	VMOVUPS (R8), Z9
-	ADDQ    BX, R8
-	CMPQ    SI, $+10
-	JLE     ready_472
-	VMOVUPS (R8), Z10
-	ADDQ    BX, R8
-	CMPQ    SI, $+11
-	JLE     ready_472
-	VMOVUPS (R8), Z11
-	ADDQ    BX, R8
-	CMPQ    SI, $+12
-	JLE     ready_472
-	VMOVUPS (R8), Z12
-	ADDQ    BX, R8
-	CMPQ    SI, $+13
-	JLE     ready_472
-	VMOVUPS (R8), Z13
-	ADDQ    BX, R8
-	CMPQ    SI, $+14
-	JLE     ready_472
-	VMOVUPS (R8), Z14
-	ADDQ    BX, R8
-	CMPQ    SI, $+15
-	JLE     ready_472
-	VMOVUPS (R8), Z15
-	ADDQ    BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_472
+	VMOVUPS    (R9), Z0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_472
+	VMOVUPS    (R9), Z1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_472
+	VMOVUPS    (R9), Z2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_472
+	VMOVUPS    (R9), Z3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_472
+	VMOVUPS    (R9), Z4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_472
+	VMOVUPS    (R9), Z5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_472
+	VMOVUPS    (R9), Z6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_472
+	VMOVUPS    (R9), Z7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_472
+	VMOVUPS    (R9), Z8
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_472
+	VMOVUPS    (R9), Z9
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_472
+	VMOVUPS    (R9), Z10
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_472
+	VMOVUPS    (R9), Z11
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_472
+	VMOVUPS    (R9), Z12
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_472
+	VMOVUPS    (R9), Z13
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_472
+	VMOVUPS    (R9), Z14
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_472
+	VMOVUPS    (R9), Z15
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_472:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -13179,91 +13196,107 @@ ready_472:
 	JGE        block_470
 
 block_done_471:
-	TESTQ     DI, DI
-	JZ        tail_none_473
-	MOVL      $-1, R8
-	BZHIL     DI, R8, R8
-	KMOVW     R8, K1
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z0
-	ADDQ      BX, DX
-	CMPQ      SI, $+1
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z1
-	ADDQ      BX, DX
-	CMPQ      SI, $+2
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z2
-	ADDQ      BX, DX
-	CMPQ      SI, $+3
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z3
-	ADDQ      BX, DX
-	CMPQ      SI, $+4
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z4
-	ADDQ      BX, DX
-	CMPQ      SI, $+5
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z5
-	ADDQ      BX, DX
-	CMPQ      SI, $+6
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z6
-	ADDQ      BX, DX
-	CMPQ      SI, $+7
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z7
-	ADDQ      BX, DX
-	CMPQ      SI, $+8
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z8
-	ADDQ      BX, DX
-	CMPQ      SI, $+9
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z9
-	ADDQ      BX, DX
-	CMPQ      SI, $+10
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z10
-	ADDQ      BX, DX
-	CMPQ      SI, $+11
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z11
-	ADDQ      BX, DX
-	CMPQ      SI, $+12
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z12
-	ADDQ      BX, DX
-	CMPQ      SI, $+13
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z13
-	ADDQ      BX, DX
-	CMPQ      SI, $+14
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z14
-	ADDQ      BX, DX
-	CMPQ      SI, $+15
-	JLE       ready_474
-	VMOVUPS.Z (DX), K1, Z15
-	ADDQ      BX, DX
+	TESTQ      DI, DI
+	JZ         tail_none_473
+	MOVL       $-1, R9
+	BZHIL      DI, R9, R9
+	KMOVW      R9, K1
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z0
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z1
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z2
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z3
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z4
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z5
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+6
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z6
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+7
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z7
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+8
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z8
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+9
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z9
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+10
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z10
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+11
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z11
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+12
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z12
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+13
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z13
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+14
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z14
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+15
+	JLE        ready_474
+	VMOVUPS.Z  (DX), K1, Z15
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
 
 ready_474:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -13401,115 +13434,132 @@ done:
 	RET
 
 // func packBFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packBFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_476
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_476
 
 block_475:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_477
-	VPMOVZXWD (R8), Z0
-	VPSLLD    $0x10, Z0, Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_477
-	VPMOVZXWD (R8), Z1
-	VPSLLD    $0x10, Z1, Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_477
-	VPMOVZXWD (R8), Z2
-	VPSLLD    $0x10, Z2, Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_477
-	VPMOVZXWD (R8), Z3
-	VPSLLD    $0x10, Z3, Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_477
-	VPMOVZXWD (R8), Z4
-	VPSLLD    $0x10, Z4, Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_477
-	VPMOVZXWD (R8), Z5
-	VPSLLD    $0x10, Z5, Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_477
-	VPMOVZXWD (R8), Z6
-	VPSLLD    $0x10, Z6, Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_477
-	VPMOVZXWD (R8), Z7
-	VPSLLD    $0x10, Z7, Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_477
-	VPMOVZXWD (R8), Z8
-	VPSLLD    $0x10, Z8, Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_477
-	VPMOVZXWD (R8), Z9
-	VPSLLD    $0x10, Z9, Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_477
-	VPMOVZXWD (R8), Z10
-	VPSLLD    $0x10, Z10, Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_477
-	VPMOVZXWD (R8), Z11
-	VPSLLD    $0x10, Z11, Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_477
-	VPMOVZXWD (R8), Z12
-	VPSLLD    $0x10, Z12, Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_477
-	VPMOVZXWD (R8), Z13
-	VPSLLD    $0x10, Z13, Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_477
-	VPMOVZXWD (R8), Z14
-	VPSLLD    $0x10, Z14, Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_477
-	VPMOVZXWD (R8), Z15
-	VPSLLD    $0x10, Z15, Z15
-	ADDQ      BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z0
+	VPSLLD     $0x10, Z0, Z0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z1
+	VPSLLD     $0x10, Z1, Z1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z2
+	VPSLLD     $0x10, Z2, Z2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z3
+	VPSLLD     $0x10, Z3, Z3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z4
+	VPSLLD     $0x10, Z4, Z4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z5
+	VPSLLD     $0x10, Z5, Z5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z6
+	VPSLLD     $0x10, Z6, Z6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z7
+	VPSLLD     $0x10, Z7, Z7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z8
+	VPSLLD     $0x10, Z8, Z8
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z9
+	VPSLLD     $0x10, Z9, Z9
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z10
+	VPSLLD     $0x10, Z10, Z10
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z11
+	VPSLLD     $0x10, Z11, Z11
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z12
+	VPSLLD     $0x10, Z12, Z12
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z13
+	VPSLLD     $0x10, Z13, Z13
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z14
+	VPSLLD     $0x10, Z14, Z14
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_477
+	VPMOVZXWD  (R9), Z15
+	VPSLLD     $0x10, Z15, Z15
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_477:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -13616,9 +13666,9 @@ ready_477:
 block_done_476:
 	TESTQ       DI, DI
 	JZ          tail_none_478
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
+	MOVL        $-1, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
 	VXORPS      X0, X0, X0
 	VXORPS      X1, X1, X1
 	VXORPS      X2, X2, X2
@@ -13639,81 +13689,97 @@ block_done_476:
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z0
 	VPSLLD      $0x10, Z0, Z0
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z1
 	VPSLLD      $0x10, Z1, Z1
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z2
 	VPSLLD      $0x10, Z2, Z2
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z3
 	VPSLLD      $0x10, Z3, Z3
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z4
 	VPSLLD      $0x10, Z4, Z4
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z5
 	VPSLLD      $0x10, Z5, Z5
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z6
 	VPSLLD      $0x10, Z6, Z6
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z7
 	VPSLLD      $0x10, Z7, Z7
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z8
 	VPSLLD      $0x10, Z8, Z8
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z9
 	VPSLLD      $0x10, Z9, Z9
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z10
 	VPSLLD      $0x10, Z10, Z10
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z11
 	VPSLLD      $0x10, Z11, Z11
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z12
 	VPSLLD      $0x10, Z12, Z12
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z13
 	VPSLLD      $0x10, Z13, Z13
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z14
 	VPSLLD      $0x10, Z14, Z14
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_479
 	VPMOVZXWD.Z (DX), K1, Z15
 	VPSLLD      $0x10, Z15, Z15
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 
 ready_479:
@@ -13852,99 +13918,116 @@ done:
 	RET
 
 // func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·packFloat16AVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_481
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_481
 
 block_480:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	VXORPS    X8, X8, X8
-	VXORPS    X9, X9, X9
-	VXORPS    X10, X10, X10
-	VXORPS    X11, X11, X11
-	VXORPS    X12, X12, X12
-	VXORPS    X13, X13, X13
-	VXORPS    X14, X14, X14
-	VXORPS    X15, X15, X15
-	CMPQ      SI, $+0
-	JLE       ready_482
-	VCVTPH2PS (R8), Z0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_482
-	VCVTPH2PS (R8), Z1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_482
-	VCVTPH2PS (R8), Z2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_482
-	VCVTPH2PS (R8), Z3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_482
-	VCVTPH2PS (R8), Z4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_482
-	VCVTPH2PS (R8), Z5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_482
-	VCVTPH2PS (R8), Z6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_482
-	VCVTPH2PS (R8), Z7
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_482
-	VCVTPH2PS (R8), Z8
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_482
-	VCVTPH2PS (R8), Z9
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_482
-	VCVTPH2PS (R8), Z10
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_482
-	VCVTPH2PS (R8), Z11
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_482
-	VCVTPH2PS (R8), Z12
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_482
-	VCVTPH2PS (R8), Z13
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_482
-	VCVTPH2PS (R8), Z14
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_482
-	VCVTPH2PS (R8), Z15
-	ADDQ      BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	VXORPS     X8, X8, X8
+	VXORPS     X9, X9, X9
+	VXORPS     X10, X10, X10
+	VXORPS     X11, X11, X11
+	VXORPS     X12, X12, X12
+	VXORPS     X13, X13, X13
+	VXORPS     X14, X14, X14
+	VXORPS     X15, X15, X15
+	CMPQ       SI, $+0
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z8
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z9
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z10
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z11
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z12
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z13
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z14
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_482
+	VCVTPH2PS  (R9), Z15
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_482:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -14051,9 +14134,9 @@ ready_482:
 block_done_481:
 	TESTQ       DI, DI
 	JZ          tail_none_483
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
+	MOVL        $-1, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
 	VXORPS      X0, X0, X0
 	VXORPS      X1, X1, X1
 	VXORPS      X2, X2, X2
@@ -14073,66 +14156,82 @@ block_done_481:
 	CMPQ        SI, $+0
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z0
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z1
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z2
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z3
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z4
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z5
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z6
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z7
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z8
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z9
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z10
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z11
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z12
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z13
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z14
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_484
 	VCVTPH2PS.Z (DX), K1, Z15
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 
 ready_484:
@@ -14660,19 +14759,20 @@ done:
 	RET
 
 // func packFloat32PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512_BF16, BMI2
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, MMX+
 TEXT ·packFloat32PairsAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_491
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_491
 
 block_490:
-	MOVQ    DX, R8
+	MOVQ    DX, R9
 	VXORPS  X0, X0, X0
 	VXORPS  X1, X1, X1
 	VXORPS  X2, X2, X2
@@ -14691,148 +14791,180 @@ block_490:
 	VXORPS  X15, X15, X15
 	CMPQ    SI, $+0
 	JLE     ready_492
-	VMOVUPS (R8), Z0
-	VMOVUPS 64(R8), Z31
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
-	LONG    $0x4007f262
-	WORD    $0xc072
-	ADDQ    BX, R8
-	CMPQ    SI, $+1
-	JLE     ready_492
-	VMOVUPS (R8), Z1
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_492
+	VMOVUPS    (R9), Z1
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
-	LONG    $0x4007f262
-	WORD    $0xc972
-	ADDQ    BX, R8
-	CMPQ    SI, $+2
-	JLE     ready_492
-	VMOVUPS (R8), Z2
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_492
+	VMOVUPS    (R9), Z2
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
-	LONG    $0x4007f262
-	WORD    $0xd272
-	ADDQ    BX, R8
-	CMPQ    SI, $+3
-	JLE     ready_492
-	VMOVUPS (R8), Z3
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_492
+	VMOVUPS    (R9), Z3
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
-	LONG    $0x4007f262
-	WORD    $0xdb72
-	ADDQ    BX, R8
-	CMPQ    SI, $+4
-	JLE     ready_492
-	VMOVUPS (R8), Z4
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_492
+	VMOVUPS    (R9), Z4
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
-	LONG    $0x4007f262
-	WORD    $0xe472
-	ADDQ    BX, R8
-	CMPQ    SI, $+5
-	JLE     ready_492
-	VMOVUPS (R8), Z5
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_492
+	VMOVUPS    (R9), Z5
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
-	LONG    $0x4007f262
-	WORD    $0xed72
-	ADDQ    BX, R8
-	CMPQ    SI, $+6
-	JLE     ready_492
-	VMOVUPS (R8), Z6
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_492
+	VMOVUPS    (R9), Z6
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
-	LONG    $0x4007f262
-	WORD    $0xf672
-	ADDQ    BX, R8
-	CMPQ    SI, $+7
-	JLE     ready_492
-	VMOVUPS (R8), Z7
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_492
+	VMOVUPS    (R9), Z7
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
-	LONG    $0x4007f262
-	WORD    $0xff72
-	ADDQ    BX, R8
-	CMPQ    SI, $+8
-	JLE     ready_492
-	VMOVUPS (R8), Z8
-	VMOVUPS 64(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_492
+	VMOVUPS    (R9), Z8
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
-	LONG    $0x40075262
-	WORD    $0xc072
-	ADDQ    BX, R8
-	CMPQ    SI, $+9
-	JLE     ready_492
-	VMOVUPS (R8), Z9
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_492
+	VMOVUPS    (R9), Z9
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
-	LONG    $0x40075262
-	WORD    $0xc972
-	ADDQ    BX, R8
-	CMPQ    SI, $+10
-	JLE     ready_492
-	VMOVUPS (R8), Z10
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_492
+	VMOVUPS    (R9), Z10
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
-	LONG    $0x40075262
-	WORD    $0xd272
-	ADDQ    BX, R8
-	CMPQ    SI, $+11
-	JLE     ready_492
-	VMOVUPS (R8), Z11
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_492
+	VMOVUPS    (R9), Z11
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
-	LONG    $0x40075262
-	WORD    $0xdb72
-	ADDQ    BX, R8
-	CMPQ    SI, $+12
-	JLE     ready_492
-	VMOVUPS (R8), Z12
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_492
+	VMOVUPS    (R9), Z12
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
-	LONG    $0x40075262
-	WORD    $0xe472
-	ADDQ    BX, R8
-	CMPQ    SI, $+13
-	JLE     ready_492
-	VMOVUPS (R8), Z13
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_492
+	VMOVUPS    (R9), Z13
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
-	LONG    $0x40075262
-	WORD    $0xed72
-	ADDQ    BX, R8
-	CMPQ    SI, $+14
-	JLE     ready_492
-	VMOVUPS (R8), Z14
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_492
+	VMOVUPS    (R9), Z14
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
-	LONG    $0x40075262
-	WORD    $0xf672
-	ADDQ    BX, R8
-	CMPQ    SI, $+15
-	JLE     ready_492
-	VMOVUPS (R8), Z15
-	VMOVUPS 64(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_492
+	VMOVUPS    (R9), Z15
+	VMOVUPS    64(R9), Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, R8
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	PREFETCHT0 64(R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_492:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -14939,15 +15071,15 @@ ready_492:
 block_done_491:
 	TESTQ     DI, DI
 	JZ        tail_none_493
-	MOVL      $-1, R8
-	BZHIL     DI, R8, R8
-	KMOVW     R8, K1
 	MOVL      $-1, R9
-	LEAL      (DI)(DI*1), R8
-	BZHIL     R8, R9, R9
+	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
-	SHRL      $0x10, R9
-	KMOVW     R9, K2
+	MOVL      $-1, R10
+	LEAL      (DI)(DI*1), R9
+	BZHIL     R9, R10, R10
+	KMOVW     R10, K1
+	SHRL      $0x10, R10
+	KMOVW     R10, K2
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
 	VXORPS    X2, X2, X2
@@ -14970,144 +15102,176 @@ block_done_491:
 	VMOVUPS.Z 64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
-	LONG      $0x4007f262
-	WORD      $0xc072
-	ADDQ      BX, DX
-	CMPQ      SI, $+1
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z1
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xc072
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+1
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z1
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
-	LONG      $0x4007f262
-	WORD      $0xc972
-	ADDQ      BX, DX
-	CMPQ      SI, $+2
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z2
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xc972
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+2
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z2
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
-	LONG      $0x4007f262
-	WORD      $0xd272
-	ADDQ      BX, DX
-	CMPQ      SI, $+3
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z3
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xd272
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+3
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z3
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
-	LONG      $0x4007f262
-	WORD      $0xdb72
-	ADDQ      BX, DX
-	CMPQ      SI, $+4
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z4
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xdb72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+4
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z4
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
-	LONG      $0x4007f262
-	WORD      $0xe472
-	ADDQ      BX, DX
-	CMPQ      SI, $+5
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z5
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xe472
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+5
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z5
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
-	LONG      $0x4007f262
-	WORD      $0xed72
-	ADDQ      BX, DX
-	CMPQ      SI, $+6
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z6
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xed72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+6
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z6
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
-	LONG      $0x4007f262
-	WORD      $0xf672
-	ADDQ      BX, DX
-	CMPQ      SI, $+7
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z7
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xf672
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+7
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z7
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
-	LONG      $0x4007f262
-	WORD      $0xff72
-	ADDQ      BX, DX
-	CMPQ      SI, $+8
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z8
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x4007f262
+	WORD       $0xff72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+8
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z8
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
-	LONG      $0x40075262
-	WORD      $0xc072
-	ADDQ      BX, DX
-	CMPQ      SI, $+9
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z9
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xc072
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+9
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z9
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
-	LONG      $0x40075262
-	WORD      $0xc972
-	ADDQ      BX, DX
-	CMPQ      SI, $+10
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z10
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xc972
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+10
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z10
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
-	LONG      $0x40075262
-	WORD      $0xd272
-	ADDQ      BX, DX
-	CMPQ      SI, $+11
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z11
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xd272
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+11
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z11
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
-	LONG      $0x40075262
-	WORD      $0xdb72
-	ADDQ      BX, DX
-	CMPQ      SI, $+12
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z12
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xdb72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+12
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z12
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
-	LONG      $0x40075262
-	WORD      $0xe472
-	ADDQ      BX, DX
-	CMPQ      SI, $+13
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z13
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xe472
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+13
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z13
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
-	LONG      $0x40075262
-	WORD      $0xed72
-	ADDQ      BX, DX
-	CMPQ      SI, $+14
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z14
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xed72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+14
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z14
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
-	LONG      $0x40075262
-	WORD      $0xf672
-	ADDQ      BX, DX
-	CMPQ      SI, $+15
-	JLE       ready_494
-	VMOVUPS.Z (DX), K1, Z15
-	VMOVUPS.Z 64(DX), K2, Z31
+	LONG       $0x40075262
+	WORD       $0xf672
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
+	CMPQ       SI, $+15
+	JLE        ready_494
+	VMOVUPS.Z  (DX), K1, Z15
+	VMOVUPS.Z  64(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, DX
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       BX, DX
 
 ready_494:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -15245,19 +15409,20 @@ done:
 	RET
 
 // func packFloat16PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX512F, AVX512_BF16, BMI2
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, MMX+
 TEXT ·packFloat16PairsAVX512(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+16
-	JLT  block_done_496
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+16, BX, R8
+	CMPQ   DI, $+16
+	JLT    block_done_496
 
 block_495:
-	MOVQ      DX, R8
+	MOVQ      DX, R9
 	VXORPS    X0, X0, X0
 	VXORPS    X1, X1, X1
 	VXORPS    X2, X2, X2
@@ -15276,148 +15441,164 @@ block_495:
 	VXORPS    X15, X15, X15
 	CMPQ      SI, $+0
 	JLE       ready_497
-	VCVTPH2PS (R8), Z0
-	VCVTPH2PS 32(R8), Z31
+	VCVTPH2PS (R9), Z0
+	VCVTPH2PS 32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
-	LONG      $0x4007f262
-	WORD      $0xc072
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_497
-	VCVTPH2PS (R8), Z1
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z1
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
-	LONG      $0x4007f262
-	WORD      $0xc972
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_497
-	VCVTPH2PS (R8), Z2
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z2
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
-	LONG      $0x4007f262
-	WORD      $0xd272
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_497
-	VCVTPH2PS (R8), Z3
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z3
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
-	LONG      $0x4007f262
-	WORD      $0xdb72
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_497
-	VCVTPH2PS (R8), Z4
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z4
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
-	LONG      $0x4007f262
-	WORD      $0xe472
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_497
-	VCVTPH2PS (R8), Z5
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z5
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
-	LONG      $0x4007f262
-	WORD      $0xed72
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_497
-	VCVTPH2PS (R8), Z6
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z6
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
-	LONG      $0x4007f262
-	WORD      $0xf672
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_497
-	VCVTPH2PS (R8), Z7
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z7
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
-	LONG      $0x4007f262
-	WORD      $0xff72
-	ADDQ      BX, R8
-	CMPQ      SI, $+8
-	JLE       ready_497
-	VCVTPH2PS (R8), Z8
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x4007f262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+8
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z8
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
-	LONG      $0x40075262
-	WORD      $0xc072
-	ADDQ      BX, R8
-	CMPQ      SI, $+9
-	JLE       ready_497
-	VCVTPH2PS (R8), Z9
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc072
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+9
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z9
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
-	LONG      $0x40075262
-	WORD      $0xc972
-	ADDQ      BX, R8
-	CMPQ      SI, $+10
-	JLE       ready_497
-	VCVTPH2PS (R8), Z10
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xc972
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+10
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z10
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
-	LONG      $0x40075262
-	WORD      $0xd272
-	ADDQ      BX, R8
-	CMPQ      SI, $+11
-	JLE       ready_497
-	VCVTPH2PS (R8), Z11
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xd272
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+11
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z11
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
-	LONG      $0x40075262
-	WORD      $0xdb72
-	ADDQ      BX, R8
-	CMPQ      SI, $+12
-	JLE       ready_497
-	VCVTPH2PS (R8), Z12
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xdb72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+12
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z12
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
-	LONG      $0x40075262
-	WORD      $0xe472
-	ADDQ      BX, R8
-	CMPQ      SI, $+13
-	JLE       ready_497
-	VCVTPH2PS (R8), Z13
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xe472
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+13
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z13
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
-	LONG      $0x40075262
-	WORD      $0xed72
-	ADDQ      BX, R8
-	CMPQ      SI, $+14
-	JLE       ready_497
-	VCVTPH2PS (R8), Z14
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xed72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+14
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z14
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
-	LONG      $0x40075262
-	WORD      $0xf672
-	ADDQ      BX, R8
-	CMPQ      SI, $+15
-	JLE       ready_497
-	VCVTPH2PS (R8), Z15
-	VCVTPH2PS 32(R8), Z31
+	LONG       $0x40075262
+	WORD       $0xf672
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+15
+	JLE        ready_497
+	VCVTPH2PS  (R9), Z15
+	VCVTPH2PS  32(R9), Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, R8
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_497:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -15524,15 +15705,15 @@ ready_497:
 block_done_496:
 	TESTQ       DI, DI
 	JZ          tail_none_498
-	MOVL        $-1, R8
-	BZHIL       DI, R8, R8
-	KMOVW       R8, K1
 	MOVL        $-1, R9
-	LEAL        (DI)(DI*1), R8
-	BZHIL       R8, R9, R9
+	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
-	SHRL        $0x10, R9
-	KMOVW       R9, K2
+	MOVL        $-1, R10
+	LEAL        (DI)(DI*1), R9
+	BZHIL       R9, R10, R10
+	KMOVW       R10, K1
+	SHRL        $0x10, R10
+	KMOVW       R10, K2
 	VXORPS      X0, X0, X0
 	VXORPS      X1, X1, X1
 	VXORPS      X2, X2, X2
@@ -15557,6 +15738,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z0, Z31, Z0
 	LONG        $0x4007f262
 	WORD        $0xc072
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+1
 	JLE         ready_499
@@ -15566,6 +15748,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z1, Z31, Z1
 	LONG        $0x4007f262
 	WORD        $0xc972
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+2
 	JLE         ready_499
@@ -15575,6 +15758,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z2, Z31, Z2
 	LONG        $0x4007f262
 	WORD        $0xd272
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+3
 	JLE         ready_499
@@ -15584,6 +15768,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z3, Z31, Z3
 	LONG        $0x4007f262
 	WORD        $0xdb72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+4
 	JLE         ready_499
@@ -15593,6 +15778,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z4, Z31, Z4
 	LONG        $0x4007f262
 	WORD        $0xe472
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+5
 	JLE         ready_499
@@ -15602,6 +15788,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z5, Z31, Z5
 	LONG        $0x4007f262
 	WORD        $0xed72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+6
 	JLE         ready_499
@@ -15611,6 +15798,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z6, Z31, Z6
 	LONG        $0x4007f262
 	WORD        $0xf672
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+7
 	JLE         ready_499
@@ -15620,6 +15808,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z7, Z31, Z7
 	LONG        $0x4007f262
 	WORD        $0xff72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+8
 	JLE         ready_499
@@ -15629,6 +15818,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z8, Z31, Z8
 	LONG        $0x40075262
 	WORD        $0xc072
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+9
 	JLE         ready_499
@@ -15638,6 +15828,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z9, Z31, Z9
 	LONG        $0x40075262
 	WORD        $0xc972
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+10
 	JLE         ready_499
@@ -15647,6 +15838,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z10, Z31, Z10
 	LONG        $0x40075262
 	WORD        $0xd272
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+11
 	JLE         ready_499
@@ -15656,6 +15848,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z11, Z31, Z11
 	LONG        $0x40075262
 	WORD        $0xdb72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+12
 	JLE         ready_499
@@ -15665,6 +15858,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z12, Z31, Z12
 	LONG        $0x40075262
 	WORD        $0xe472
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+13
 	JLE         ready_499
@@ -15674,6 +15868,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z13, Z31, Z13
 	LONG        $0x40075262
 	WORD        $0xed72
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+14
 	JLE         ready_499
@@ -15683,6 +15878,7 @@ block_done_496:
 	// VCVTNE2PS2BF16 Z14, Z31, Z14
 	LONG        $0x40075262
 	WORD        $0xf672
+	PREFETCHT0  (DX)(R8*1)
 	ADDQ        BX, DX
 	CMPQ        SI, $+15
 	JLE         ready_499
@@ -15690,9 +15886,10 @@ block_done_496:
 	VCVTPH2PS.Z 32(DX), K2, Z31
 
 	// VCVTNE2PS2BF16 Z15, Z31, Z15
-	LONG $0x40075262
-	WORD $0xff72
-	ADDQ BX, DX
+	LONG       $0x40075262
+	WORD       $0xff72
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       BX, DX
 
 ready_499:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -17542,111 +17739,179 @@ tail_none_590:
 // func expAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·expAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_592
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+960(SB), Z21
+	VMOVUPS constants<>+1024(SB), Z20
+	VMOVUPS constants<>+1088(SB), Z19
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	CMPQ    DX, $+32
+	JLT     several_done_592
 
-one_591:
+several_591:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+448(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+512(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+576(SB), Z0, Z1
+	VMOVUPS      64(CX), Z4
+	VMAXPS       Z0, Z21, Z0
+	VMAXPS       Z4, Z21, Z4
+	VMINPS       Z0, Z20, Z0
+	VMINPS       Z4, Z20, Z4
+	VMULPS       Z29, Z0, Z1
+	VMULPS       Z29, Z4, Z5
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z0
-	VFNMADD231PS constants<>+704(SB), Z1, Z0
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z0, Z2
-	VFMADD213PS  constants<>+896(SB), Z0, Z2
-	VFMADD213PS  constants<>+960(SB), Z0, Z2
-	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS Z28, Z1, Z0
+	VFNMADD231PS Z28, Z5, Z4
+	VFNMADD231PS Z27, Z1, Z0
+	VFNMADD231PS Z27, Z5, Z4
+	VMOVUPS      Z22, Z2
+	VMOVUPS      Z22, Z6
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z23, Z4, Z6
+	VFMADD213PS  Z24, Z0, Z2
+	VFMADD213PS  Z24, Z4, Z6
+	VFMADD213PS  Z25, Z0, Z2
+	VFMADD213PS  Z25, Z4, Z6
+	VFMADD213PS  Z26, Z0, Z2
+	VFMADD213PS  Z26, Z4, Z6
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z0, Z0, Z2
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       Z19, Z2, Z0
+	VADDPS       Z19, Z6, Z4
+	VSCALEFPS    Z1, Z0, Z0
+	VSCALEFPS    Z5, Z4, Z4
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z4, 64(AX)
+	ADDQ         $+128, CX
+	ADDQ         $+128, AX
+	SUBQ         $+32, DX
+	CMPQ         DX, $+32
+	JGE          several_591
+
+several_done_592:
+	CMPQ DX, $+16
+	JLT  one_done_594
+
+one_593:
+	VMOVUPS      (CX), Z0
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z20, Z0
+	VMULPS       Z29, Z0, Z1
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VFNMADD231PS Z28, Z1, Z0
+	VFNMADD231PS Z27, Z1, Z0
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z24, Z0, Z2
+	VFMADD213PS  Z25, Z0, Z2
+	VFMADD213PS  Z26, Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+1088(SB), Z2, Z0
+	VADDPS       Z19, Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, (AX)
 	ADDQ         $+64, CX
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_591
+	JGE          one_593
 
-one_done_592:
+one_done_594:
 	TESTQ        DX, DX
-	JZ           tail_none_593
+	JZ           tail_none_595
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+448(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+512(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+576(SB), Z0, Z1
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z20, Z0
+	VMULPS       Z29, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z0
-	VFNMADD231PS constants<>+704(SB), Z1, Z0
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z0, Z2
-	VFMADD213PS  constants<>+896(SB), Z0, Z2
-	VFMADD213PS  constants<>+960(SB), Z0, Z2
-	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VFNMADD231PS Z28, Z1, Z0
+	VFNMADD231PS Z27, Z1, Z0
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z24, Z0, Z2
+	VFMADD213PS  Z25, Z0, Z2
+	VFMADD213PS  Z26, Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+1088(SB), Z2, Z0
+	VADDPS       Z19, Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_593:
+tail_none_595:
 	VZEROUPPER
 	RET
 
 // func tanhAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_595
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+1152(SB), Z21
+	VMOVUPS constants<>+1216(SB), Z20
+	VMOVUPS constants<>+1280(SB), Z19
+	VMOVUPS constants<>+1344(SB), Z18
+	VMOVUPS constants<>+1408(SB), Z17
+	VMOVUPS constants<>+1088(SB), Z16
+	VMOVUPS constants<>+1472(SB), Z15
+	VMOVUPS constants<>+1536(SB), Z14
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	CMPQ    DX, $+16
+	JLT     one_done_597
 
-one_594:
+one_596:
 	VMOVUPS      (CX), Z0
-	VANDPS       constants<>+1152(SB), Z0, Z1
+	VANDPS       constants<>+1600(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1216(SB), Z2
-	VFMADD213PS  constants<>+1280(SB), Z5, Z2
-	VFMADD213PS  constants<>+1344(SB), Z5, Z2
-	VFMADD213PS  constants<>+1408(SB), Z5, Z2
-	VFMADD213PS  constants<>+1472(SB), Z5, Z2
+	VMOVUPS      Z17, Z2
+	VFMADD213PS  Z18, Z5, Z2
+	VFMADD213PS  Z19, Z5, Z2
+	VFMADD213PS  Z20, Z5, Z2
+	VFMADD213PS  Z21, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z1, Z1, Z2
 	VADDPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1536(SB), Z3
+	VMOVUPS      constants<>+1664(SB), Z3
 	VMINPS       Z5, Z3, Z5
-	VMULPS       constants<>+576(SB), Z5, Z3
+	VMULPS       Z29, Z5, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS constants<>+640(SB), Z3, Z5
-	VFNMADD231PS constants<>+704(SB), Z3, Z5
-	VMOVUPS      constants<>+768(SB), Z4
-	VFMADD213PS  constants<>+832(SB), Z5, Z4
-	VFMADD213PS  constants<>+896(SB), Z5, Z4
-	VFMADD213PS  constants<>+960(SB), Z5, Z4
-	VFMADD213PS  constants<>+1024(SB), Z5, Z4
+	VFNMADD231PS Z28, Z3, Z5
+	VFNMADD231PS Z27, Z3, Z5
+	VMOVUPS      Z22, Z4
+	VFMADD213PS  Z23, Z5, Z4
+	VFMADD213PS  Z24, Z5, Z4
+	VFMADD213PS  Z25, Z5, Z4
+	VFMADD213PS  Z26, Z5, Z4
 	VMULPS       Z5, Z4, Z4
 	VFMADD213PS  Z5, Z5, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z16, Z5
 	VSCALEFPS    Z3, Z5, Z5
-	VADDPS       constants<>+1088(SB), Z5, Z3
+	VADDPS       Z16, Z5, Z3
 	VFMADD213PS  Z3, Z5, Z4
-	VMOVUPS      constants<>+1600(SB), Z3
+	VMOVUPS      Z15, Z3
 	VDIVPS       Z4, Z3, Z3
-	VMOVUPS      constants<>+1088(SB), Z4
+	VMOVUPS      Z16, Z4
 	VSUBPS       Z3, Z4, Z4
-	VSUBPS       constants<>+1664(SB), Z1, Z1
+	VSUBPS       Z14, Z1, Z1
 	VPMOVD2M     Z1, K1
 	VMOVAPS      Z2, K1, Z4
 	VANDPS       constants<>+1728(SB), Z0, Z0
@@ -17657,47 +17922,47 @@ one_594:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_594
+	JGE          one_596
 
-one_done_595:
+one_done_597:
 	TESTQ        DX, DX
-	JZ           tail_none_596
+	JZ           tail_none_598
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VANDPS       constants<>+1152(SB), Z0, Z1
+	VANDPS       constants<>+1600(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1216(SB), Z2
-	VFMADD213PS  constants<>+1280(SB), Z5, Z2
-	VFMADD213PS  constants<>+1344(SB), Z5, Z2
-	VFMADD213PS  constants<>+1408(SB), Z5, Z2
-	VFMADD213PS  constants<>+1472(SB), Z5, Z2
+	VMOVUPS      Z17, Z2
+	VFMADD213PS  Z18, Z5, Z2
+	VFMADD213PS  Z19, Z5, Z2
+	VFMADD213PS  Z20, Z5, Z2
+	VFMADD213PS  Z21, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z1, Z1, Z2
 	VADDPS       Z1, Z1, Z5
-	VMOVUPS      constants<>+1536(SB), Z3
+	VMOVUPS      constants<>+1664(SB), Z3
 	VMINPS       Z5, Z3, Z5
-	VMULPS       constants<>+576(SB), Z5, Z3
+	VMULPS       Z29, Z5, Z3
 	VRNDSCALEPS  $0x08, Z3, Z3
-	VFNMADD231PS constants<>+640(SB), Z3, Z5
-	VFNMADD231PS constants<>+704(SB), Z3, Z5
-	VMOVUPS      constants<>+768(SB), Z4
-	VFMADD213PS  constants<>+832(SB), Z5, Z4
-	VFMADD213PS  constants<>+896(SB), Z5, Z4
-	VFMADD213PS  constants<>+960(SB), Z5, Z4
-	VFMADD213PS  constants<>+1024(SB), Z5, Z4
+	VFNMADD231PS Z28, Z3, Z5
+	VFNMADD231PS Z27, Z3, Z5
+	VMOVUPS      Z22, Z4
+	VFMADD213PS  Z23, Z5, Z4
+	VFMADD213PS  Z24, Z5, Z4
+	VFMADD213PS  Z25, Z5, Z4
+	VFMADD213PS  Z26, Z5, Z4
 	VMULPS       Z5, Z4, Z4
 	VFMADD213PS  Z5, Z5, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z16, Z5
 	VSCALEFPS    Z3, Z5, Z5
-	VADDPS       constants<>+1088(SB), Z5, Z3
+	VADDPS       Z16, Z5, Z3
 	VFMADD213PS  Z3, Z5, Z4
-	VMOVUPS      constants<>+1600(SB), Z3
+	VMOVUPS      Z15, Z3
 	VDIVPS       Z4, Z3, Z3
-	VMOVUPS      constants<>+1088(SB), Z4
+	VMOVUPS      Z16, Z4
 	VSUBPS       Z3, Z4, Z4
-	VSUBPS       constants<>+1664(SB), Z1, Z1
+	VSUBPS       Z14, Z1, Z1
 	VPMOVD2M     Z1, K2
 	VMOVAPS      Z2, K2, Z4
 	VANDPS       constants<>+1728(SB), Z0, Z0
@@ -17705,67 +17970,88 @@ one_done_595:
 	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_596:
+tail_none_598:
 	VZEROUPPER
 	RET
 
 // func erfAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·erfAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_598
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+1792(SB), Z21
+	VMOVUPS constants<>+1856(SB), Z20
+	VMOVUPS constants<>+1920(SB), Z19
+	VMOVUPS constants<>+1984(SB), Z18
+	VMOVUPS constants<>+2048(SB), Z17
+	VMOVUPS constants<>+2112(SB), Z16
+	VMOVUPS constants<>+2176(SB), Z15
+	VMOVUPS constants<>+2240(SB), Z14
+	VMOVUPS constants<>+2304(SB), Z13
+	VMOVUPS constants<>+2368(SB), Z12
+	VMOVUPS constants<>+2432(SB), Z11
+	VMOVUPS constants<>+1088(SB), Z10
+	VMOVUPS constants<>+2496(SB), Z9
+	VMOVUPS constants<>+2560(SB), Z8
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	CMPQ    DX, $+16
+	JLT     one_done_600
 
-one_597:
+one_599:
 	VMOVUPS      (CX), Z0
-	VANDPS       constants<>+1152(SB), Z0, Z3
-	VMOVUPS      constants<>+1792(SB), Z1
-	VMINPS       Z3, Z1, Z3
+	VANDPS       constants<>+1600(SB), Z0, Z3
+	VMINPS       Z3, Z11, Z3
 	VMULPS       Z3, Z3, Z4
-	VMOVUPS      constants<>+1856(SB), Z5
-	VFMADD213PS  constants<>+1920(SB), Z4, Z5
-	VFMADD213PS  constants<>+1984(SB), Z4, Z5
-	VFMADD213PS  constants<>+2048(SB), Z4, Z5
-	VFMADD213PS  constants<>+2112(SB), Z4, Z5
-	VFMADD213PS  constants<>+2176(SB), Z4, Z5
-	VFMADD213PS  constants<>+2240(SB), Z4, Z5
+	VMOVUPS      constants<>+2624(SB), Z5
+	VFMADD213PS  constants<>+2688(SB), Z4, Z5
+	VFMADD213PS  constants<>+2752(SB), Z4, Z5
+	VFMADD213PS  constants<>+2816(SB), Z4, Z5
+	VFMADD213PS  constants<>+2880(SB), Z4, Z5
+	VFMADD213PS  Z8, Z4, Z5
+	VFMADD213PS  Z9, Z4, Z5
 	VFMADD213PS  Z3, Z3, Z5
 	VXORPS       constants<>+1728(SB), Z4, Z4
-	VMULPS       constants<>+576(SB), Z4, Z1
+	VMULPS       Z29, Z4, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z4
-	VFNMADD231PS constants<>+704(SB), Z1, Z4
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z4, Z2
-	VFMADD213PS  constants<>+896(SB), Z4, Z2
-	VFMADD213PS  constants<>+960(SB), Z4, Z2
-	VFMADD213PS  constants<>+1024(SB), Z4, Z2
+	VFNMADD231PS Z28, Z1, Z4
+	VFNMADD231PS Z27, Z1, Z4
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z4, Z2
+	VFMADD213PS  Z24, Z4, Z2
+	VFMADD213PS  Z25, Z4, Z2
+	VFMADD213PS  Z26, Z4, Z2
 	VMULPS       Z4, Z2, Z2
 	VFMADD213PS  Z4, Z4, Z2
-	VSUBPS       constants<>+1088(SB), Z3, Z4
-	VMULPS       constants<>+2304(SB), Z3, Z3
-	VADDPS       constants<>+1792(SB), Z3, Z7
-	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VSUBPS       Z10, Z3, Z4
+	VMULPS       constants<>+2944(SB), Z3, Z3
+	VADDPS       Z11, Z3, Z7
+	VSUBPS       Z11, Z3, Z3
 	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2368(SB), Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  constants<>+2816(SB), Z3, Z6
-	VFMADD213PS  constants<>+2880(SB), Z3, Z6
-	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VMOVUPS      Z12, Z6
+	VFMADD213PS  Z13, Z3, Z6
+	VFMADD213PS  Z14, Z3, Z6
+	VFMADD213PS  Z15, Z3, Z6
+	VFMADD213PS  Z16, Z3, Z6
+	VFMADD213PS  Z17, Z3, Z6
+	VFMADD213PS  Z18, Z3, Z6
+	VFMADD213PS  Z19, Z3, Z6
+	VFMADD213PS  Z20, Z3, Z6
+	VFMADD213PS  Z21, Z3, Z6
 	VFMADD213PS  Z6, Z6, Z2
 	VDIVPS       Z7, Z2, Z2
-	VMOVUPS      constants<>+1088(SB), Z3
+	VMOVUPS      Z10, Z3
 	VSCALEFPS    Z1, Z3, Z3
 	VMULPS       Z3, Z2, Z2
 	VADDPS       Z2, Z2, Z2
-	VMOVUPS      constants<>+1088(SB), Z3
+	VMOVUPS      Z10, Z3
 	VSUBPS       Z2, Z3, Z3
 	VPMOVD2M     Z4, K1
 	VMOVAPS      Z5, K1, Z3
@@ -17777,61 +18063,60 @@ one_597:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_597
+	JGE          one_599
 
-one_done_598:
+one_done_600:
 	TESTQ        DX, DX
-	JZ           tail_none_599
+	JZ           tail_none_601
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VANDPS       constants<>+1152(SB), Z0, Z3
-	VMOVUPS      constants<>+1792(SB), Z1
-	VMINPS       Z3, Z1, Z3
+	VANDPS       constants<>+1600(SB), Z0, Z3
+	VMINPS       Z3, Z11, Z3
 	VMULPS       Z3, Z3, Z4
-	VMOVUPS      constants<>+1856(SB), Z5
-	VFMADD213PS  constants<>+1920(SB), Z4, Z5
-	VFMADD213PS  constants<>+1984(SB), Z4, Z5
-	VFMADD213PS  constants<>+2048(SB), Z4, Z5
-	VFMADD213PS  constants<>+2112(SB), Z4, Z5
-	VFMADD213PS  constants<>+2176(SB), Z4, Z5
-	VFMADD213PS  constants<>+2240(SB), Z4, Z5
+	VMOVUPS      constants<>+2624(SB), Z5
+	VFMADD213PS  constants<>+2688(SB), Z4, Z5
+	VFMADD213PS  constants<>+2752(SB), Z4, Z5
+	VFMADD213PS  constants<>+2816(SB), Z4, Z5
+	VFMADD213PS  constants<>+2880(SB), Z4, Z5
+	VFMADD213PS  Z8, Z4, Z5
+	VFMADD213PS  Z9, Z4, Z5
 	VFMADD213PS  Z3, Z3, Z5
 	VXORPS       constants<>+1728(SB), Z4, Z4
-	VMULPS       constants<>+576(SB), Z4, Z1
+	VMULPS       Z29, Z4, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z4
-	VFNMADD231PS constants<>+704(SB), Z1, Z4
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z4, Z2
-	VFMADD213PS  constants<>+896(SB), Z4, Z2
-	VFMADD213PS  constants<>+960(SB), Z4, Z2
-	VFMADD213PS  constants<>+1024(SB), Z4, Z2
+	VFNMADD231PS Z28, Z1, Z4
+	VFNMADD231PS Z27, Z1, Z4
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z4, Z2
+	VFMADD213PS  Z24, Z4, Z2
+	VFMADD213PS  Z25, Z4, Z2
+	VFMADD213PS  Z26, Z4, Z2
 	VMULPS       Z4, Z2, Z2
 	VFMADD213PS  Z4, Z4, Z2
-	VSUBPS       constants<>+1088(SB), Z3, Z4
-	VMULPS       constants<>+2304(SB), Z3, Z3
-	VADDPS       constants<>+1792(SB), Z3, Z7
-	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VSUBPS       Z10, Z3, Z4
+	VMULPS       constants<>+2944(SB), Z3, Z3
+	VADDPS       Z11, Z3, Z7
+	VSUBPS       Z11, Z3, Z3
 	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2368(SB), Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  constants<>+2816(SB), Z3, Z6
-	VFMADD213PS  constants<>+2880(SB), Z3, Z6
-	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VMOVUPS      Z12, Z6
+	VFMADD213PS  Z13, Z3, Z6
+	VFMADD213PS  Z14, Z3, Z6
+	VFMADD213PS  Z15, Z3, Z6
+	VFMADD213PS  Z16, Z3, Z6
+	VFMADD213PS  Z17, Z3, Z6
+	VFMADD213PS  Z18, Z3, Z6
+	VFMADD213PS  Z19, Z3, Z6
+	VFMADD213PS  Z20, Z3, Z6
+	VFMADD213PS  Z21, Z3, Z6
 	VFMADD213PS  Z6, Z6, Z2
 	VDIVPS       Z7, Z2, Z2
-	VMOVUPS      constants<>+1088(SB), Z3
+	VMOVUPS      Z10, Z3
 	VSCALEFPS    Z1, Z3, Z3
 	VMULPS       Z3, Z2, Z2
 	VADDPS       Z2, Z2, Z2
-	VMOVUPS      constants<>+1088(SB), Z3
+	VMOVUPS      Z10, Z3
 	VSUBPS       Z2, Z3, Z3
 	VPMOVD2M     Z4, K2
 	VMOVAPS      Z5, K2, Z3
@@ -17840,44 +18125,52 @@ one_done_598:
 	VMOVAPS      Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_599:
+tail_none_601:
 	VZEROUPPER
 	RET
 
 // func siluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·siluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_601
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+1088(SB), Z21
+	VMOVUPS constants<>+3008(SB), Z20
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	CMPQ    DX, $+16
+	JLT     one_done_603
 
-one_600:
+one_602:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+3008(SB), Z1
-	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z0, Z20, Z0
 	VXORPS       constants<>+1728(SB), Z0, Z5
-	VMOVUPS      constants<>+3008(SB), Z1
-	VMAXPS       Z5, Z1, Z5
-	VMULPS       constants<>+576(SB), Z5, Z1
+	VMAXPS       Z5, Z20, Z5
+	VMULPS       Z29, Z5, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z5
-	VFNMADD231PS constants<>+704(SB), Z1, Z5
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VFMADD213PS  constants<>+896(SB), Z5, Z2
-	VFMADD213PS  constants<>+960(SB), Z5, Z2
-	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VFNMADD231PS Z28, Z1, Z5
+	VFNMADD231PS Z27, Z1, Z5
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z5, Z2
+	VFMADD213PS  Z24, Z5, Z2
+	VFMADD213PS  Z25, Z5, Z2
+	VFMADD213PS  Z26, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z5, Z5, Z2
 	VXORPS       Z5, Z5, Z5
 	VMAXPS       Z1, Z5, Z3
 	VSUBPS       Z3, Z1, Z1
 	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+1088(SB), Z4
+	VMOVUPS      Z21, Z4
 	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z21, Z5
 	VSCALEFPS    Z1, Z5, Z5
 	VADDPS       Z5, Z4, Z4
 	VFMADD231PS  Z5, Z2, Z4
@@ -17888,38 +18181,36 @@ one_600:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_600
+	JGE          one_602
 
-one_done_601:
+one_done_603:
 	TESTQ        DX, DX
-	JZ           tail_none_602
+	JZ           tail_none_604
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+3008(SB), Z1
-	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z0, Z20, Z0
 	VXORPS       constants<>+1728(SB), Z0, Z5
-	VMOVUPS      constants<>+3008(SB), Z1
-	VMAXPS       Z5, Z1, Z5
-	VMULPS       constants<>+576(SB), Z5, Z1
+	VMAXPS       Z5, Z20, Z5
+	VMULPS       Z29, Z5, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z5
-	VFNMADD231PS constants<>+704(SB), Z1, Z5
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VFMADD213PS  constants<>+896(SB), Z5, Z2
-	VFMADD213PS  constants<>+960(SB), Z5, Z2
-	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VFNMADD231PS Z28, Z1, Z5
+	VFNMADD231PS Z27, Z1, Z5
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z5, Z2
+	VFMADD213PS  Z24, Z5, Z2
+	VFMADD213PS  Z25, Z5, Z2
+	VFMADD213PS  Z26, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z5, Z5, Z2
 	VXORPS       Z5, Z5, Z5
 	VMAXPS       Z1, Z5, Z3
 	VSUBPS       Z3, Z1, Z1
 	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+1088(SB), Z4
+	VMOVUPS      Z21, Z4
 	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z21, Z5
 	VSCALEFPS    Z1, Z5, Z5
 	VADDPS       Z5, Z4, Z4
 	VFMADD231PS  Z5, Z2, Z4
@@ -17927,71 +18218,92 @@ one_done_601:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_602:
+tail_none_604:
 	VZEROUPPER
 	RET
 
 // func geluAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·geluAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_604
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+1792(SB), Z21
+	VMOVUPS constants<>+1856(SB), Z20
+	VMOVUPS constants<>+1920(SB), Z19
+	VMOVUPS constants<>+1984(SB), Z18
+	VMOVUPS constants<>+2048(SB), Z17
+	VMOVUPS constants<>+2112(SB), Z16
+	VMOVUPS constants<>+2176(SB), Z15
+	VMOVUPS constants<>+2240(SB), Z14
+	VMOVUPS constants<>+2304(SB), Z13
+	VMOVUPS constants<>+2368(SB), Z12
+	VMOVUPS constants<>+2432(SB), Z11
+	VMOVUPS constants<>+1088(SB), Z10
+	VMOVUPS constants<>+3072(SB), Z9
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	CMPQ    DX, $+16
+	JLT     one_done_606
 
-one_603:
+one_605:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+3072(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VANDPS       constants<>+1152(SB), Z0, Z3
 	VMOVUPS      constants<>+3136(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VANDPS       constants<>+1600(SB), Z0, Z3
+	VMOVUPS      constants<>+3200(SB), Z1
 	VMINPS       Z3, Z1, Z3
 	VMULPS       Z3, Z3, Z5
-	VMOVUPS      constants<>+3200(SB), Z8
-	VFMADD213PS  constants<>+3264(SB), Z5, Z8
+	VMOVUPS      constants<>+3264(SB), Z8
 	VFMADD213PS  constants<>+3328(SB), Z5, Z8
 	VFMADD213PS  constants<>+3392(SB), Z5, Z8
 	VFMADD213PS  constants<>+3456(SB), Z5, Z8
-	VFMADD213PS  constants<>+1024(SB), Z0, Z8
+	VFMADD213PS  Z9, Z5, Z8
+	VFMADD213PS  Z26, Z0, Z8
 	VMULPS       Z0, Z8, Z8
 	VMOVAPS      Z5, Z4
 	VFMSUB231PS  Z3, Z3, Z4
-	VMULPS       constants<>+1024(SB), Z4, Z4
+	VMULPS       Z26, Z4, Z4
 	VMULPS       constants<>+3520(SB), Z5, Z5
-	VMULPS       constants<>+576(SB), Z5, Z1
+	VMULPS       Z29, Z5, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z5
-	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VFNMADD231PS Z28, Z1, Z5
+	VFNMADD231PS Z27, Z1, Z5
 	VSUBPS       Z4, Z5, Z5
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VFMADD213PS  constants<>+896(SB), Z5, Z2
-	VFMADD213PS  constants<>+960(SB), Z5, Z2
-	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z5, Z2
+	VFMADD213PS  Z24, Z5, Z2
+	VFMADD213PS  Z25, Z5, Z2
+	VFMADD213PS  Z26, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z5, Z5, Z2
 	VSUBPS       constants<>+3584(SB), Z3, Z4
-	VADDPS       constants<>+1792(SB), Z3, Z7
-	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VADDPS       Z11, Z3, Z7
+	VSUBPS       Z11, Z3, Z3
 	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2368(SB), Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  constants<>+2816(SB), Z3, Z6
-	VFMADD213PS  constants<>+2880(SB), Z3, Z6
-	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VMOVUPS      Z12, Z6
+	VFMADD213PS  Z13, Z3, Z6
+	VFMADD213PS  Z14, Z3, Z6
+	VFMADD213PS  Z15, Z3, Z6
+	VFMADD213PS  Z16, Z3, Z6
+	VFMADD213PS  Z17, Z3, Z6
+	VFMADD213PS  Z18, Z3, Z6
+	VFMADD213PS  Z19, Z3, Z6
+	VFMADD213PS  Z20, Z3, Z6
+	VFMADD213PS  Z21, Z3, Z6
 	VFMADD213PS  Z6, Z6, Z2
 	VMULPS       Z0, Z2, Z3
 	VDIVPS       Z7, Z3, Z3
 	VDIVPS       Z7, Z2, Z2
 	VSCALEFPS    Z1, Z3, Z3
 	VSCALEFPS    Z1, Z2, Z2
-	VMOVUPS      constants<>+1088(SB), Z7
+	VMOVUPS      Z10, Z7
 	VSUBPS       Z2, Z7, Z7
 	VMULPS       Z0, Z7, Z7
 	VPMOVD2M     Z0, K1
@@ -18004,65 +18316,65 @@ one_603:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_603
+	JGE          one_605
 
-one_done_604:
+one_done_606:
 	TESTQ        DX, DX
-	JZ           tail_none_605
+	JZ           tail_none_607
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+3072(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VANDPS       constants<>+1152(SB), Z0, Z3
 	VMOVUPS      constants<>+3136(SB), Z1
+	VMAXPS       Z0, Z1, Z0
+	VANDPS       constants<>+1600(SB), Z0, Z3
+	VMOVUPS      constants<>+3200(SB), Z1
 	VMINPS       Z3, Z1, Z3
 	VMULPS       Z3, Z3, Z5
-	VMOVUPS      constants<>+3200(SB), Z8
-	VFMADD213PS  constants<>+3264(SB), Z5, Z8
+	VMOVUPS      constants<>+3264(SB), Z8
 	VFMADD213PS  constants<>+3328(SB), Z5, Z8
 	VFMADD213PS  constants<>+3392(SB), Z5, Z8
 	VFMADD213PS  constants<>+3456(SB), Z5, Z8
-	VFMADD213PS  constants<>+1024(SB), Z0, Z8
+	VFMADD213PS  Z9, Z5, Z8
+	VFMADD213PS  Z26, Z0, Z8
 	VMULPS       Z0, Z8, Z8
 	VMOVAPS      Z5, Z4
 	VFMSUB231PS  Z3, Z3, Z4
-	VMULPS       constants<>+1024(SB), Z4, Z4
+	VMULPS       Z26, Z4, Z4
 	VMULPS       constants<>+3520(SB), Z5, Z5
-	VMULPS       constants<>+576(SB), Z5, Z1
+	VMULPS       Z29, Z5, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z5
-	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VFNMADD231PS Z28, Z1, Z5
+	VFNMADD231PS Z27, Z1, Z5
 	VSUBPS       Z4, Z5, Z5
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VFMADD213PS  constants<>+896(SB), Z5, Z2
-	VFMADD213PS  constants<>+960(SB), Z5, Z2
-	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z5, Z2
+	VFMADD213PS  Z24, Z5, Z2
+	VFMADD213PS  Z25, Z5, Z2
+	VFMADD213PS  Z26, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z5, Z5, Z2
 	VSUBPS       constants<>+3584(SB), Z3, Z4
-	VADDPS       constants<>+1792(SB), Z3, Z7
-	VSUBPS       constants<>+1792(SB), Z3, Z3
+	VADDPS       Z11, Z3, Z7
+	VSUBPS       Z11, Z3, Z3
 	VDIVPS       Z7, Z3, Z3
-	VMOVUPS      constants<>+2368(SB), Z6
-	VFMADD213PS  constants<>+2432(SB), Z3, Z6
-	VFMADD213PS  constants<>+2496(SB), Z3, Z6
-	VFMADD213PS  constants<>+2560(SB), Z3, Z6
-	VFMADD213PS  constants<>+2624(SB), Z3, Z6
-	VFMADD213PS  constants<>+2688(SB), Z3, Z6
-	VFMADD213PS  constants<>+2752(SB), Z3, Z6
-	VFMADD213PS  constants<>+2816(SB), Z3, Z6
-	VFMADD213PS  constants<>+2880(SB), Z3, Z6
-	VFMADD213PS  constants<>+2944(SB), Z3, Z6
+	VMOVUPS      Z12, Z6
+	VFMADD213PS  Z13, Z3, Z6
+	VFMADD213PS  Z14, Z3, Z6
+	VFMADD213PS  Z15, Z3, Z6
+	VFMADD213PS  Z16, Z3, Z6
+	VFMADD213PS  Z17, Z3, Z6
+	VFMADD213PS  Z18, Z3, Z6
+	VFMADD213PS  Z19, Z3, Z6
+	VFMADD213PS  Z20, Z3, Z6
+	VFMADD213PS  Z21, Z3, Z6
 	VFMADD213PS  Z6, Z6, Z2
 	VMULPS       Z0, Z2, Z3
 	VDIVPS       Z7, Z3, Z3
 	VDIVPS       Z7, Z2, Z2
 	VSCALEFPS    Z1, Z3, Z3
 	VSCALEFPS    Z1, Z2, Z2
-	VMOVUPS      constants<>+1088(SB), Z7
+	VMOVUPS      Z10, Z7
 	VSUBPS       Z2, Z7, Z7
 	VMULPS       Z0, Z7, Z7
 	VPMOVD2M     Z0, K2
@@ -18072,26 +18384,35 @@ one_done_604:
 	VMOVAPS      Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_605:
+tail_none_607:
 	VZEROUPPER
 	RET
 
 // func geluTanhAVX512(dst *float32, x *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ n+16(FP), DX
-	CMPQ DX, $+16
-	JLT  one_done_607
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+1088(SB), Z21
+	VMOVUPS constants<>+3648(SB), Z20
+	VMOVUPS constants<>+3712(SB), Z19
+	MOVQ    dst+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    n+16(FP), DX
+	CMPQ    DX, $+16
+	JLT     one_done_609
 
-one_606:
+one_608:
 	VMOVUPS      (CX), Z0
-	VMOVUPS      constants<>+3648(SB), Z1
-	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z0, Z20, Z0
 	VMOVAPS      Z0, Z5
-	VMOVUPS      constants<>+3712(SB), Z1
-	VMINPS       Z5, Z1, Z5
+	VMINPS       Z5, Z19, Z5
 	VMULPS       Z5, Z5, Z1
 	VMOVAPS      Z1, Z2
 	VFMSUB231PS  Z5, Z5, Z2
@@ -18108,25 +18429,25 @@ one_606:
 	VFMSUB213PS  Z1, Z6, Z5
 	VADDPS       Z5, Z7, Z7
 	VXORPS       constants<>+1728(SB), Z1, Z5
-	VMULPS       constants<>+576(SB), Z5, Z1
+	VMULPS       Z29, Z5, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z5
-	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VFNMADD231PS Z28, Z1, Z5
+	VFNMADD231PS Z27, Z1, Z5
 	VSUBPS       Z7, Z5, Z5
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VFMADD213PS  constants<>+896(SB), Z5, Z2
-	VFMADD213PS  constants<>+960(SB), Z5, Z2
-	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z5, Z2
+	VFMADD213PS  Z24, Z5, Z2
+	VFMADD213PS  Z25, Z5, Z2
+	VFMADD213PS  Z26, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z5, Z5, Z2
 	VXORPS       Z5, Z5, Z5
 	VMAXPS       Z1, Z5, Z3
 	VSUBPS       Z3, Z1, Z1
 	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+1088(SB), Z4
+	VMOVUPS      Z21, Z4
 	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z21, Z5
 	VSCALEFPS    Z1, Z5, Z5
 	VADDPS       Z5, Z4, Z4
 	VFMADD231PS  Z5, Z2, Z4
@@ -18137,20 +18458,18 @@ one_606:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_606
+	JGE          one_608
 
-one_done_607:
+one_done_609:
 	TESTQ        DX, DX
-	JZ           tail_none_608
+	JZ           tail_none_610
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
-	VMOVUPS      constants<>+3648(SB), Z1
-	VMAXPS       Z0, Z1, Z0
+	VMAXPS       Z0, Z20, Z0
 	VMOVAPS      Z0, Z5
-	VMOVUPS      constants<>+3712(SB), Z1
-	VMINPS       Z5, Z1, Z5
+	VMINPS       Z5, Z19, Z5
 	VMULPS       Z5, Z5, Z1
 	VMOVAPS      Z1, Z2
 	VFMSUB231PS  Z5, Z5, Z2
@@ -18167,25 +18486,25 @@ one_done_607:
 	VFMSUB213PS  Z1, Z6, Z5
 	VADDPS       Z5, Z7, Z7
 	VXORPS       constants<>+1728(SB), Z1, Z5
-	VMULPS       constants<>+576(SB), Z5, Z1
+	VMULPS       Z29, Z5, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z5
-	VFNMADD231PS constants<>+704(SB), Z1, Z5
+	VFNMADD231PS Z28, Z1, Z5
+	VFNMADD231PS Z27, Z1, Z5
 	VSUBPS       Z7, Z5, Z5
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z5, Z2
-	VFMADD213PS  constants<>+896(SB), Z5, Z2
-	VFMADD213PS  constants<>+960(SB), Z5, Z2
-	VFMADD213PS  constants<>+1024(SB), Z5, Z2
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z5, Z2
+	VFMADD213PS  Z24, Z5, Z2
+	VFMADD213PS  Z25, Z5, Z2
+	VFMADD213PS  Z26, Z5, Z2
 	VMULPS       Z5, Z2, Z2
 	VFMADD213PS  Z5, Z5, Z2
 	VXORPS       Z5, Z5, Z5
 	VMAXPS       Z1, Z5, Z3
 	VSUBPS       Z3, Z1, Z1
 	VSUBPS       Z3, Z5, Z3
-	VMOVUPS      constants<>+1088(SB), Z4
+	VMOVUPS      Z21, Z4
 	VSCALEFPS    Z3, Z4, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z21, Z5
 	VSCALEFPS    Z1, Z5, Z5
 	VADDPS       Z5, Z4, Z4
 	VFMADD231PS  Z5, Z2, Z4
@@ -18193,46 +18512,54 @@ one_done_607:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_608:
+tail_none_610:
 	VZEROUPPER
 	RET
 
 // func swiGLUAVX512(dst *float32, gate *float32, up *float32, n int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ gate+8(FP), CX
-	MOVQ up+16(FP), DX
-	MOVQ n+24(FP), BX
-	CMPQ BX, $+16
-	JLT  one_done_610
+	VMOVUPS constants<>+448(SB), Z29
+	VMOVUPS constants<>+512(SB), Z28
+	VMOVUPS constants<>+576(SB), Z27
+	VMOVUPS constants<>+640(SB), Z26
+	VMOVUPS constants<>+704(SB), Z25
+	VMOVUPS constants<>+768(SB), Z24
+	VMOVUPS constants<>+832(SB), Z23
+	VMOVUPS constants<>+896(SB), Z22
+	VMOVUPS constants<>+1088(SB), Z21
+	VMOVUPS constants<>+3008(SB), Z20
+	MOVQ    dst+0(FP), AX
+	MOVQ    gate+8(FP), CX
+	MOVQ    up+16(FP), DX
+	MOVQ    n+24(FP), BX
+	CMPQ    BX, $+16
+	JLT     one_done_612
 
-one_609:
+one_611:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      (DX), Z1
-	VMOVUPS      constants<>+3008(SB), Z2
-	VMAXPS       Z0, Z2, Z0
+	VMAXPS       Z0, Z20, Z0
 	VXORPS       constants<>+1728(SB), Z0, Z6
-	VMOVUPS      constants<>+3008(SB), Z2
-	VMAXPS       Z6, Z2, Z6
-	VMULPS       constants<>+576(SB), Z6, Z2
+	VMAXPS       Z6, Z20, Z6
+	VMULPS       Z29, Z6, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
-	VFNMADD231PS constants<>+640(SB), Z2, Z6
-	VFNMADD231PS constants<>+704(SB), Z2, Z6
-	VMOVUPS      constants<>+768(SB), Z3
-	VFMADD213PS  constants<>+832(SB), Z6, Z3
-	VFMADD213PS  constants<>+896(SB), Z6, Z3
-	VFMADD213PS  constants<>+960(SB), Z6, Z3
-	VFMADD213PS  constants<>+1024(SB), Z6, Z3
+	VFNMADD231PS Z28, Z2, Z6
+	VFNMADD231PS Z27, Z2, Z6
+	VMOVUPS      Z22, Z3
+	VFMADD213PS  Z23, Z6, Z3
+	VFMADD213PS  Z24, Z6, Z3
+	VFMADD213PS  Z25, Z6, Z3
+	VFMADD213PS  Z26, Z6, Z3
 	VMULPS       Z6, Z3, Z3
 	VFMADD213PS  Z6, Z6, Z3
 	VXORPS       Z6, Z6, Z6
 	VMAXPS       Z2, Z6, Z4
 	VSUBPS       Z4, Z2, Z2
 	VSUBPS       Z4, Z6, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z21, Z5
 	VSCALEFPS    Z4, Z5, Z5
-	VMOVUPS      constants<>+1088(SB), Z6
+	VMOVUPS      Z21, Z6
 	VSCALEFPS    Z2, Z6, Z6
 	VADDPS       Z6, Z5, Z5
 	VFMADD231PS  Z6, Z3, Z5
@@ -18245,39 +18572,37 @@ one_609:
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
 	CMPQ         BX, $+16
-	JGE          one_609
+	JGE          one_611
 
-one_done_610:
+one_done_612:
 	TESTQ        BX, BX
-	JZ           tail_none_611
+	JZ           tail_none_613
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
 	VMOVUPS.Z    (CX), K1, Z0
 	VMOVUPS.Z    (DX), K1, Z1
-	VMOVUPS      constants<>+3008(SB), Z2
-	VMAXPS       Z0, Z2, Z0
+	VMAXPS       Z0, Z20, Z0
 	VXORPS       constants<>+1728(SB), Z0, Z6
-	VMOVUPS      constants<>+3008(SB), Z2
-	VMAXPS       Z6, Z2, Z6
-	VMULPS       constants<>+576(SB), Z6, Z2
+	VMAXPS       Z6, Z20, Z6
+	VMULPS       Z29, Z6, Z2
 	VRNDSCALEPS  $0x08, Z2, Z2
-	VFNMADD231PS constants<>+640(SB), Z2, Z6
-	VFNMADD231PS constants<>+704(SB), Z2, Z6
-	VMOVUPS      constants<>+768(SB), Z3
-	VFMADD213PS  constants<>+832(SB), Z6, Z3
-	VFMADD213PS  constants<>+896(SB), Z6, Z3
-	VFMADD213PS  constants<>+960(SB), Z6, Z3
-	VFMADD213PS  constants<>+1024(SB), Z6, Z3
+	VFNMADD231PS Z28, Z2, Z6
+	VFNMADD231PS Z27, Z2, Z6
+	VMOVUPS      Z22, Z3
+	VFMADD213PS  Z23, Z6, Z3
+	VFMADD213PS  Z24, Z6, Z3
+	VFMADD213PS  Z25, Z6, Z3
+	VFMADD213PS  Z26, Z6, Z3
 	VMULPS       Z6, Z3, Z3
 	VFMADD213PS  Z6, Z6, Z3
 	VXORPS       Z6, Z6, Z6
 	VMAXPS       Z2, Z6, Z4
 	VSUBPS       Z4, Z2, Z2
 	VSUBPS       Z4, Z6, Z4
-	VMOVUPS      constants<>+1088(SB), Z5
+	VMOVUPS      Z21, Z5
 	VSCALEFPS    Z4, Z5, Z5
-	VMOVUPS      constants<>+1088(SB), Z6
+	VMOVUPS      Z21, Z6
 	VSCALEFPS    Z2, Z6, Z6
 	VADDPS       Z6, Z5, Z5
 	VFMADD231PS  Z6, Z3, Z5
@@ -18286,7 +18611,7 @@ one_done_610:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_611:
+tail_none_613:
 	VZEROUPPER
 	RET
 
@@ -18297,29 +18622,87 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	MOVQ         x+8(FP), CX
 	VBROADCASTSS max+16(FP), Z30
 	VXORPS       X8, X8, X8
+	VMOVUPS      constants<>+448(SB), Z29
+	VMOVUPS      constants<>+512(SB), Z28
+	VMOVUPS      constants<>+576(SB), Z27
+	VMOVUPS      constants<>+640(SB), Z26
+	VMOVUPS      constants<>+704(SB), Z25
+	VMOVUPS      constants<>+768(SB), Z24
+	VMOVUPS      constants<>+832(SB), Z23
+	VMOVUPS      constants<>+896(SB), Z22
+	VMOVUPS      constants<>+960(SB), Z21
+	VMOVUPS      constants<>+1024(SB), Z20
+	VMOVUPS      constants<>+1088(SB), Z19
 	MOVQ         n+24(FP), DX
-	CMPQ         DX, $+16
-	JLT          one_done_613
+	CMPQ         DX, $+32
+	JLT          several_done_615
 
-one_612:
+several_614:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z4
+	VSUBPS       Z30, Z0, Z0
+	VSUBPS       Z30, Z4, Z4
+	VMAXPS       Z0, Z21, Z0
+	VMAXPS       Z4, Z21, Z4
+	VMINPS       Z0, Z20, Z0
+	VMINPS       Z4, Z20, Z4
+	VMULPS       Z29, Z0, Z1
+	VMULPS       Z29, Z4, Z5
+	VRNDSCALEPS  $0x08, Z1, Z1
+	VRNDSCALEPS  $0x08, Z5, Z5
+	VFNMADD231PS Z28, Z1, Z0
+	VFNMADD231PS Z28, Z5, Z4
+	VFNMADD231PS Z27, Z1, Z0
+	VFNMADD231PS Z27, Z5, Z4
+	VMOVUPS      Z22, Z2
+	VMOVUPS      Z22, Z6
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z23, Z4, Z6
+	VFMADD213PS  Z24, Z0, Z2
+	VFMADD213PS  Z24, Z4, Z6
+	VFMADD213PS  Z25, Z0, Z2
+	VFMADD213PS  Z25, Z4, Z6
+	VFMADD213PS  Z26, Z0, Z2
+	VFMADD213PS  Z26, Z4, Z6
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z4, Z6, Z6
+	VFMADD213PS  Z0, Z0, Z2
+	VFMADD213PS  Z4, Z4, Z6
+	VADDPS       Z19, Z2, Z0
+	VADDPS       Z19, Z6, Z4
+	VSCALEFPS    Z1, Z0, Z0
+	VSCALEFPS    Z5, Z4, Z4
+	VADDPS       Z0, Z8, Z8
+	VADDPS       Z4, Z8, Z8
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z4, 64(AX)
+	ADDQ         $+128, CX
+	ADDQ         $+128, AX
+	SUBQ         $+32, DX
+	CMPQ         DX, $+32
+	JGE          several_614
+
+several_done_615:
+	CMPQ DX, $+16
+	JLT  one_done_617
+
+one_616:
 	VMOVUPS      (CX), Z0
 	VSUBPS       Z30, Z0, Z0
-	VMOVUPS      constants<>+448(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+512(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+576(SB), Z0, Z1
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z20, Z0
+	VMULPS       Z29, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z0
-	VFNMADD231PS constants<>+704(SB), Z1, Z0
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z0, Z2
-	VFMADD213PS  constants<>+896(SB), Z0, Z2
-	VFMADD213PS  constants<>+960(SB), Z0, Z2
-	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VFNMADD231PS Z28, Z1, Z0
+	VFNMADD231PS Z27, Z1, Z0
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z24, Z0, Z2
+	VFMADD213PS  Z25, Z0, Z2
+	VFMADD213PS  Z26, Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+1088(SB), Z2, Z0
+	VADDPS       Z19, Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VADDPS       Z0, Z8, Z8
 	VMOVUPS      Z0, (AX)
@@ -18327,37 +18710,35 @@ one_612:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_612
+	JGE          one_616
 
-one_done_613:
+one_done_617:
 	TESTQ        DX, DX
-	JZ           tail_none_614
+	JZ           tail_none_618
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
 	VMOVUPS.Z    (CX), K1, Z0
 	VSUBPS       Z30, Z0, Z0
-	VMOVUPS      constants<>+448(SB), Z1
-	VMAXPS       Z0, Z1, Z0
-	VMOVUPS      constants<>+512(SB), Z1
-	VMINPS       Z0, Z1, Z0
-	VMULPS       constants<>+576(SB), Z0, Z1
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z20, Z0
+	VMULPS       Z29, Z0, Z1
 	VRNDSCALEPS  $0x08, Z1, Z1
-	VFNMADD231PS constants<>+640(SB), Z1, Z0
-	VFNMADD231PS constants<>+704(SB), Z1, Z0
-	VMOVUPS      constants<>+768(SB), Z2
-	VFMADD213PS  constants<>+832(SB), Z0, Z2
-	VFMADD213PS  constants<>+896(SB), Z0, Z2
-	VFMADD213PS  constants<>+960(SB), Z0, Z2
-	VFMADD213PS  constants<>+1024(SB), Z0, Z2
+	VFNMADD231PS Z28, Z1, Z0
+	VFNMADD231PS Z27, Z1, Z0
+	VMOVUPS      Z22, Z2
+	VFMADD213PS  Z23, Z0, Z2
+	VFMADD213PS  Z24, Z0, Z2
+	VFMADD213PS  Z25, Z0, Z2
+	VFMADD213PS  Z26, Z0, Z2
 	VMULPS       Z0, Z2, Z2
 	VFMADD213PS  Z0, Z0, Z2
-	VADDPS       constants<>+1088(SB), Z2, Z0
+	VADDPS       Z19, Z2, Z0
 	VSCALEFPS    Z1, Z0, Z0
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_614:
+tail_none_618:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0
@@ -18516,102 +18897,102 @@ DATA constants<>+432(SB)/4, $0xff800000
 DATA constants<>+436(SB)/4, $0xff800000
 DATA constants<>+440(SB)/4, $0xff800000
 DATA constants<>+444(SB)/4, $0xff800000
-DATA constants<>+448(SB)/4, $0xc2d10000
-DATA constants<>+452(SB)/4, $0xc2d10000
-DATA constants<>+456(SB)/4, $0xc2d10000
-DATA constants<>+460(SB)/4, $0xc2d10000
-DATA constants<>+464(SB)/4, $0xc2d10000
-DATA constants<>+468(SB)/4, $0xc2d10000
-DATA constants<>+472(SB)/4, $0xc2d10000
-DATA constants<>+476(SB)/4, $0xc2d10000
-DATA constants<>+480(SB)/4, $0xc2d10000
-DATA constants<>+484(SB)/4, $0xc2d10000
-DATA constants<>+488(SB)/4, $0xc2d10000
-DATA constants<>+492(SB)/4, $0xc2d10000
-DATA constants<>+496(SB)/4, $0xc2d10000
-DATA constants<>+500(SB)/4, $0xc2d10000
-DATA constants<>+504(SB)/4, $0xc2d10000
-DATA constants<>+508(SB)/4, $0xc2d10000
-DATA constants<>+512(SB)/4, $0x42b20000
-DATA constants<>+516(SB)/4, $0x42b20000
-DATA constants<>+520(SB)/4, $0x42b20000
-DATA constants<>+524(SB)/4, $0x42b20000
-DATA constants<>+528(SB)/4, $0x42b20000
-DATA constants<>+532(SB)/4, $0x42b20000
-DATA constants<>+536(SB)/4, $0x42b20000
-DATA constants<>+540(SB)/4, $0x42b20000
-DATA constants<>+544(SB)/4, $0x42b20000
-DATA constants<>+548(SB)/4, $0x42b20000
-DATA constants<>+552(SB)/4, $0x42b20000
-DATA constants<>+556(SB)/4, $0x42b20000
-DATA constants<>+560(SB)/4, $0x42b20000
-DATA constants<>+564(SB)/4, $0x42b20000
-DATA constants<>+568(SB)/4, $0x42b20000
-DATA constants<>+572(SB)/4, $0x42b20000
-DATA constants<>+576(SB)/4, $0x3fb8aa3b
-DATA constants<>+580(SB)/4, $0x3fb8aa3b
-DATA constants<>+584(SB)/4, $0x3fb8aa3b
-DATA constants<>+588(SB)/4, $0x3fb8aa3b
-DATA constants<>+592(SB)/4, $0x3fb8aa3b
-DATA constants<>+596(SB)/4, $0x3fb8aa3b
-DATA constants<>+600(SB)/4, $0x3fb8aa3b
-DATA constants<>+604(SB)/4, $0x3fb8aa3b
-DATA constants<>+608(SB)/4, $0x3fb8aa3b
-DATA constants<>+612(SB)/4, $0x3fb8aa3b
-DATA constants<>+616(SB)/4, $0x3fb8aa3b
-DATA constants<>+620(SB)/4, $0x3fb8aa3b
-DATA constants<>+624(SB)/4, $0x3fb8aa3b
-DATA constants<>+628(SB)/4, $0x3fb8aa3b
-DATA constants<>+632(SB)/4, $0x3fb8aa3b
-DATA constants<>+636(SB)/4, $0x3fb8aa3b
-DATA constants<>+640(SB)/4, $0x3f318000
-DATA constants<>+644(SB)/4, $0x3f318000
-DATA constants<>+648(SB)/4, $0x3f318000
-DATA constants<>+652(SB)/4, $0x3f318000
-DATA constants<>+656(SB)/4, $0x3f318000
-DATA constants<>+660(SB)/4, $0x3f318000
-DATA constants<>+664(SB)/4, $0x3f318000
-DATA constants<>+668(SB)/4, $0x3f318000
-DATA constants<>+672(SB)/4, $0x3f318000
-DATA constants<>+676(SB)/4, $0x3f318000
-DATA constants<>+680(SB)/4, $0x3f318000
-DATA constants<>+684(SB)/4, $0x3f318000
-DATA constants<>+688(SB)/4, $0x3f318000
-DATA constants<>+692(SB)/4, $0x3f318000
-DATA constants<>+696(SB)/4, $0x3f318000
-DATA constants<>+700(SB)/4, $0x3f318000
-DATA constants<>+704(SB)/4, $0xb95e8083
-DATA constants<>+708(SB)/4, $0xb95e8083
-DATA constants<>+712(SB)/4, $0xb95e8083
-DATA constants<>+716(SB)/4, $0xb95e8083
-DATA constants<>+720(SB)/4, $0xb95e8083
-DATA constants<>+724(SB)/4, $0xb95e8083
-DATA constants<>+728(SB)/4, $0xb95e8083
-DATA constants<>+732(SB)/4, $0xb95e8083
-DATA constants<>+736(SB)/4, $0xb95e8083
-DATA constants<>+740(SB)/4, $0xb95e8083
-DATA constants<>+744(SB)/4, $0xb95e8083
-DATA constants<>+748(SB)/4, $0xb95e8083
-DATA constants<>+752(SB)/4, $0xb95e8083
-DATA constants<>+756(SB)/4, $0xb95e8083
-DATA constants<>+760(SB)/4, $0xb95e8083
-DATA constants<>+764(SB)/4, $0xb95e8083
-DATA constants<>+768(SB)/4, $0x3ab6da72
-DATA constants<>+772(SB)/4, $0x3ab6da72
-DATA constants<>+776(SB)/4, $0x3ab6da72
-DATA constants<>+780(SB)/4, $0x3ab6da72
-DATA constants<>+784(SB)/4, $0x3ab6da72
-DATA constants<>+788(SB)/4, $0x3ab6da72
-DATA constants<>+792(SB)/4, $0x3ab6da72
-DATA constants<>+796(SB)/4, $0x3ab6da72
-DATA constants<>+800(SB)/4, $0x3ab6da72
-DATA constants<>+804(SB)/4, $0x3ab6da72
-DATA constants<>+808(SB)/4, $0x3ab6da72
-DATA constants<>+812(SB)/4, $0x3ab6da72
-DATA constants<>+816(SB)/4, $0x3ab6da72
-DATA constants<>+820(SB)/4, $0x3ab6da72
-DATA constants<>+824(SB)/4, $0x3ab6da72
-DATA constants<>+828(SB)/4, $0x3ab6da72
+DATA constants<>+448(SB)/4, $0x3fb8aa3b
+DATA constants<>+452(SB)/4, $0x3fb8aa3b
+DATA constants<>+456(SB)/4, $0x3fb8aa3b
+DATA constants<>+460(SB)/4, $0x3fb8aa3b
+DATA constants<>+464(SB)/4, $0x3fb8aa3b
+DATA constants<>+468(SB)/4, $0x3fb8aa3b
+DATA constants<>+472(SB)/4, $0x3fb8aa3b
+DATA constants<>+476(SB)/4, $0x3fb8aa3b
+DATA constants<>+480(SB)/4, $0x3fb8aa3b
+DATA constants<>+484(SB)/4, $0x3fb8aa3b
+DATA constants<>+488(SB)/4, $0x3fb8aa3b
+DATA constants<>+492(SB)/4, $0x3fb8aa3b
+DATA constants<>+496(SB)/4, $0x3fb8aa3b
+DATA constants<>+500(SB)/4, $0x3fb8aa3b
+DATA constants<>+504(SB)/4, $0x3fb8aa3b
+DATA constants<>+508(SB)/4, $0x3fb8aa3b
+DATA constants<>+512(SB)/4, $0x3f318000
+DATA constants<>+516(SB)/4, $0x3f318000
+DATA constants<>+520(SB)/4, $0x3f318000
+DATA constants<>+524(SB)/4, $0x3f318000
+DATA constants<>+528(SB)/4, $0x3f318000
+DATA constants<>+532(SB)/4, $0x3f318000
+DATA constants<>+536(SB)/4, $0x3f318000
+DATA constants<>+540(SB)/4, $0x3f318000
+DATA constants<>+544(SB)/4, $0x3f318000
+DATA constants<>+548(SB)/4, $0x3f318000
+DATA constants<>+552(SB)/4, $0x3f318000
+DATA constants<>+556(SB)/4, $0x3f318000
+DATA constants<>+560(SB)/4, $0x3f318000
+DATA constants<>+564(SB)/4, $0x3f318000
+DATA constants<>+568(SB)/4, $0x3f318000
+DATA constants<>+572(SB)/4, $0x3f318000
+DATA constants<>+576(SB)/4, $0xb95e8083
+DATA constants<>+580(SB)/4, $0xb95e8083
+DATA constants<>+584(SB)/4, $0xb95e8083
+DATA constants<>+588(SB)/4, $0xb95e8083
+DATA constants<>+592(SB)/4, $0xb95e8083
+DATA constants<>+596(SB)/4, $0xb95e8083
+DATA constants<>+600(SB)/4, $0xb95e8083
+DATA constants<>+604(SB)/4, $0xb95e8083
+DATA constants<>+608(SB)/4, $0xb95e8083
+DATA constants<>+612(SB)/4, $0xb95e8083
+DATA constants<>+616(SB)/4, $0xb95e8083
+DATA constants<>+620(SB)/4, $0xb95e8083
+DATA constants<>+624(SB)/4, $0xb95e8083
+DATA constants<>+628(SB)/4, $0xb95e8083
+DATA constants<>+632(SB)/4, $0xb95e8083
+DATA constants<>+636(SB)/4, $0xb95e8083
+DATA constants<>+640(SB)/4, $0x3f000000
+DATA constants<>+644(SB)/4, $0x3f000000
+DATA constants<>+648(SB)/4, $0x3f000000
+DATA constants<>+652(SB)/4, $0x3f000000
+DATA constants<>+656(SB)/4, $0x3f000000
+DATA constants<>+660(SB)/4, $0x3f000000
+DATA constants<>+664(SB)/4, $0x3f000000
+DATA constants<>+668(SB)/4, $0x3f000000
+DATA constants<>+672(SB)/4, $0x3f000000
+DATA constants<>+676(SB)/4, $0x3f000000
+DATA constants<>+680(SB)/4, $0x3f000000
+DATA constants<>+684(SB)/4, $0x3f000000
+DATA constants<>+688(SB)/4, $0x3f000000
+DATA constants<>+692(SB)/4, $0x3f000000
+DATA constants<>+696(SB)/4, $0x3f000000
+DATA constants<>+700(SB)/4, $0x3f000000
+DATA constants<>+704(SB)/4, $0x3e2aaa47
+DATA constants<>+708(SB)/4, $0x3e2aaa47
+DATA constants<>+712(SB)/4, $0x3e2aaa47
+DATA constants<>+716(SB)/4, $0x3e2aaa47
+DATA constants<>+720(SB)/4, $0x3e2aaa47
+DATA constants<>+724(SB)/4, $0x3e2aaa47
+DATA constants<>+728(SB)/4, $0x3e2aaa47
+DATA constants<>+732(SB)/4, $0x3e2aaa47
+DATA constants<>+736(SB)/4, $0x3e2aaa47
+DATA constants<>+740(SB)/4, $0x3e2aaa47
+DATA constants<>+744(SB)/4, $0x3e2aaa47
+DATA constants<>+748(SB)/4, $0x3e2aaa47
+DATA constants<>+752(SB)/4, $0x3e2aaa47
+DATA constants<>+756(SB)/4, $0x3e2aaa47
+DATA constants<>+760(SB)/4, $0x3e2aaa47
+DATA constants<>+764(SB)/4, $0x3e2aaa47
+DATA constants<>+768(SB)/4, $0x3d2aaa2f
+DATA constants<>+772(SB)/4, $0x3d2aaa2f
+DATA constants<>+776(SB)/4, $0x3d2aaa2f
+DATA constants<>+780(SB)/4, $0x3d2aaa2f
+DATA constants<>+784(SB)/4, $0x3d2aaa2f
+DATA constants<>+788(SB)/4, $0x3d2aaa2f
+DATA constants<>+792(SB)/4, $0x3d2aaa2f
+DATA constants<>+796(SB)/4, $0x3d2aaa2f
+DATA constants<>+800(SB)/4, $0x3d2aaa2f
+DATA constants<>+804(SB)/4, $0x3d2aaa2f
+DATA constants<>+808(SB)/4, $0x3d2aaa2f
+DATA constants<>+812(SB)/4, $0x3d2aaa2f
+DATA constants<>+816(SB)/4, $0x3d2aaa2f
+DATA constants<>+820(SB)/4, $0x3d2aaa2f
+DATA constants<>+824(SB)/4, $0x3d2aaa2f
+DATA constants<>+828(SB)/4, $0x3d2aaa2f
 DATA constants<>+832(SB)/4, $0x3c091df0
 DATA constants<>+836(SB)/4, $0x3c091df0
 DATA constants<>+840(SB)/4, $0x3c091df0
@@ -18628,54 +19009,54 @@ DATA constants<>+880(SB)/4, $0x3c091df0
 DATA constants<>+884(SB)/4, $0x3c091df0
 DATA constants<>+888(SB)/4, $0x3c091df0
 DATA constants<>+892(SB)/4, $0x3c091df0
-DATA constants<>+896(SB)/4, $0x3d2aaa2f
-DATA constants<>+900(SB)/4, $0x3d2aaa2f
-DATA constants<>+904(SB)/4, $0x3d2aaa2f
-DATA constants<>+908(SB)/4, $0x3d2aaa2f
-DATA constants<>+912(SB)/4, $0x3d2aaa2f
-DATA constants<>+916(SB)/4, $0x3d2aaa2f
-DATA constants<>+920(SB)/4, $0x3d2aaa2f
-DATA constants<>+924(SB)/4, $0x3d2aaa2f
-DATA constants<>+928(SB)/4, $0x3d2aaa2f
-DATA constants<>+932(SB)/4, $0x3d2aaa2f
-DATA constants<>+936(SB)/4, $0x3d2aaa2f
-DATA constants<>+940(SB)/4, $0x3d2aaa2f
-DATA constants<>+944(SB)/4, $0x3d2aaa2f
-DATA constants<>+948(SB)/4, $0x3d2aaa2f
-DATA constants<>+952(SB)/4, $0x3d2aaa2f
-DATA constants<>+956(SB)/4, $0x3d2aaa2f
-DATA constants<>+960(SB)/4, $0x3e2aaa47
-DATA constants<>+964(SB)/4, $0x3e2aaa47
-DATA constants<>+968(SB)/4, $0x3e2aaa47
-DATA constants<>+972(SB)/4, $0x3e2aaa47
-DATA constants<>+976(SB)/4, $0x3e2aaa47
-DATA constants<>+980(SB)/4, $0x3e2aaa47
-DATA constants<>+984(SB)/4, $0x3e2aaa47
-DATA constants<>+988(SB)/4, $0x3e2aaa47
-DATA constants<>+992(SB)/4, $0x3e2aaa47
-DATA constants<>+996(SB)/4, $0x3e2aaa47
-DATA constants<>+1000(SB)/4, $0x3e2aaa47
-DATA constants<>+1004(SB)/4, $0x3e2aaa47
-DATA constants<>+1008(SB)/4, $0x3e2aaa47
-DATA constants<>+1012(SB)/4, $0x3e2aaa47
-DATA constants<>+1016(SB)/4, $0x3e2aaa47
-DATA constants<>+1020(SB)/4, $0x3e2aaa47
-DATA constants<>+1024(SB)/4, $0x3f000000
-DATA constants<>+1028(SB)/4, $0x3f000000
-DATA constants<>+1032(SB)/4, $0x3f000000
-DATA constants<>+1036(SB)/4, $0x3f000000
-DATA constants<>+1040(SB)/4, $0x3f000000
-DATA constants<>+1044(SB)/4, $0x3f000000
-DATA constants<>+1048(SB)/4, $0x3f000000
-DATA constants<>+1052(SB)/4, $0x3f000000
-DATA constants<>+1056(SB)/4, $0x3f000000
-DATA constants<>+1060(SB)/4, $0x3f000000
-DATA constants<>+1064(SB)/4, $0x3f000000
-DATA constants<>+1068(SB)/4, $0x3f000000
-DATA constants<>+1072(SB)/4, $0x3f000000
-DATA constants<>+1076(SB)/4, $0x3f000000
-DATA constants<>+1080(SB)/4, $0x3f000000
-DATA constants<>+1084(SB)/4, $0x3f000000
+DATA constants<>+896(SB)/4, $0x3ab6da72
+DATA constants<>+900(SB)/4, $0x3ab6da72
+DATA constants<>+904(SB)/4, $0x3ab6da72
+DATA constants<>+908(SB)/4, $0x3ab6da72
+DATA constants<>+912(SB)/4, $0x3ab6da72
+DATA constants<>+916(SB)/4, $0x3ab6da72
+DATA constants<>+920(SB)/4, $0x3ab6da72
+DATA constants<>+924(SB)/4, $0x3ab6da72
+DATA constants<>+928(SB)/4, $0x3ab6da72
+DATA constants<>+932(SB)/4, $0x3ab6da72
+DATA constants<>+936(SB)/4, $0x3ab6da72
+DATA constants<>+940(SB)/4, $0x3ab6da72
+DATA constants<>+944(SB)/4, $0x3ab6da72
+DATA constants<>+948(SB)/4, $0x3ab6da72
+DATA constants<>+952(SB)/4, $0x3ab6da72
+DATA constants<>+956(SB)/4, $0x3ab6da72
+DATA constants<>+960(SB)/4, $0xc2d10000
+DATA constants<>+964(SB)/4, $0xc2d10000
+DATA constants<>+968(SB)/4, $0xc2d10000
+DATA constants<>+972(SB)/4, $0xc2d10000
+DATA constants<>+976(SB)/4, $0xc2d10000
+DATA constants<>+980(SB)/4, $0xc2d10000
+DATA constants<>+984(SB)/4, $0xc2d10000
+DATA constants<>+988(SB)/4, $0xc2d10000
+DATA constants<>+992(SB)/4, $0xc2d10000
+DATA constants<>+996(SB)/4, $0xc2d10000
+DATA constants<>+1000(SB)/4, $0xc2d10000
+DATA constants<>+1004(SB)/4, $0xc2d10000
+DATA constants<>+1008(SB)/4, $0xc2d10000
+DATA constants<>+1012(SB)/4, $0xc2d10000
+DATA constants<>+1016(SB)/4, $0xc2d10000
+DATA constants<>+1020(SB)/4, $0xc2d10000
+DATA constants<>+1024(SB)/4, $0x42b20000
+DATA constants<>+1028(SB)/4, $0x42b20000
+DATA constants<>+1032(SB)/4, $0x42b20000
+DATA constants<>+1036(SB)/4, $0x42b20000
+DATA constants<>+1040(SB)/4, $0x42b20000
+DATA constants<>+1044(SB)/4, $0x42b20000
+DATA constants<>+1048(SB)/4, $0x42b20000
+DATA constants<>+1052(SB)/4, $0x42b20000
+DATA constants<>+1056(SB)/4, $0x42b20000
+DATA constants<>+1060(SB)/4, $0x42b20000
+DATA constants<>+1064(SB)/4, $0x42b20000
+DATA constants<>+1068(SB)/4, $0x42b20000
+DATA constants<>+1072(SB)/4, $0x42b20000
+DATA constants<>+1076(SB)/4, $0x42b20000
+DATA constants<>+1080(SB)/4, $0x42b20000
+DATA constants<>+1084(SB)/4, $0x42b20000
 DATA constants<>+1088(SB)/4, $0x3f800000
 DATA constants<>+1092(SB)/4, $0x3f800000
 DATA constants<>+1096(SB)/4, $0x3f800000
@@ -18692,150 +19073,150 @@ DATA constants<>+1136(SB)/4, $0x3f800000
 DATA constants<>+1140(SB)/4, $0x3f800000
 DATA constants<>+1144(SB)/4, $0x3f800000
 DATA constants<>+1148(SB)/4, $0x3f800000
-DATA constants<>+1152(SB)/4, $0x7fffffff
-DATA constants<>+1156(SB)/4, $0x7fffffff
-DATA constants<>+1160(SB)/4, $0x7fffffff
-DATA constants<>+1164(SB)/4, $0x7fffffff
-DATA constants<>+1168(SB)/4, $0x7fffffff
-DATA constants<>+1172(SB)/4, $0x7fffffff
-DATA constants<>+1176(SB)/4, $0x7fffffff
-DATA constants<>+1180(SB)/4, $0x7fffffff
-DATA constants<>+1184(SB)/4, $0x7fffffff
-DATA constants<>+1188(SB)/4, $0x7fffffff
-DATA constants<>+1192(SB)/4, $0x7fffffff
-DATA constants<>+1196(SB)/4, $0x7fffffff
-DATA constants<>+1200(SB)/4, $0x7fffffff
-DATA constants<>+1204(SB)/4, $0x7fffffff
-DATA constants<>+1208(SB)/4, $0x7fffffff
-DATA constants<>+1212(SB)/4, $0x7fffffff
-DATA constants<>+1216(SB)/4, $0xbbb97e12
-DATA constants<>+1220(SB)/4, $0xbbb97e12
-DATA constants<>+1224(SB)/4, $0xbbb97e12
-DATA constants<>+1228(SB)/4, $0xbbb97e12
-DATA constants<>+1232(SB)/4, $0xbbb97e12
-DATA constants<>+1236(SB)/4, $0xbbb97e12
-DATA constants<>+1240(SB)/4, $0xbbb97e12
-DATA constants<>+1244(SB)/4, $0xbbb97e12
-DATA constants<>+1248(SB)/4, $0xbbb97e12
-DATA constants<>+1252(SB)/4, $0xbbb97e12
-DATA constants<>+1256(SB)/4, $0xbbb97e12
-DATA constants<>+1260(SB)/4, $0xbbb97e12
-DATA constants<>+1264(SB)/4, $0xbbb97e12
-DATA constants<>+1268(SB)/4, $0xbbb97e12
-DATA constants<>+1272(SB)/4, $0xbbb97e12
-DATA constants<>+1276(SB)/4, $0xbbb97e12
-DATA constants<>+1280(SB)/4, $0x3ca8c586
-DATA constants<>+1284(SB)/4, $0x3ca8c586
-DATA constants<>+1288(SB)/4, $0x3ca8c586
-DATA constants<>+1292(SB)/4, $0x3ca8c586
-DATA constants<>+1296(SB)/4, $0x3ca8c586
-DATA constants<>+1300(SB)/4, $0x3ca8c586
-DATA constants<>+1304(SB)/4, $0x3ca8c586
-DATA constants<>+1308(SB)/4, $0x3ca8c586
-DATA constants<>+1312(SB)/4, $0x3ca8c586
-DATA constants<>+1316(SB)/4, $0x3ca8c586
-DATA constants<>+1320(SB)/4, $0x3ca8c586
-DATA constants<>+1324(SB)/4, $0x3ca8c586
-DATA constants<>+1328(SB)/4, $0x3ca8c586
-DATA constants<>+1332(SB)/4, $0x3ca8c586
-DATA constants<>+1336(SB)/4, $0x3ca8c586
-DATA constants<>+1340(SB)/4, $0x3ca8c586
-DATA constants<>+1344(SB)/4, $0xbd5c132e
-DATA constants<>+1348(SB)/4, $0xbd5c132e
-DATA constants<>+1352(SB)/4, $0xbd5c132e
-DATA constants<>+1356(SB)/4, $0xbd5c132e
-DATA constants<>+1360(SB)/4, $0xbd5c132e
-DATA constants<>+1364(SB)/4, $0xbd5c132e
-DATA constants<>+1368(SB)/4, $0xbd5c132e
-DATA constants<>+1372(SB)/4, $0xbd5c132e
-DATA constants<>+1376(SB)/4, $0xbd5c132e
-DATA constants<>+1380(SB)/4, $0xbd5c132e
-DATA constants<>+1384(SB)/4, $0xbd5c132e
-DATA constants<>+1388(SB)/4, $0xbd5c132e
-DATA constants<>+1392(SB)/4, $0xbd5c132e
-DATA constants<>+1396(SB)/4, $0xbd5c132e
-DATA constants<>+1400(SB)/4, $0xbd5c132e
-DATA constants<>+1404(SB)/4, $0xbd5c132e
-DATA constants<>+1408(SB)/4, $0x3e088347
-DATA constants<>+1412(SB)/4, $0x3e088347
-DATA constants<>+1416(SB)/4, $0x3e088347
-DATA constants<>+1420(SB)/4, $0x3e088347
-DATA constants<>+1424(SB)/4, $0x3e088347
-DATA constants<>+1428(SB)/4, $0x3e088347
-DATA constants<>+1432(SB)/4, $0x3e088347
-DATA constants<>+1436(SB)/4, $0x3e088347
-DATA constants<>+1440(SB)/4, $0x3e088347
-DATA constants<>+1444(SB)/4, $0x3e088347
-DATA constants<>+1448(SB)/4, $0x3e088347
-DATA constants<>+1452(SB)/4, $0x3e088347
-DATA constants<>+1456(SB)/4, $0x3e088347
-DATA constants<>+1460(SB)/4, $0x3e088347
-DATA constants<>+1464(SB)/4, $0x3e088347
-DATA constants<>+1468(SB)/4, $0x3e088347
-DATA constants<>+1472(SB)/4, $0xbeaaaa98
-DATA constants<>+1476(SB)/4, $0xbeaaaa98
-DATA constants<>+1480(SB)/4, $0xbeaaaa98
-DATA constants<>+1484(SB)/4, $0xbeaaaa98
-DATA constants<>+1488(SB)/4, $0xbeaaaa98
-DATA constants<>+1492(SB)/4, $0xbeaaaa98
-DATA constants<>+1496(SB)/4, $0xbeaaaa98
-DATA constants<>+1500(SB)/4, $0xbeaaaa98
-DATA constants<>+1504(SB)/4, $0xbeaaaa98
-DATA constants<>+1508(SB)/4, $0xbeaaaa98
-DATA constants<>+1512(SB)/4, $0xbeaaaa98
-DATA constants<>+1516(SB)/4, $0xbeaaaa98
-DATA constants<>+1520(SB)/4, $0xbeaaaa98
-DATA constants<>+1524(SB)/4, $0xbeaaaa98
-DATA constants<>+1528(SB)/4, $0xbeaaaa98
-DATA constants<>+1532(SB)/4, $0xbeaaaa98
-DATA constants<>+1536(SB)/4, $0x41a00000
-DATA constants<>+1540(SB)/4, $0x41a00000
-DATA constants<>+1544(SB)/4, $0x41a00000
-DATA constants<>+1548(SB)/4, $0x41a00000
-DATA constants<>+1552(SB)/4, $0x41a00000
-DATA constants<>+1556(SB)/4, $0x41a00000
-DATA constants<>+1560(SB)/4, $0x41a00000
-DATA constants<>+1564(SB)/4, $0x41a00000
-DATA constants<>+1568(SB)/4, $0x41a00000
-DATA constants<>+1572(SB)/4, $0x41a00000
-DATA constants<>+1576(SB)/4, $0x41a00000
-DATA constants<>+1580(SB)/4, $0x41a00000
-DATA constants<>+1584(SB)/4, $0x41a00000
-DATA constants<>+1588(SB)/4, $0x41a00000
-DATA constants<>+1592(SB)/4, $0x41a00000
-DATA constants<>+1596(SB)/4, $0x41a00000
-DATA constants<>+1600(SB)/4, $0x40000000
-DATA constants<>+1604(SB)/4, $0x40000000
-DATA constants<>+1608(SB)/4, $0x40000000
-DATA constants<>+1612(SB)/4, $0x40000000
-DATA constants<>+1616(SB)/4, $0x40000000
-DATA constants<>+1620(SB)/4, $0x40000000
-DATA constants<>+1624(SB)/4, $0x40000000
-DATA constants<>+1628(SB)/4, $0x40000000
-DATA constants<>+1632(SB)/4, $0x40000000
-DATA constants<>+1636(SB)/4, $0x40000000
-DATA constants<>+1640(SB)/4, $0x40000000
-DATA constants<>+1644(SB)/4, $0x40000000
-DATA constants<>+1648(SB)/4, $0x40000000
-DATA constants<>+1652(SB)/4, $0x40000000
-DATA constants<>+1656(SB)/4, $0x40000000
-DATA constants<>+1660(SB)/4, $0x40000000
-DATA constants<>+1664(SB)/4, $0x3f200000
-DATA constants<>+1668(SB)/4, $0x3f200000
-DATA constants<>+1672(SB)/4, $0x3f200000
-DATA constants<>+1676(SB)/4, $0x3f200000
-DATA constants<>+1680(SB)/4, $0x3f200000
-DATA constants<>+1684(SB)/4, $0x3f200000
-DATA constants<>+1688(SB)/4, $0x3f200000
-DATA constants<>+1692(SB)/4, $0x3f200000
-DATA constants<>+1696(SB)/4, $0x3f200000
-DATA constants<>+1700(SB)/4, $0x3f200000
-DATA constants<>+1704(SB)/4, $0x3f200000
-DATA constants<>+1708(SB)/4, $0x3f200000
-DATA constants<>+1712(SB)/4, $0x3f200000
-DATA constants<>+1716(SB)/4, $0x3f200000
-DATA constants<>+1720(SB)/4, $0x3f200000
-DATA constants<>+1724(SB)/4, $0x3f200000
+DATA constants<>+1152(SB)/4, $0xbeaaaa98
+DATA constants<>+1156(SB)/4, $0xbeaaaa98
+DATA constants<>+1160(SB)/4, $0xbeaaaa98
+DATA constants<>+1164(SB)/4, $0xbeaaaa98
+DATA constants<>+1168(SB)/4, $0xbeaaaa98
+DATA constants<>+1172(SB)/4, $0xbeaaaa98
+DATA constants<>+1176(SB)/4, $0xbeaaaa98
+DATA constants<>+1180(SB)/4, $0xbeaaaa98
+DATA constants<>+1184(SB)/4, $0xbeaaaa98
+DATA constants<>+1188(SB)/4, $0xbeaaaa98
+DATA constants<>+1192(SB)/4, $0xbeaaaa98
+DATA constants<>+1196(SB)/4, $0xbeaaaa98
+DATA constants<>+1200(SB)/4, $0xbeaaaa98
+DATA constants<>+1204(SB)/4, $0xbeaaaa98
+DATA constants<>+1208(SB)/4, $0xbeaaaa98
+DATA constants<>+1212(SB)/4, $0xbeaaaa98
+DATA constants<>+1216(SB)/4, $0x3e088347
+DATA constants<>+1220(SB)/4, $0x3e088347
+DATA constants<>+1224(SB)/4, $0x3e088347
+DATA constants<>+1228(SB)/4, $0x3e088347
+DATA constants<>+1232(SB)/4, $0x3e088347
+DATA constants<>+1236(SB)/4, $0x3e088347
+DATA constants<>+1240(SB)/4, $0x3e088347
+DATA constants<>+1244(SB)/4, $0x3e088347
+DATA constants<>+1248(SB)/4, $0x3e088347
+DATA constants<>+1252(SB)/4, $0x3e088347
+DATA constants<>+1256(SB)/4, $0x3e088347
+DATA constants<>+1260(SB)/4, $0x3e088347
+DATA constants<>+1264(SB)/4, $0x3e088347
+DATA constants<>+1268(SB)/4, $0x3e088347
+DATA constants<>+1272(SB)/4, $0x3e088347
+DATA constants<>+1276(SB)/4, $0x3e088347
+DATA constants<>+1280(SB)/4, $0xbd5c132e
+DATA constants<>+1284(SB)/4, $0xbd5c132e
+DATA constants<>+1288(SB)/4, $0xbd5c132e
+DATA constants<>+1292(SB)/4, $0xbd5c132e
+DATA constants<>+1296(SB)/4, $0xbd5c132e
+DATA constants<>+1300(SB)/4, $0xbd5c132e
+DATA constants<>+1304(SB)/4, $0xbd5c132e
+DATA constants<>+1308(SB)/4, $0xbd5c132e
+DATA constants<>+1312(SB)/4, $0xbd5c132e
+DATA constants<>+1316(SB)/4, $0xbd5c132e
+DATA constants<>+1320(SB)/4, $0xbd5c132e
+DATA constants<>+1324(SB)/4, $0xbd5c132e
+DATA constants<>+1328(SB)/4, $0xbd5c132e
+DATA constants<>+1332(SB)/4, $0xbd5c132e
+DATA constants<>+1336(SB)/4, $0xbd5c132e
+DATA constants<>+1340(SB)/4, $0xbd5c132e
+DATA constants<>+1344(SB)/4, $0x3ca8c586
+DATA constants<>+1348(SB)/4, $0x3ca8c586
+DATA constants<>+1352(SB)/4, $0x3ca8c586
+DATA constants<>+1356(SB)/4, $0x3ca8c586
+DATA constants<>+1360(SB)/4, $0x3ca8c586
+DATA constants<>+1364(SB)/4, $0x3ca8c586
+DATA constants<>+1368(SB)/4, $0x3ca8c586
+DATA constants<>+1372(SB)/4, $0x3ca8c586
+DATA constants<>+1376(SB)/4, $0x3ca8c586
+DATA constants<>+1380(SB)/4, $0x3ca8c586
+DATA constants<>+1384(SB)/4, $0x3ca8c586
+DATA constants<>+1388(SB)/4, $0x3ca8c586
+DATA constants<>+1392(SB)/4, $0x3ca8c586
+DATA constants<>+1396(SB)/4, $0x3ca8c586
+DATA constants<>+1400(SB)/4, $0x3ca8c586
+DATA constants<>+1404(SB)/4, $0x3ca8c586
+DATA constants<>+1408(SB)/4, $0xbbb97e12
+DATA constants<>+1412(SB)/4, $0xbbb97e12
+DATA constants<>+1416(SB)/4, $0xbbb97e12
+DATA constants<>+1420(SB)/4, $0xbbb97e12
+DATA constants<>+1424(SB)/4, $0xbbb97e12
+DATA constants<>+1428(SB)/4, $0xbbb97e12
+DATA constants<>+1432(SB)/4, $0xbbb97e12
+DATA constants<>+1436(SB)/4, $0xbbb97e12
+DATA constants<>+1440(SB)/4, $0xbbb97e12
+DATA constants<>+1444(SB)/4, $0xbbb97e12
+DATA constants<>+1448(SB)/4, $0xbbb97e12
+DATA constants<>+1452(SB)/4, $0xbbb97e12
+DATA constants<>+1456(SB)/4, $0xbbb97e12
+DATA constants<>+1460(SB)/4, $0xbbb97e12
+DATA constants<>+1464(SB)/4, $0xbbb97e12
+DATA constants<>+1468(SB)/4, $0xbbb97e12
+DATA constants<>+1472(SB)/4, $0x40000000
+DATA constants<>+1476(SB)/4, $0x40000000
+DATA constants<>+1480(SB)/4, $0x40000000
+DATA constants<>+1484(SB)/4, $0x40000000
+DATA constants<>+1488(SB)/4, $0x40000000
+DATA constants<>+1492(SB)/4, $0x40000000
+DATA constants<>+1496(SB)/4, $0x40000000
+DATA constants<>+1500(SB)/4, $0x40000000
+DATA constants<>+1504(SB)/4, $0x40000000
+DATA constants<>+1508(SB)/4, $0x40000000
+DATA constants<>+1512(SB)/4, $0x40000000
+DATA constants<>+1516(SB)/4, $0x40000000
+DATA constants<>+1520(SB)/4, $0x40000000
+DATA constants<>+1524(SB)/4, $0x40000000
+DATA constants<>+1528(SB)/4, $0x40000000
+DATA constants<>+1532(SB)/4, $0x40000000
+DATA constants<>+1536(SB)/4, $0x3f200000
+DATA constants<>+1540(SB)/4, $0x3f200000
+DATA constants<>+1544(SB)/4, $0x3f200000
+DATA constants<>+1548(SB)/4, $0x3f200000
+DATA constants<>+1552(SB)/4, $0x3f200000
+DATA constants<>+1556(SB)/4, $0x3f200000
+DATA constants<>+1560(SB)/4, $0x3f200000
+DATA constants<>+1564(SB)/4, $0x3f200000
+DATA constants<>+1568(SB)/4, $0x3f200000
+DATA constants<>+1572(SB)/4, $0x3f200000
+DATA constants<>+1576(SB)/4, $0x3f200000
+DATA constants<>+1580(SB)/4, $0x3f200000
+DATA constants<>+1584(SB)/4, $0x3f200000
+DATA constants<>+1588(SB)/4, $0x3f200000
+DATA constants<>+1592(SB)/4, $0x3f200000
+DATA constants<>+1596(SB)/4, $0x3f200000
+DATA constants<>+1600(SB)/4, $0x7fffffff
+DATA constants<>+1604(SB)/4, $0x7fffffff
+DATA constants<>+1608(SB)/4, $0x7fffffff
+DATA constants<>+1612(SB)/4, $0x7fffffff
+DATA constants<>+1616(SB)/4, $0x7fffffff
+DATA constants<>+1620(SB)/4, $0x7fffffff
+DATA constants<>+1624(SB)/4, $0x7fffffff
+DATA constants<>+1628(SB)/4, $0x7fffffff
+DATA constants<>+1632(SB)/4, $0x7fffffff
+DATA constants<>+1636(SB)/4, $0x7fffffff
+DATA constants<>+1640(SB)/4, $0x7fffffff
+DATA constants<>+1644(SB)/4, $0x7fffffff
+DATA constants<>+1648(SB)/4, $0x7fffffff
+DATA constants<>+1652(SB)/4, $0x7fffffff
+DATA constants<>+1656(SB)/4, $0x7fffffff
+DATA constants<>+1660(SB)/4, $0x7fffffff
+DATA constants<>+1664(SB)/4, $0x41a00000
+DATA constants<>+1668(SB)/4, $0x41a00000
+DATA constants<>+1672(SB)/4, $0x41a00000
+DATA constants<>+1676(SB)/4, $0x41a00000
+DATA constants<>+1680(SB)/4, $0x41a00000
+DATA constants<>+1684(SB)/4, $0x41a00000
+DATA constants<>+1688(SB)/4, $0x41a00000
+DATA constants<>+1692(SB)/4, $0x41a00000
+DATA constants<>+1696(SB)/4, $0x41a00000
+DATA constants<>+1700(SB)/4, $0x41a00000
+DATA constants<>+1704(SB)/4, $0x41a00000
+DATA constants<>+1708(SB)/4, $0x41a00000
+DATA constants<>+1712(SB)/4, $0x41a00000
+DATA constants<>+1716(SB)/4, $0x41a00000
+DATA constants<>+1720(SB)/4, $0x41a00000
+DATA constants<>+1724(SB)/4, $0x41a00000
 DATA constants<>+1728(SB)/4, $0x80000000
 DATA constants<>+1732(SB)/4, $0x80000000
 DATA constants<>+1736(SB)/4, $0x80000000
@@ -18852,150 +19233,150 @@ DATA constants<>+1776(SB)/4, $0x80000000
 DATA constants<>+1780(SB)/4, $0x80000000
 DATA constants<>+1784(SB)/4, $0x80000000
 DATA constants<>+1788(SB)/4, $0x80000000
-DATA constants<>+1792(SB)/4, $0x40800000
-DATA constants<>+1796(SB)/4, $0x40800000
-DATA constants<>+1800(SB)/4, $0x40800000
-DATA constants<>+1804(SB)/4, $0x40800000
-DATA constants<>+1808(SB)/4, $0x40800000
-DATA constants<>+1812(SB)/4, $0x40800000
-DATA constants<>+1816(SB)/4, $0x40800000
-DATA constants<>+1820(SB)/4, $0x40800000
-DATA constants<>+1824(SB)/4, $0x40800000
-DATA constants<>+1828(SB)/4, $0x40800000
-DATA constants<>+1832(SB)/4, $0x40800000
-DATA constants<>+1836(SB)/4, $0x40800000
-DATA constants<>+1840(SB)/4, $0x40800000
-DATA constants<>+1844(SB)/4, $0x40800000
-DATA constants<>+1848(SB)/4, $0x40800000
-DATA constants<>+1852(SB)/4, $0x40800000
-DATA constants<>+1856(SB)/4, $0x38a57263
-DATA constants<>+1860(SB)/4, $0x38a57263
-DATA constants<>+1864(SB)/4, $0x38a57263
-DATA constants<>+1868(SB)/4, $0x38a57263
-DATA constants<>+1872(SB)/4, $0x38a57263
-DATA constants<>+1876(SB)/4, $0x38a57263
-DATA constants<>+1880(SB)/4, $0x38a57263
-DATA constants<>+1884(SB)/4, $0x38a57263
-DATA constants<>+1888(SB)/4, $0x38a57263
-DATA constants<>+1892(SB)/4, $0x38a57263
-DATA constants<>+1896(SB)/4, $0x38a57263
-DATA constants<>+1900(SB)/4, $0x38a57263
-DATA constants<>+1904(SB)/4, $0x38a57263
-DATA constants<>+1908(SB)/4, $0x38a57263
-DATA constants<>+1912(SB)/4, $0x38a57263
-DATA constants<>+1916(SB)/4, $0x38a57263
-DATA constants<>+1920(SB)/4, $0xba5242f4
-DATA constants<>+1924(SB)/4, $0xba5242f4
-DATA constants<>+1928(SB)/4, $0xba5242f4
-DATA constants<>+1932(SB)/4, $0xba5242f4
-DATA constants<>+1936(SB)/4, $0xba5242f4
-DATA constants<>+1940(SB)/4, $0xba5242f4
-DATA constants<>+1944(SB)/4, $0xba5242f4
-DATA constants<>+1948(SB)/4, $0xba5242f4
-DATA constants<>+1952(SB)/4, $0xba5242f4
-DATA constants<>+1956(SB)/4, $0xba5242f4
-DATA constants<>+1960(SB)/4, $0xba5242f4
-DATA constants<>+1964(SB)/4, $0xba5242f4
-DATA constants<>+1968(SB)/4, $0xba5242f4
-DATA constants<>+1972(SB)/4, $0xba5242f4
-DATA constants<>+1976(SB)/4, $0xba5242f4
-DATA constants<>+1980(SB)/4, $0xba5242f4
-DATA constants<>+1984(SB)/4, $0x3baa0cfa
-DATA constants<>+1988(SB)/4, $0x3baa0cfa
-DATA constants<>+1992(SB)/4, $0x3baa0cfa
-DATA constants<>+1996(SB)/4, $0x3baa0cfa
-DATA constants<>+2000(SB)/4, $0x3baa0cfa
-DATA constants<>+2004(SB)/4, $0x3baa0cfa
-DATA constants<>+2008(SB)/4, $0x3baa0cfa
-DATA constants<>+2012(SB)/4, $0x3baa0cfa
-DATA constants<>+2016(SB)/4, $0x3baa0cfa
-DATA constants<>+2020(SB)/4, $0x3baa0cfa
-DATA constants<>+2024(SB)/4, $0x3baa0cfa
-DATA constants<>+2028(SB)/4, $0x3baa0cfa
-DATA constants<>+2032(SB)/4, $0x3baa0cfa
-DATA constants<>+2036(SB)/4, $0x3baa0cfa
-DATA constants<>+2040(SB)/4, $0x3baa0cfa
-DATA constants<>+2044(SB)/4, $0x3baa0cfa
-DATA constants<>+2048(SB)/4, $0xbcdbfdda
-DATA constants<>+2052(SB)/4, $0xbcdbfdda
-DATA constants<>+2056(SB)/4, $0xbcdbfdda
-DATA constants<>+2060(SB)/4, $0xbcdbfdda
-DATA constants<>+2064(SB)/4, $0xbcdbfdda
-DATA constants<>+2068(SB)/4, $0xbcdbfdda
-DATA constants<>+2072(SB)/4, $0xbcdbfdda
-DATA constants<>+2076(SB)/4, $0xbcdbfdda
-DATA constants<>+2080(SB)/4, $0xbcdbfdda
-DATA constants<>+2084(SB)/4, $0xbcdbfdda
-DATA constants<>+2088(SB)/4, $0xbcdbfdda
-DATA constants<>+2092(SB)/4, $0xbcdbfdda
-DATA constants<>+2096(SB)/4, $0xbcdbfdda
-DATA constants<>+2100(SB)/4, $0xbcdbfdda
-DATA constants<>+2104(SB)/4, $0xbcdbfdda
-DATA constants<>+2108(SB)/4, $0xbcdbfdda
-DATA constants<>+2112(SB)/4, $0x3de71690
-DATA constants<>+2116(SB)/4, $0x3de71690
-DATA constants<>+2120(SB)/4, $0x3de71690
-DATA constants<>+2124(SB)/4, $0x3de71690
-DATA constants<>+2128(SB)/4, $0x3de71690
-DATA constants<>+2132(SB)/4, $0x3de71690
-DATA constants<>+2136(SB)/4, $0x3de71690
-DATA constants<>+2140(SB)/4, $0x3de71690
-DATA constants<>+2144(SB)/4, $0x3de71690
-DATA constants<>+2148(SB)/4, $0x3de71690
-DATA constants<>+2152(SB)/4, $0x3de71690
-DATA constants<>+2156(SB)/4, $0x3de71690
-DATA constants<>+2160(SB)/4, $0x3de71690
-DATA constants<>+2164(SB)/4, $0x3de71690
-DATA constants<>+2168(SB)/4, $0x3de71690
-DATA constants<>+2172(SB)/4, $0x3de71690
-DATA constants<>+2176(SB)/4, $0xbec0939f
-DATA constants<>+2180(SB)/4, $0xbec0939f
-DATA constants<>+2184(SB)/4, $0xbec0939f
-DATA constants<>+2188(SB)/4, $0xbec0939f
-DATA constants<>+2192(SB)/4, $0xbec0939f
-DATA constants<>+2196(SB)/4, $0xbec0939f
-DATA constants<>+2200(SB)/4, $0xbec0939f
-DATA constants<>+2204(SB)/4, $0xbec0939f
-DATA constants<>+2208(SB)/4, $0xbec0939f
-DATA constants<>+2212(SB)/4, $0xbec0939f
-DATA constants<>+2216(SB)/4, $0xbec0939f
-DATA constants<>+2220(SB)/4, $0xbec0939f
-DATA constants<>+2224(SB)/4, $0xbec0939f
-DATA constants<>+2228(SB)/4, $0xbec0939f
-DATA constants<>+2232(SB)/4, $0xbec0939f
-DATA constants<>+2236(SB)/4, $0xbec0939f
-DATA constants<>+2240(SB)/4, $0x3e0375d4
-DATA constants<>+2244(SB)/4, $0x3e0375d4
-DATA constants<>+2248(SB)/4, $0x3e0375d4
-DATA constants<>+2252(SB)/4, $0x3e0375d4
-DATA constants<>+2256(SB)/4, $0x3e0375d4
-DATA constants<>+2260(SB)/4, $0x3e0375d4
-DATA constants<>+2264(SB)/4, $0x3e0375d4
-DATA constants<>+2268(SB)/4, $0x3e0375d4
-DATA constants<>+2272(SB)/4, $0x3e0375d4
-DATA constants<>+2276(SB)/4, $0x3e0375d4
-DATA constants<>+2280(SB)/4, $0x3e0375d4
-DATA constants<>+2284(SB)/4, $0x3e0375d4
-DATA constants<>+2288(SB)/4, $0x3e0375d4
-DATA constants<>+2292(SB)/4, $0x3e0375d4
-DATA constants<>+2296(SB)/4, $0x3e0375d4
-DATA constants<>+2300(SB)/4, $0x3e0375d4
-DATA constants<>+2304(SB)/4, $0x3fb504f3
-DATA constants<>+2308(SB)/4, $0x3fb504f3
-DATA constants<>+2312(SB)/4, $0x3fb504f3
-DATA constants<>+2316(SB)/4, $0x3fb504f3
-DATA constants<>+2320(SB)/4, $0x3fb504f3
-DATA constants<>+2324(SB)/4, $0x3fb504f3
-DATA constants<>+2328(SB)/4, $0x3fb504f3
-DATA constants<>+2332(SB)/4, $0x3fb504f3
-DATA constants<>+2336(SB)/4, $0x3fb504f3
-DATA constants<>+2340(SB)/4, $0x3fb504f3
-DATA constants<>+2344(SB)/4, $0x3fb504f3
-DATA constants<>+2348(SB)/4, $0x3fb504f3
-DATA constants<>+2352(SB)/4, $0x3fb504f3
-DATA constants<>+2356(SB)/4, $0x3fb504f3
-DATA constants<>+2360(SB)/4, $0x3fb504f3
-DATA constants<>+2364(SB)/4, $0x3fb504f3
+DATA constants<>+1792(SB)/4, $0x3f415a5e
+DATA constants<>+1796(SB)/4, $0x3f415a5e
+DATA constants<>+1800(SB)/4, $0x3f415a5e
+DATA constants<>+1804(SB)/4, $0x3f415a5e
+DATA constants<>+1808(SB)/4, $0x3f415a5e
+DATA constants<>+1812(SB)/4, $0x3f415a5e
+DATA constants<>+1816(SB)/4, $0x3f415a5e
+DATA constants<>+1820(SB)/4, $0x3f415a5e
+DATA constants<>+1824(SB)/4, $0x3f415a5e
+DATA constants<>+1828(SB)/4, $0x3f415a5e
+DATA constants<>+1832(SB)/4, $0x3f415a5e
+DATA constants<>+1836(SB)/4, $0x3f415a5e
+DATA constants<>+1840(SB)/4, $0x3f415a5e
+DATA constants<>+1844(SB)/4, $0x3f415a5e
+DATA constants<>+1848(SB)/4, $0x3f415a5e
+DATA constants<>+1852(SB)/4, $0x3f415a5e
+DATA constants<>+1856(SB)/4, $0xbf1b9f1c
+DATA constants<>+1860(SB)/4, $0xbf1b9f1c
+DATA constants<>+1864(SB)/4, $0xbf1b9f1c
+DATA constants<>+1868(SB)/4, $0xbf1b9f1c
+DATA constants<>+1872(SB)/4, $0xbf1b9f1c
+DATA constants<>+1876(SB)/4, $0xbf1b9f1c
+DATA constants<>+1880(SB)/4, $0xbf1b9f1c
+DATA constants<>+1884(SB)/4, $0xbf1b9f1c
+DATA constants<>+1888(SB)/4, $0xbf1b9f1c
+DATA constants<>+1892(SB)/4, $0xbf1b9f1c
+DATA constants<>+1896(SB)/4, $0xbf1b9f1c
+DATA constants<>+1900(SB)/4, $0xbf1b9f1c
+DATA constants<>+1904(SB)/4, $0xbf1b9f1c
+DATA constants<>+1908(SB)/4, $0xbf1b9f1c
+DATA constants<>+1912(SB)/4, $0xbf1b9f1c
+DATA constants<>+1916(SB)/4, $0xbf1b9f1c
+DATA constants<>+1920(SB)/4, $0x3ec636cf
+DATA constants<>+1924(SB)/4, $0x3ec636cf
+DATA constants<>+1928(SB)/4, $0x3ec636cf
+DATA constants<>+1932(SB)/4, $0x3ec636cf
+DATA constants<>+1936(SB)/4, $0x3ec636cf
+DATA constants<>+1940(SB)/4, $0x3ec636cf
+DATA constants<>+1944(SB)/4, $0x3ec636cf
+DATA constants<>+1948(SB)/4, $0x3ec636cf
+DATA constants<>+1952(SB)/4, $0x3ec636cf
+DATA constants<>+1956(SB)/4, $0x3ec636cf
+DATA constants<>+1960(SB)/4, $0x3ec636cf
+DATA constants<>+1964(SB)/4, $0x3ec636cf
+DATA constants<>+1968(SB)/4, $0x3ec636cf
+DATA constants<>+1972(SB)/4, $0x3ec636cf
+DATA constants<>+1976(SB)/4, $0x3ec636cf
+DATA constants<>+1980(SB)/4, $0x3ec636cf
+DATA constants<>+1984(SB)/4, $0xbe3f0006
+DATA constants<>+1988(SB)/4, $0xbe3f0006
+DATA constants<>+1992(SB)/4, $0xbe3f0006
+DATA constants<>+1996(SB)/4, $0xbe3f0006
+DATA constants<>+2000(SB)/4, $0xbe3f0006
+DATA constants<>+2004(SB)/4, $0xbe3f0006
+DATA constants<>+2008(SB)/4, $0xbe3f0006
+DATA constants<>+2012(SB)/4, $0xbe3f0006
+DATA constants<>+2016(SB)/4, $0xbe3f0006
+DATA constants<>+2020(SB)/4, $0xbe3f0006
+DATA constants<>+2024(SB)/4, $0xbe3f0006
+DATA constants<>+2028(SB)/4, $0xbe3f0006
+DATA constants<>+2032(SB)/4, $0xbe3f0006
+DATA constants<>+2036(SB)/4, $0xbe3f0006
+DATA constants<>+2040(SB)/4, $0xbe3f0006
+DATA constants<>+2044(SB)/4, $0xbe3f0006
+DATA constants<>+2048(SB)/4, $0x3d7769de
+DATA constants<>+2052(SB)/4, $0x3d7769de
+DATA constants<>+2056(SB)/4, $0x3d7769de
+DATA constants<>+2060(SB)/4, $0x3d7769de
+DATA constants<>+2064(SB)/4, $0x3d7769de
+DATA constants<>+2068(SB)/4, $0x3d7769de
+DATA constants<>+2072(SB)/4, $0x3d7769de
+DATA constants<>+2076(SB)/4, $0x3d7769de
+DATA constants<>+2080(SB)/4, $0x3d7769de
+DATA constants<>+2084(SB)/4, $0x3d7769de
+DATA constants<>+2088(SB)/4, $0x3d7769de
+DATA constants<>+2092(SB)/4, $0x3d7769de
+DATA constants<>+2096(SB)/4, $0x3d7769de
+DATA constants<>+2100(SB)/4, $0x3d7769de
+DATA constants<>+2104(SB)/4, $0x3d7769de
+DATA constants<>+2108(SB)/4, $0x3d7769de
+DATA constants<>+2112(SB)/4, $0xbbf6921e
+DATA constants<>+2116(SB)/4, $0xbbf6921e
+DATA constants<>+2120(SB)/4, $0xbbf6921e
+DATA constants<>+2124(SB)/4, $0xbbf6921e
+DATA constants<>+2128(SB)/4, $0xbbf6921e
+DATA constants<>+2132(SB)/4, $0xbbf6921e
+DATA constants<>+2136(SB)/4, $0xbbf6921e
+DATA constants<>+2140(SB)/4, $0xbbf6921e
+DATA constants<>+2144(SB)/4, $0xbbf6921e
+DATA constants<>+2148(SB)/4, $0xbbf6921e
+DATA constants<>+2152(SB)/4, $0xbbf6921e
+DATA constants<>+2156(SB)/4, $0xbbf6921e
+DATA constants<>+2160(SB)/4, $0xbbf6921e
+DATA constants<>+2164(SB)/4, $0xbbf6921e
+DATA constants<>+2168(SB)/4, $0xbbf6921e
+DATA constants<>+2172(SB)/4, $0xbbf6921e
+DATA constants<>+2176(SB)/4, $0xbb6622f1
+DATA constants<>+2180(SB)/4, $0xbb6622f1
+DATA constants<>+2184(SB)/4, $0xbb6622f1
+DATA constants<>+2188(SB)/4, $0xbb6622f1
+DATA constants<>+2192(SB)/4, $0xbb6622f1
+DATA constants<>+2196(SB)/4, $0xbb6622f1
+DATA constants<>+2200(SB)/4, $0xbb6622f1
+DATA constants<>+2204(SB)/4, $0xbb6622f1
+DATA constants<>+2208(SB)/4, $0xbb6622f1
+DATA constants<>+2212(SB)/4, $0xbb6622f1
+DATA constants<>+2216(SB)/4, $0xbb6622f1
+DATA constants<>+2220(SB)/4, $0xbb6622f1
+DATA constants<>+2224(SB)/4, $0xbb6622f1
+DATA constants<>+2228(SB)/4, $0xbb6622f1
+DATA constants<>+2232(SB)/4, $0xbb6622f1
+DATA constants<>+2236(SB)/4, $0xbb6622f1
+DATA constants<>+2240(SB)/4, $0x3acdb004
+DATA constants<>+2244(SB)/4, $0x3acdb004
+DATA constants<>+2248(SB)/4, $0x3acdb004
+DATA constants<>+2252(SB)/4, $0x3acdb004
+DATA constants<>+2256(SB)/4, $0x3acdb004
+DATA constants<>+2260(SB)/4, $0x3acdb004
+DATA constants<>+2264(SB)/4, $0x3acdb004
+DATA constants<>+2268(SB)/4, $0x3acdb004
+DATA constants<>+2272(SB)/4, $0x3acdb004
+DATA constants<>+2276(SB)/4, $0x3acdb004
+DATA constants<>+2280(SB)/4, $0x3acdb004
+DATA constants<>+2284(SB)/4, $0x3acdb004
+DATA constants<>+2288(SB)/4, $0x3acdb004
+DATA constants<>+2292(SB)/4, $0x3acdb004
+DATA constants<>+2296(SB)/4, $0x3acdb004
+DATA constants<>+2300(SB)/4, $0x3acdb004
+DATA constants<>+2304(SB)/4, $0x393a06dd
+DATA constants<>+2308(SB)/4, $0x393a06dd
+DATA constants<>+2312(SB)/4, $0x393a06dd
+DATA constants<>+2316(SB)/4, $0x393a06dd
+DATA constants<>+2320(SB)/4, $0x393a06dd
+DATA constants<>+2324(SB)/4, $0x393a06dd
+DATA constants<>+2328(SB)/4, $0x393a06dd
+DATA constants<>+2332(SB)/4, $0x393a06dd
+DATA constants<>+2336(SB)/4, $0x393a06dd
+DATA constants<>+2340(SB)/4, $0x393a06dd
+DATA constants<>+2344(SB)/4, $0x393a06dd
+DATA constants<>+2348(SB)/4, $0x393a06dd
+DATA constants<>+2352(SB)/4, $0x393a06dd
+DATA constants<>+2356(SB)/4, $0x393a06dd
+DATA constants<>+2360(SB)/4, $0x393a06dd
+DATA constants<>+2364(SB)/4, $0x393a06dd
 DATA constants<>+2368(SB)/4, $0xb90b57bf
 DATA constants<>+2372(SB)/4, $0xb90b57bf
 DATA constants<>+2376(SB)/4, $0xb90b57bf
@@ -19012,150 +19393,150 @@ DATA constants<>+2416(SB)/4, $0xb90b57bf
 DATA constants<>+2420(SB)/4, $0xb90b57bf
 DATA constants<>+2424(SB)/4, $0xb90b57bf
 DATA constants<>+2428(SB)/4, $0xb90b57bf
-DATA constants<>+2432(SB)/4, $0x393a06dd
-DATA constants<>+2436(SB)/4, $0x393a06dd
-DATA constants<>+2440(SB)/4, $0x393a06dd
-DATA constants<>+2444(SB)/4, $0x393a06dd
-DATA constants<>+2448(SB)/4, $0x393a06dd
-DATA constants<>+2452(SB)/4, $0x393a06dd
-DATA constants<>+2456(SB)/4, $0x393a06dd
-DATA constants<>+2460(SB)/4, $0x393a06dd
-DATA constants<>+2464(SB)/4, $0x393a06dd
-DATA constants<>+2468(SB)/4, $0x393a06dd
-DATA constants<>+2472(SB)/4, $0x393a06dd
-DATA constants<>+2476(SB)/4, $0x393a06dd
-DATA constants<>+2480(SB)/4, $0x393a06dd
-DATA constants<>+2484(SB)/4, $0x393a06dd
-DATA constants<>+2488(SB)/4, $0x393a06dd
-DATA constants<>+2492(SB)/4, $0x393a06dd
-DATA constants<>+2496(SB)/4, $0x3acdb004
-DATA constants<>+2500(SB)/4, $0x3acdb004
-DATA constants<>+2504(SB)/4, $0x3acdb004
-DATA constants<>+2508(SB)/4, $0x3acdb004
-DATA constants<>+2512(SB)/4, $0x3acdb004
-DATA constants<>+2516(SB)/4, $0x3acdb004
-DATA constants<>+2520(SB)/4, $0x3acdb004
-DATA constants<>+2524(SB)/4, $0x3acdb004
-DATA constants<>+2528(SB)/4, $0x3acdb004
-DATA constants<>+2532(SB)/4, $0x3acdb004
-DATA constants<>+2536(SB)/4, $0x3acdb004
-DATA constants<>+2540(SB)/4, $0x3acdb004
-DATA constants<>+2544(SB)/4, $0x3acdb004
-DATA constants<>+2548(SB)/4, $0x3acdb004
-DATA constants<>+2552(SB)/4, $0x3acdb004
-DATA constants<>+2556(SB)/4, $0x3acdb004
-DATA constants<>+2560(SB)/4, $0xbb6622f1
-DATA constants<>+2564(SB)/4, $0xbb6622f1
-DATA constants<>+2568(SB)/4, $0xbb6622f1
-DATA constants<>+2572(SB)/4, $0xbb6622f1
-DATA constants<>+2576(SB)/4, $0xbb6622f1
-DATA constants<>+2580(SB)/4, $0xbb6622f1
-DATA constants<>+2584(SB)/4, $0xbb6622f1
-DATA constants<>+2588(SB)/4, $0xbb6622f1
-DATA constants<>+2592(SB)/4, $0xbb6622f1
-DATA constants<>+2596(SB)/4, $0xbb6622f1
-DATA constants<>+2600(SB)/4, $0xbb6622f1
-DATA constants<>+2604(SB)/4, $0xbb6622f1
-DATA constants<>+2608(SB)/4, $0xbb6622f1
-DATA constants<>+2612(SB)/4, $0xbb6622f1
-DATA constants<>+2616(SB)/4, $0xbb6622f1
-DATA constants<>+2620(SB)/4, $0xbb6622f1
-DATA constants<>+2624(SB)/4, $0xbbf6921e
-DATA constants<>+2628(SB)/4, $0xbbf6921e
-DATA constants<>+2632(SB)/4, $0xbbf6921e
-DATA constants<>+2636(SB)/4, $0xbbf6921e
-DATA constants<>+2640(SB)/4, $0xbbf6921e
-DATA constants<>+2644(SB)/4, $0xbbf6921e
-DATA constants<>+2648(SB)/4, $0xbbf6921e
-DATA constants<>+2652(SB)/4, $0xbbf6921e
-DATA constants<>+2656(SB)/4, $0xbbf6921e
-DATA constants<>+2660(SB)/4, $0xbbf6921e
-DATA constants<>+2664(SB)/4, $0xbbf6921e
-DATA constants<>+2668(SB)/4, $0xbbf6921e
-DATA constants<>+2672(SB)/4, $0xbbf6921e
-DATA constants<>+2676(SB)/4, $0xbbf6921e
-DATA constants<>+2680(SB)/4, $0xbbf6921e
-DATA constants<>+2684(SB)/4, $0xbbf6921e
-DATA constants<>+2688(SB)/4, $0x3d7769de
-DATA constants<>+2692(SB)/4, $0x3d7769de
-DATA constants<>+2696(SB)/4, $0x3d7769de
-DATA constants<>+2700(SB)/4, $0x3d7769de
-DATA constants<>+2704(SB)/4, $0x3d7769de
-DATA constants<>+2708(SB)/4, $0x3d7769de
-DATA constants<>+2712(SB)/4, $0x3d7769de
-DATA constants<>+2716(SB)/4, $0x3d7769de
-DATA constants<>+2720(SB)/4, $0x3d7769de
-DATA constants<>+2724(SB)/4, $0x3d7769de
-DATA constants<>+2728(SB)/4, $0x3d7769de
-DATA constants<>+2732(SB)/4, $0x3d7769de
-DATA constants<>+2736(SB)/4, $0x3d7769de
-DATA constants<>+2740(SB)/4, $0x3d7769de
-DATA constants<>+2744(SB)/4, $0x3d7769de
-DATA constants<>+2748(SB)/4, $0x3d7769de
-DATA constants<>+2752(SB)/4, $0xbe3f0006
-DATA constants<>+2756(SB)/4, $0xbe3f0006
-DATA constants<>+2760(SB)/4, $0xbe3f0006
-DATA constants<>+2764(SB)/4, $0xbe3f0006
-DATA constants<>+2768(SB)/4, $0xbe3f0006
-DATA constants<>+2772(SB)/4, $0xbe3f0006
-DATA constants<>+2776(SB)/4, $0xbe3f0006
-DATA constants<>+2780(SB)/4, $0xbe3f0006
-DATA constants<>+2784(SB)/4, $0xbe3f0006
-DATA constants<>+2788(SB)/4, $0xbe3f0006
-DATA constants<>+2792(SB)/4, $0xbe3f0006
-DATA constants<>+2796(SB)/4, $0xbe3f0006
-DATA constants<>+2800(SB)/4, $0xbe3f0006
-DATA constants<>+2804(SB)/4, $0xbe3f0006
-DATA constants<>+2808(SB)/4, $0xbe3f0006
-DATA constants<>+2812(SB)/4, $0xbe3f0006
-DATA constants<>+2816(SB)/4, $0x3ec636cf
-DATA constants<>+2820(SB)/4, $0x3ec636cf
-DATA constants<>+2824(SB)/4, $0x3ec636cf
-DATA constants<>+2828(SB)/4, $0x3ec636cf
-DATA constants<>+2832(SB)/4, $0x3ec636cf
-DATA constants<>+2836(SB)/4, $0x3ec636cf
-DATA constants<>+2840(SB)/4, $0x3ec636cf
-DATA constants<>+2844(SB)/4, $0x3ec636cf
-DATA constants<>+2848(SB)/4, $0x3ec636cf
-DATA constants<>+2852(SB)/4, $0x3ec636cf
-DATA constants<>+2856(SB)/4, $0x3ec636cf
-DATA constants<>+2860(SB)/4, $0x3ec636cf
-DATA constants<>+2864(SB)/4, $0x3ec636cf
-DATA constants<>+2868(SB)/4, $0x3ec636cf
-DATA constants<>+2872(SB)/4, $0x3ec636cf
-DATA constants<>+2876(SB)/4, $0x3ec636cf
-DATA constants<>+2880(SB)/4, $0xbf1b9f1c
-DATA constants<>+2884(SB)/4, $0xbf1b9f1c
-DATA constants<>+2888(SB)/4, $0xbf1b9f1c
-DATA constants<>+2892(SB)/4, $0xbf1b9f1c
-DATA constants<>+2896(SB)/4, $0xbf1b9f1c
-DATA constants<>+2900(SB)/4, $0xbf1b9f1c
-DATA constants<>+2904(SB)/4, $0xbf1b9f1c
-DATA constants<>+2908(SB)/4, $0xbf1b9f1c
-DATA constants<>+2912(SB)/4, $0xbf1b9f1c
-DATA constants<>+2916(SB)/4, $0xbf1b9f1c
-DATA constants<>+2920(SB)/4, $0xbf1b9f1c
-DATA constants<>+2924(SB)/4, $0xbf1b9f1c
-DATA constants<>+2928(SB)/4, $0xbf1b9f1c
-DATA constants<>+2932(SB)/4, $0xbf1b9f1c
-DATA constants<>+2936(SB)/4, $0xbf1b9f1c
-DATA constants<>+2940(SB)/4, $0xbf1b9f1c
-DATA constants<>+2944(SB)/4, $0x3f415a5e
-DATA constants<>+2948(SB)/4, $0x3f415a5e
-DATA constants<>+2952(SB)/4, $0x3f415a5e
-DATA constants<>+2956(SB)/4, $0x3f415a5e
-DATA constants<>+2960(SB)/4, $0x3f415a5e
-DATA constants<>+2964(SB)/4, $0x3f415a5e
-DATA constants<>+2968(SB)/4, $0x3f415a5e
-DATA constants<>+2972(SB)/4, $0x3f415a5e
-DATA constants<>+2976(SB)/4, $0x3f415a5e
-DATA constants<>+2980(SB)/4, $0x3f415a5e
-DATA constants<>+2984(SB)/4, $0x3f415a5e
-DATA constants<>+2988(SB)/4, $0x3f415a5e
-DATA constants<>+2992(SB)/4, $0x3f415a5e
-DATA constants<>+2996(SB)/4, $0x3f415a5e
-DATA constants<>+3000(SB)/4, $0x3f415a5e
-DATA constants<>+3004(SB)/4, $0x3f415a5e
+DATA constants<>+2432(SB)/4, $0x40800000
+DATA constants<>+2436(SB)/4, $0x40800000
+DATA constants<>+2440(SB)/4, $0x40800000
+DATA constants<>+2444(SB)/4, $0x40800000
+DATA constants<>+2448(SB)/4, $0x40800000
+DATA constants<>+2452(SB)/4, $0x40800000
+DATA constants<>+2456(SB)/4, $0x40800000
+DATA constants<>+2460(SB)/4, $0x40800000
+DATA constants<>+2464(SB)/4, $0x40800000
+DATA constants<>+2468(SB)/4, $0x40800000
+DATA constants<>+2472(SB)/4, $0x40800000
+DATA constants<>+2476(SB)/4, $0x40800000
+DATA constants<>+2480(SB)/4, $0x40800000
+DATA constants<>+2484(SB)/4, $0x40800000
+DATA constants<>+2488(SB)/4, $0x40800000
+DATA constants<>+2492(SB)/4, $0x40800000
+DATA constants<>+2496(SB)/4, $0x3e0375d4
+DATA constants<>+2500(SB)/4, $0x3e0375d4
+DATA constants<>+2504(SB)/4, $0x3e0375d4
+DATA constants<>+2508(SB)/4, $0x3e0375d4
+DATA constants<>+2512(SB)/4, $0x3e0375d4
+DATA constants<>+2516(SB)/4, $0x3e0375d4
+DATA constants<>+2520(SB)/4, $0x3e0375d4
+DATA constants<>+2524(SB)/4, $0x3e0375d4
+DATA constants<>+2528(SB)/4, $0x3e0375d4
+DATA constants<>+2532(SB)/4, $0x3e0375d4
+DATA constants<>+2536(SB)/4, $0x3e0375d4
+DATA constants<>+2540(SB)/4, $0x3e0375d4
+DATA constants<>+2544(SB)/4, $0x3e0375d4
+DATA constants<>+2548(SB)/4, $0x3e0375d4
+DATA constants<>+2552(SB)/4, $0x3e0375d4
+DATA constants<>+2556(SB)/4, $0x3e0375d4
+DATA constants<>+2560(SB)/4, $0xbec0939f
+DATA constants<>+2564(SB)/4, $0xbec0939f
+DATA constants<>+2568(SB)/4, $0xbec0939f
+DATA constants<>+2572(SB)/4, $0xbec0939f
+DATA constants<>+2576(SB)/4, $0xbec0939f
+DATA constants<>+2580(SB)/4, $0xbec0939f
+DATA constants<>+2584(SB)/4, $0xbec0939f
+DATA constants<>+2588(SB)/4, $0xbec0939f
+DATA constants<>+2592(SB)/4, $0xbec0939f
+DATA constants<>+2596(SB)/4, $0xbec0939f
+DATA constants<>+2600(SB)/4, $0xbec0939f
+DATA constants<>+2604(SB)/4, $0xbec0939f
+DATA constants<>+2608(SB)/4, $0xbec0939f
+DATA constants<>+2612(SB)/4, $0xbec0939f
+DATA constants<>+2616(SB)/4, $0xbec0939f
+DATA constants<>+2620(SB)/4, $0xbec0939f
+DATA constants<>+2624(SB)/4, $0x38a57263
+DATA constants<>+2628(SB)/4, $0x38a57263
+DATA constants<>+2632(SB)/4, $0x38a57263
+DATA constants<>+2636(SB)/4, $0x38a57263
+DATA constants<>+2640(SB)/4, $0x38a57263
+DATA constants<>+2644(SB)/4, $0x38a57263
+DATA constants<>+2648(SB)/4, $0x38a57263
+DATA constants<>+2652(SB)/4, $0x38a57263
+DATA constants<>+2656(SB)/4, $0x38a57263
+DATA constants<>+2660(SB)/4, $0x38a57263
+DATA constants<>+2664(SB)/4, $0x38a57263
+DATA constants<>+2668(SB)/4, $0x38a57263
+DATA constants<>+2672(SB)/4, $0x38a57263
+DATA constants<>+2676(SB)/4, $0x38a57263
+DATA constants<>+2680(SB)/4, $0x38a57263
+DATA constants<>+2684(SB)/4, $0x38a57263
+DATA constants<>+2688(SB)/4, $0xba5242f4
+DATA constants<>+2692(SB)/4, $0xba5242f4
+DATA constants<>+2696(SB)/4, $0xba5242f4
+DATA constants<>+2700(SB)/4, $0xba5242f4
+DATA constants<>+2704(SB)/4, $0xba5242f4
+DATA constants<>+2708(SB)/4, $0xba5242f4
+DATA constants<>+2712(SB)/4, $0xba5242f4
+DATA constants<>+2716(SB)/4, $0xba5242f4
+DATA constants<>+2720(SB)/4, $0xba5242f4
+DATA constants<>+2724(SB)/4, $0xba5242f4
+DATA constants<>+2728(SB)/4, $0xba5242f4
+DATA constants<>+2732(SB)/4, $0xba5242f4
+DATA constants<>+2736(SB)/4, $0xba5242f4
+DATA constants<>+2740(SB)/4, $0xba5242f4
+DATA constants<>+2744(SB)/4, $0xba5242f4
+DATA constants<>+2748(SB)/4, $0xba5242f4
+DATA constants<>+2752(SB)/4, $0x3baa0cfa
+DATA constants<>+2756(SB)/4, $0x3baa0cfa
+DATA constants<>+2760(SB)/4, $0x3baa0cfa
+DATA constants<>+2764(SB)/4, $0x3baa0cfa
+DATA constants<>+2768(SB)/4, $0x3baa0cfa
+DATA constants<>+2772(SB)/4, $0x3baa0cfa
+DATA constants<>+2776(SB)/4, $0x3baa0cfa
+DATA constants<>+2780(SB)/4, $0x3baa0cfa
+DATA constants<>+2784(SB)/4, $0x3baa0cfa
+DATA constants<>+2788(SB)/4, $0x3baa0cfa
+DATA constants<>+2792(SB)/4, $0x3baa0cfa
+DATA constants<>+2796(SB)/4, $0x3baa0cfa
+DATA constants<>+2800(SB)/4, $0x3baa0cfa
+DATA constants<>+2804(SB)/4, $0x3baa0cfa
+DATA constants<>+2808(SB)/4, $0x3baa0cfa
+DATA constants<>+2812(SB)/4, $0x3baa0cfa
+DATA constants<>+2816(SB)/4, $0xbcdbfdda
+DATA constants<>+2820(SB)/4, $0xbcdbfdda
+DATA constants<>+2824(SB)/4, $0xbcdbfdda
+DATA constants<>+2828(SB)/4, $0xbcdbfdda
+DATA constants<>+2832(SB)/4, $0xbcdbfdda
+DATA constants<>+2836(SB)/4, $0xbcdbfdda
+DATA constants<>+2840(SB)/4, $0xbcdbfdda
+DATA constants<>+2844(SB)/4, $0xbcdbfdda
+DATA constants<>+2848(SB)/4, $0xbcdbfdda
+DATA constants<>+2852(SB)/4, $0xbcdbfdda
+DATA constants<>+2856(SB)/4, $0xbcdbfdda
+DATA constants<>+2860(SB)/4, $0xbcdbfdda
+DATA constants<>+2864(SB)/4, $0xbcdbfdda
+DATA constants<>+2868(SB)/4, $0xbcdbfdda
+DATA constants<>+2872(SB)/4, $0xbcdbfdda
+DATA constants<>+2876(SB)/4, $0xbcdbfdda
+DATA constants<>+2880(SB)/4, $0x3de71690
+DATA constants<>+2884(SB)/4, $0x3de71690
+DATA constants<>+2888(SB)/4, $0x3de71690
+DATA constants<>+2892(SB)/4, $0x3de71690
+DATA constants<>+2896(SB)/4, $0x3de71690
+DATA constants<>+2900(SB)/4, $0x3de71690
+DATA constants<>+2904(SB)/4, $0x3de71690
+DATA constants<>+2908(SB)/4, $0x3de71690
+DATA constants<>+2912(SB)/4, $0x3de71690
+DATA constants<>+2916(SB)/4, $0x3de71690
+DATA constants<>+2920(SB)/4, $0x3de71690
+DATA constants<>+2924(SB)/4, $0x3de71690
+DATA constants<>+2928(SB)/4, $0x3de71690
+DATA constants<>+2932(SB)/4, $0x3de71690
+DATA constants<>+2936(SB)/4, $0x3de71690
+DATA constants<>+2940(SB)/4, $0x3de71690
+DATA constants<>+2944(SB)/4, $0x3fb504f3
+DATA constants<>+2948(SB)/4, $0x3fb504f3
+DATA constants<>+2952(SB)/4, $0x3fb504f3
+DATA constants<>+2956(SB)/4, $0x3fb504f3
+DATA constants<>+2960(SB)/4, $0x3fb504f3
+DATA constants<>+2964(SB)/4, $0x3fb504f3
+DATA constants<>+2968(SB)/4, $0x3fb504f3
+DATA constants<>+2972(SB)/4, $0x3fb504f3
+DATA constants<>+2976(SB)/4, $0x3fb504f3
+DATA constants<>+2980(SB)/4, $0x3fb504f3
+DATA constants<>+2984(SB)/4, $0x3fb504f3
+DATA constants<>+2988(SB)/4, $0x3fb504f3
+DATA constants<>+2992(SB)/4, $0x3fb504f3
+DATA constants<>+2996(SB)/4, $0x3fb504f3
+DATA constants<>+3000(SB)/4, $0x3fb504f3
+DATA constants<>+3004(SB)/4, $0x3fb504f3
 DATA constants<>+3008(SB)/4, $0xc2dc0000
 DATA constants<>+3012(SB)/4, $0xc2dc0000
 DATA constants<>+3016(SB)/4, $0xc2dc0000
@@ -19172,118 +19553,118 @@ DATA constants<>+3056(SB)/4, $0xc2dc0000
 DATA constants<>+3060(SB)/4, $0xc2dc0000
 DATA constants<>+3064(SB)/4, $0xc2dc0000
 DATA constants<>+3068(SB)/4, $0xc2dc0000
-DATA constants<>+3072(SB)/4, $0xc16b3333
-DATA constants<>+3076(SB)/4, $0xc16b3333
-DATA constants<>+3080(SB)/4, $0xc16b3333
-DATA constants<>+3084(SB)/4, $0xc16b3333
-DATA constants<>+3088(SB)/4, $0xc16b3333
-DATA constants<>+3092(SB)/4, $0xc16b3333
-DATA constants<>+3096(SB)/4, $0xc16b3333
-DATA constants<>+3100(SB)/4, $0xc16b3333
-DATA constants<>+3104(SB)/4, $0xc16b3333
-DATA constants<>+3108(SB)/4, $0xc16b3333
-DATA constants<>+3112(SB)/4, $0xc16b3333
-DATA constants<>+3116(SB)/4, $0xc16b3333
-DATA constants<>+3120(SB)/4, $0xc16b3333
-DATA constants<>+3124(SB)/4, $0xc16b3333
-DATA constants<>+3128(SB)/4, $0xc16b3333
-DATA constants<>+3132(SB)/4, $0xc16b3333
-DATA constants<>+3136(SB)/4, $0x416b3333
-DATA constants<>+3140(SB)/4, $0x416b3333
-DATA constants<>+3144(SB)/4, $0x416b3333
-DATA constants<>+3148(SB)/4, $0x416b3333
-DATA constants<>+3152(SB)/4, $0x416b3333
-DATA constants<>+3156(SB)/4, $0x416b3333
-DATA constants<>+3160(SB)/4, $0x416b3333
-DATA constants<>+3164(SB)/4, $0x416b3333
-DATA constants<>+3168(SB)/4, $0x416b3333
-DATA constants<>+3172(SB)/4, $0x416b3333
-DATA constants<>+3176(SB)/4, $0x416b3333
-DATA constants<>+3180(SB)/4, $0x416b3333
-DATA constants<>+3184(SB)/4, $0x416b3333
-DATA constants<>+3188(SB)/4, $0x416b3333
-DATA constants<>+3192(SB)/4, $0x416b3333
-DATA constants<>+3196(SB)/4, $0x416b3333
-DATA constants<>+3200(SB)/4, $0x38d584cc
-DATA constants<>+3204(SB)/4, $0x38d584cc
-DATA constants<>+3208(SB)/4, $0x38d584cc
-DATA constants<>+3212(SB)/4, $0x38d584cc
-DATA constants<>+3216(SB)/4, $0x38d584cc
-DATA constants<>+3220(SB)/4, $0x38d584cc
-DATA constants<>+3224(SB)/4, $0x38d584cc
-DATA constants<>+3228(SB)/4, $0x38d584cc
-DATA constants<>+3232(SB)/4, $0x38d584cc
-DATA constants<>+3236(SB)/4, $0x38d584cc
-DATA constants<>+3240(SB)/4, $0x38d584cc
-DATA constants<>+3244(SB)/4, $0x38d584cc
-DATA constants<>+3248(SB)/4, $0x38d584cc
-DATA constants<>+3252(SB)/4, $0x38d584cc
-DATA constants<>+3256(SB)/4, $0x38d584cc
-DATA constants<>+3260(SB)/4, $0x38d584cc
-DATA constants<>+3264(SB)/4, $0xba9aa54d
-DATA constants<>+3268(SB)/4, $0xba9aa54d
-DATA constants<>+3272(SB)/4, $0xba9aa54d
-DATA constants<>+3276(SB)/4, $0xba9aa54d
-DATA constants<>+3280(SB)/4, $0xba9aa54d
-DATA constants<>+3284(SB)/4, $0xba9aa54d
-DATA constants<>+3288(SB)/4, $0xba9aa54d
-DATA constants<>+3292(SB)/4, $0xba9aa54d
-DATA constants<>+3296(SB)/4, $0xba9aa54d
-DATA constants<>+3300(SB)/4, $0xba9aa54d
-DATA constants<>+3304(SB)/4, $0xba9aa54d
-DATA constants<>+3308(SB)/4, $0xba9aa54d
-DATA constants<>+3312(SB)/4, $0xba9aa54d
-DATA constants<>+3316(SB)/4, $0xba9aa54d
-DATA constants<>+3320(SB)/4, $0xba9aa54d
-DATA constants<>+3324(SB)/4, $0xba9aa54d
-DATA constants<>+3328(SB)/4, $0x3c236084
-DATA constants<>+3332(SB)/4, $0x3c236084
-DATA constants<>+3336(SB)/4, $0x3c236084
-DATA constants<>+3340(SB)/4, $0x3c236084
-DATA constants<>+3344(SB)/4, $0x3c236084
-DATA constants<>+3348(SB)/4, $0x3c236084
-DATA constants<>+3352(SB)/4, $0x3c236084
-DATA constants<>+3356(SB)/4, $0x3c236084
-DATA constants<>+3360(SB)/4, $0x3c236084
-DATA constants<>+3364(SB)/4, $0x3c236084
-DATA constants<>+3368(SB)/4, $0x3c236084
-DATA constants<>+3372(SB)/4, $0x3c236084
-DATA constants<>+3376(SB)/4, $0x3c236084
-DATA constants<>+3380(SB)/4, $0x3c236084
-DATA constants<>+3384(SB)/4, $0x3c236084
-DATA constants<>+3388(SB)/4, $0x3c236084
-DATA constants<>+3392(SB)/4, $0xbd882c03
-DATA constants<>+3396(SB)/4, $0xbd882c03
-DATA constants<>+3400(SB)/4, $0xbd882c03
-DATA constants<>+3404(SB)/4, $0xbd882c03
-DATA constants<>+3408(SB)/4, $0xbd882c03
-DATA constants<>+3412(SB)/4, $0xbd882c03
-DATA constants<>+3416(SB)/4, $0xbd882c03
-DATA constants<>+3420(SB)/4, $0xbd882c03
-DATA constants<>+3424(SB)/4, $0xbd882c03
-DATA constants<>+3428(SB)/4, $0xbd882c03
-DATA constants<>+3432(SB)/4, $0xbd882c03
-DATA constants<>+3436(SB)/4, $0xbd882c03
-DATA constants<>+3440(SB)/4, $0xbd882c03
-DATA constants<>+3444(SB)/4, $0xbd882c03
-DATA constants<>+3448(SB)/4, $0xbd882c03
-DATA constants<>+3452(SB)/4, $0xbd882c03
-DATA constants<>+3456(SB)/4, $0x3ecc4229
-DATA constants<>+3460(SB)/4, $0x3ecc4229
-DATA constants<>+3464(SB)/4, $0x3ecc4229
-DATA constants<>+3468(SB)/4, $0x3ecc4229
-DATA constants<>+3472(SB)/4, $0x3ecc4229
-DATA constants<>+3476(SB)/4, $0x3ecc4229
-DATA constants<>+3480(SB)/4, $0x3ecc4229
-DATA constants<>+3484(SB)/4, $0x3ecc4229
-DATA constants<>+3488(SB)/4, $0x3ecc4229
-DATA constants<>+3492(SB)/4, $0x3ecc4229
-DATA constants<>+3496(SB)/4, $0x3ecc4229
-DATA constants<>+3500(SB)/4, $0x3ecc4229
-DATA constants<>+3504(SB)/4, $0x3ecc4229
-DATA constants<>+3508(SB)/4, $0x3ecc4229
-DATA constants<>+3512(SB)/4, $0x3ecc4229
-DATA constants<>+3516(SB)/4, $0x3ecc4229
+DATA constants<>+3072(SB)/4, $0x3ecc4229
+DATA constants<>+3076(SB)/4, $0x3ecc4229
+DATA constants<>+3080(SB)/4, $0x3ecc4229
+DATA constants<>+3084(SB)/4, $0x3ecc4229
+DATA constants<>+3088(SB)/4, $0x3ecc4229
+DATA constants<>+3092(SB)/4, $0x3ecc4229
+DATA constants<>+3096(SB)/4, $0x3ecc4229
+DATA constants<>+3100(SB)/4, $0x3ecc4229
+DATA constants<>+3104(SB)/4, $0x3ecc4229
+DATA constants<>+3108(SB)/4, $0x3ecc4229
+DATA constants<>+3112(SB)/4, $0x3ecc4229
+DATA constants<>+3116(SB)/4, $0x3ecc4229
+DATA constants<>+3120(SB)/4, $0x3ecc4229
+DATA constants<>+3124(SB)/4, $0x3ecc4229
+DATA constants<>+3128(SB)/4, $0x3ecc4229
+DATA constants<>+3132(SB)/4, $0x3ecc4229
+DATA constants<>+3136(SB)/4, $0xc16b3333
+DATA constants<>+3140(SB)/4, $0xc16b3333
+DATA constants<>+3144(SB)/4, $0xc16b3333
+DATA constants<>+3148(SB)/4, $0xc16b3333
+DATA constants<>+3152(SB)/4, $0xc16b3333
+DATA constants<>+3156(SB)/4, $0xc16b3333
+DATA constants<>+3160(SB)/4, $0xc16b3333
+DATA constants<>+3164(SB)/4, $0xc16b3333
+DATA constants<>+3168(SB)/4, $0xc16b3333
+DATA constants<>+3172(SB)/4, $0xc16b3333
+DATA constants<>+3176(SB)/4, $0xc16b3333
+DATA constants<>+3180(SB)/4, $0xc16b3333
+DATA constants<>+3184(SB)/4, $0xc16b3333
+DATA constants<>+3188(SB)/4, $0xc16b3333
+DATA constants<>+3192(SB)/4, $0xc16b3333
+DATA constants<>+3196(SB)/4, $0xc16b3333
+DATA constants<>+3200(SB)/4, $0x416b3333
+DATA constants<>+3204(SB)/4, $0x416b3333
+DATA constants<>+3208(SB)/4, $0x416b3333
+DATA constants<>+3212(SB)/4, $0x416b3333
+DATA constants<>+3216(SB)/4, $0x416b3333
+DATA constants<>+3220(SB)/4, $0x416b3333
+DATA constants<>+3224(SB)/4, $0x416b3333
+DATA constants<>+3228(SB)/4, $0x416b3333
+DATA constants<>+3232(SB)/4, $0x416b3333
+DATA constants<>+3236(SB)/4, $0x416b3333
+DATA constants<>+3240(SB)/4, $0x416b3333
+DATA constants<>+3244(SB)/4, $0x416b3333
+DATA constants<>+3248(SB)/4, $0x416b3333
+DATA constants<>+3252(SB)/4, $0x416b3333
+DATA constants<>+3256(SB)/4, $0x416b3333
+DATA constants<>+3260(SB)/4, $0x416b3333
+DATA constants<>+3264(SB)/4, $0x38d584cc
+DATA constants<>+3268(SB)/4, $0x38d584cc
+DATA constants<>+3272(SB)/4, $0x38d584cc
+DATA constants<>+3276(SB)/4, $0x38d584cc
+DATA constants<>+3280(SB)/4, $0x38d584cc
+DATA constants<>+3284(SB)/4, $0x38d584cc
+DATA constants<>+3288(SB)/4, $0x38d584cc
+DATA constants<>+3292(SB)/4, $0x38d584cc
+DATA constants<>+3296(SB)/4, $0x38d584cc
+DATA constants<>+3300(SB)/4, $0x38d584cc
+DATA constants<>+3304(SB)/4, $0x38d584cc
+DATA constants<>+3308(SB)/4, $0x38d584cc
+DATA constants<>+3312(SB)/4, $0x38d584cc
+DATA constants<>+3316(SB)/4, $0x38d584cc
+DATA constants<>+3320(SB)/4, $0x38d584cc
+DATA constants<>+3324(SB)/4, $0x38d584cc
+DATA constants<>+3328(SB)/4, $0xba9aa54d
+DATA constants<>+3332(SB)/4, $0xba9aa54d
+DATA constants<>+3336(SB)/4, $0xba9aa54d
+DATA constants<>+3340(SB)/4, $0xba9aa54d
+DATA constants<>+3344(SB)/4, $0xba9aa54d
+DATA constants<>+3348(SB)/4, $0xba9aa54d
+DATA constants<>+3352(SB)/4, $0xba9aa54d
+DATA constants<>+3356(SB)/4, $0xba9aa54d
+DATA constants<>+3360(SB)/4, $0xba9aa54d
+DATA constants<>+3364(SB)/4, $0xba9aa54d
+DATA constants<>+3368(SB)/4, $0xba9aa54d
+DATA constants<>+3372(SB)/4, $0xba9aa54d
+DATA constants<>+3376(SB)/4, $0xba9aa54d
+DATA constants<>+3380(SB)/4, $0xba9aa54d
+DATA constants<>+3384(SB)/4, $0xba9aa54d
+DATA constants<>+3388(SB)/4, $0xba9aa54d
+DATA constants<>+3392(SB)/4, $0x3c236084
+DATA constants<>+3396(SB)/4, $0x3c236084
+DATA constants<>+3400(SB)/4, $0x3c236084
+DATA constants<>+3404(SB)/4, $0x3c236084
+DATA constants<>+3408(SB)/4, $0x3c236084
+DATA constants<>+3412(SB)/4, $0x3c236084
+DATA constants<>+3416(SB)/4, $0x3c236084
+DATA constants<>+3420(SB)/4, $0x3c236084
+DATA constants<>+3424(SB)/4, $0x3c236084
+DATA constants<>+3428(SB)/4, $0x3c236084
+DATA constants<>+3432(SB)/4, $0x3c236084
+DATA constants<>+3436(SB)/4, $0x3c236084
+DATA constants<>+3440(SB)/4, $0x3c236084
+DATA constants<>+3444(SB)/4, $0x3c236084
+DATA constants<>+3448(SB)/4, $0x3c236084
+DATA constants<>+3452(SB)/4, $0x3c236084
+DATA constants<>+3456(SB)/4, $0xbd882c03
+DATA constants<>+3460(SB)/4, $0xbd882c03
+DATA constants<>+3464(SB)/4, $0xbd882c03
+DATA constants<>+3468(SB)/4, $0xbd882c03
+DATA constants<>+3472(SB)/4, $0xbd882c03
+DATA constants<>+3476(SB)/4, $0xbd882c03
+DATA constants<>+3480(SB)/4, $0xbd882c03
+DATA constants<>+3484(SB)/4, $0xbd882c03
+DATA constants<>+3488(SB)/4, $0xbd882c03
+DATA constants<>+3492(SB)/4, $0xbd882c03
+DATA constants<>+3496(SB)/4, $0xbd882c03
+DATA constants<>+3500(SB)/4, $0xbd882c03
+DATA constants<>+3504(SB)/4, $0xbd882c03
+DATA constants<>+3508(SB)/4, $0xbd882c03
+DATA constants<>+3512(SB)/4, $0xbd882c03
+DATA constants<>+3516(SB)/4, $0xbd882c03
 DATA constants<>+3520(SB)/4, $0xbf000000
 DATA constants<>+3524(SB)/4, $0xbf000000
 DATA constants<>+3528(SB)/4, $0xbf000000

@@ -37,6 +37,7 @@ func (v isa) bytes() int { return 4 * v.lanes }
 // function starts an assembly function; every pointer argument stays on the
 // caller's stack.
 func (v isa) function(name, signature, doc string) {
+	clear(held)
 	TEXT(name+v.name, NOSPLIT, "func"+signature)
 	Pragma("noescape")
 	Doc(name + v.name + " " + doc)
@@ -122,8 +123,31 @@ func (v isa) storeTail(src VecPhysical, t tail, m Mem) {
 // them as plain memory operands.
 var constants []uint32
 
+// held are the constants that the function keeps in registers, by their bits.
+var held = map[uint32]VecPhysical{}
+
+// hold loads constants, the first of them that fit, into registers that AVX-512
+// has to spare, from the first free one up to the last two: a load for each use
+// would limit a loop that computes.
+func (v isa) hold(free int, constants ...float64) {
+	for _, f := range constants {
+		if _, twice := held[math.Float32bits(float32(f))]; twice {
+			continue
+		}
+		r := v.registers - 3 - len(held)
+		if !v.wide || r < free {
+			return
+		}
+		v.load(f, v.reg(r))
+		held[math.Float32bits(float32(f))] = v.reg(r)
+	}
+}
+
 // bits returns the constant vector whose lanes hold b.
-func (v isa) bits(b uint32) Mem {
+func (v isa) bits(b uint32) Op {
+	if r, ok := held[b]; ok {
+		return r
+	}
 	at := -1
 	for i, c := range constants {
 		if c == b {
@@ -137,7 +161,7 @@ func (v isa) bits(b uint32) Mem {
 	return NewDataAddr(Symbol{Name: "constants", Static: true}, at*v.bytes())
 }
 
-func (v isa) constant(f float64) Mem { return v.bits(math.Float32bits(float32(f))) }
+func (v isa) constant(f float64) Op { return v.bits(math.Float32bits(float32(f))) }
 
 func (v isa) writeConstants() {
 	if !v.wide {

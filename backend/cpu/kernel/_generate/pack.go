@@ -31,7 +31,8 @@ func (v isa) pack(name string, d dtype, lanes int) {
 	if d.half != nil {
 		doc = fmt.Sprintf("sets %d pairs at dst + p·stride to columns 2p and 2p+1 of w's n rows in bf16, zero past n; stride and ldw are in bytes, k counts pairs.", lanes)
 	}
-	if name == "pack" || d.half != nil {
+	weights := name == "pack"
+	if weights || d.half != nil {
 		name += d.name
 	}
 	v.function(name, "(dst *float32, stride int, w *byte, ldw int, n, k int)", doc)
@@ -57,6 +58,12 @@ func (v isa) pack(name string, d dtype, lanes int) {
 		}
 		ADDQ(stride, dst)
 	}
+	// The rows after those in use are fetched meanwhile: the caller packs them next.
+	var ahead GPVirtual
+	if weights {
+		ahead = GP64()
+		IMUL3Q(I32(int32(lanes)), ldw, ahead)
+	}
 	load := func(read func(m Mem, dst VecPhysical)) {
 		row := GP64()
 		MOVQ(w, row)
@@ -68,6 +75,9 @@ func (v isa) pack(name string, d dtype, lanes int) {
 			CMPQ(n, I32(int32(j)))
 			JLE(LabelRef(ready))
 			read(Mem{Base: row}, v.reg(j))
+			for b := 0; weights && b < v.lanes*d.size; b += 64 {
+				PREFETCHT0(Mem{Base: row, Index: ahead, Scale: 1, Disp: b})
+			}
 			ADDQ(ldw, row)
 		}
 		Label(ready)
