@@ -14,14 +14,16 @@ var files embed.FS
 
 // scripts are the files and arguments of each lane.
 var scripts = map[string][]string{
-	"exla":           {"exla.py"},
-	"emlx":           {"emlx.py"},
-	"torch":          {"pytorch.py"},
-	"torch-compile":  {"pytorch.py", "--compile"},
-	"llama.cpp":      {"llama.py", "bf16"},
-	"llama.cpp-q8_0": {"llama.py", "q8_0"},
-	"onnxruntime":    {"onnx_runtime.py"},
-	"ctranslate2":    {"ctranslate.py"},
+	"exla":             {"exla.py"},
+	"emlx":             {"emlx.py"},
+	"torch":            {"pytorch.py"},
+	"torch-compile":    {"pytorch.py", "--compile"},
+	"llama.cpp":        {"llama.py", "bf16"},
+	"llama.cpp-q8_0":   {"llama.py", "q8_0"},
+	"onnxruntime":      {"onnx_runtime.py"},
+	"onnxruntime-int8": {"onnx_runtime.py", "int8"},
+	"ctranslate2":      {"ctranslate.py", "float32"},
+	"ctranslate2-int8": {"ctranslate.py", "int8"},
 }
 
 // Write puts the scripts into a folder.

@@ -1,8 +1,16 @@
-"""MLX: the GPU on a Mac, else its CPU device (mlx-cpu), whose wheel brings a slow BLAS: preload an optimized one with LD_PRELOAD."""
+"""MLX: the GPU on a Mac, else its CPU device (mlx-cpu). That wheel brings the reference BLAS, of one thread and no vectors; the
+OpenBLAS that setup has put beside it is loaded first, so that its functions take the place of the wheel's."""
+import ctypes
 import os
+import sys
 
 from lanes import Job, absent, serve
 
+BLAS = os.path.join(sys.prefix, "lib", "emily-blas.so")
+blas = "the wheel's own BLAS"
+if os.path.exists(BLAS):
+    ctypes.CDLL(BLAS, ctypes.RTLD_GLOBAL)
+    blas = "OpenBLAS"
 try:
     import mlx.core as mx
 except ImportError as e:
@@ -73,7 +81,7 @@ class Qwen3:
 
 
 def qwen3(job: Job):
-    model, prompt = Qwen3(job), job.prompt_ids()
+    model, prompt = job.loaded(lambda: Qwen3(job)), job.prompt_ids()
 
     def call():
         cache, tokens, first = {}, [], 0
@@ -88,5 +96,4 @@ def qwen3(job: Job):
 
 
 mx.set_default_device(mx.gpu if GPU else mx.cpu)
-blas = os.path.basename(os.environ.get("LD_PRELOAD", "")) or "the wheel's own BLAS"
 serve(f"mlx {mx.__version__}", "GPU" if GPU else f"CPU device, {blas}", {"1": ops, "3": qwen3, "addendum": qwen3}, "GPU" if GPU else "CPU")

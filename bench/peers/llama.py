@@ -63,41 +63,50 @@ def write_bf16(job, path):
     w.close()
 
 
-def model_file(job):
-    os.makedirs(job.cache, exist_ok=True)
-    base = os.path.join(job.cache, os.path.basename(job.model))
-    if not os.path.exists(base + ".bf16.gguf"):
-        write_bf16(job, base + ".part")
-        os.rename(base + ".part", base + ".bf16.gguf")
-    if FORMAT == "q8_0" and not os.path.exists(base + ".q8_0.gguf"):
-        params = llama.llama_model_quantize_default_params()
-        params.ftype, params.nthread, params.pure = llama.LLAMA_FTYPE_MOSTLY_Q8_0, job.threads, True
-        if llama.llama_model_quantize((base + ".bf16.gguf").encode(), (base + ".part").encode(), params):
-            raise RuntimeError("llama.cpp cannot quantize the model")
-        os.rename(base + ".part", base + ".q8_0.gguf")
-    return f"{base}.{FORMAT}.gguf"
+def quantize(job, path, to):
+    params = llama.llama_model_quantize_default_params()
+    params.ftype, params.nthread, params.pure = llama.LLAMA_FTYPE_MOSTLY_Q8_0, job.threads, True
+    if llama.llama_model_quantize(path.encode(), to.encode(), params):
+        raise RuntimeError("llama.cpp cannot quantize the model")
+
+
+def load(job):
+    path = job.converted(".bf16.gguf", lambda path: write_bf16(job, path))
+    if FORMAT == "q8_0":
+        path = job.converted(".q8_0.gguf", lambda to, of=path: quantize(job, of, to))
+    model = llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params())
+    if not model:
+        raise RuntimeError("llama.cpp cannot load the model")
+    return model
+
+
+class Context:
+    """The cache of a text of so many tokens."""
+
+    def __init__(self, model, tokens, threads):
+        params = llama.llama_context_default_params()
+        params.n_ctx, params.n_threads, params.n_threads_batch = -(-tokens // 256) * 256, threads, threads
+        self.pointer = llama.llama_init_from_model(model, params)
+        if not self.pointer:
+            raise RuntimeError("llama.cpp cannot make a context")
+
+    def __del__(self):
+        if self.pointer:
+            llama.llama_free(self.pointer)
 
 
 def qwen3(job: Job):
-    model = llama.llama_model_load_from_file(model_file(job).encode(), llama.llama_model_default_params())
-    if not model:
-        raise RuntimeError("llama.cpp cannot load the model")
-    params = llama.llama_context_default_params()
-    params.n_ctx, params.n_threads, params.n_threads_batch = 256, job.threads, job.threads
-    context = llama.llama_init_from_model(model, params)
-    if not context:
-        raise RuntimeError("llama.cpp cannot make a context")
     vocab, prompt = job.config()["vocab_size"], job.prompt_ids()
-    job.own_dtype = FORMAT
+    context = Context(job.loaded(lambda: load(job)), len(prompt()) + job.new_tokens, job.threads)
 
     def call():
-        llama.llama_memory_clear(llama.llama_get_memory(context), True)
+        llama.llama_memory_clear(llama.llama_get_memory(context.pointer), True)
         ids, tokens = prompt(), []
         while len(tokens) < job.new_tokens:
-            batch = llama.llama_batch_get_one((llama.llama_token * len(ids))(*ids), len(ids))
-            if llama.llama_decode(context, batch):
+            array = (llama.llama_token * len(ids))(*ids)  # the batch points into it
+            if llama.llama_decode(context.pointer, llama.llama_batch_get_one(array, len(ids))):
                 raise RuntimeError("llama.cpp cannot decode")
-            logits = np.ctypeslib.as_array(llama.llama_get_logits_ith(context, -1), (vocab,))
+            logits = np.ctypeslib.as_array(llama.llama_get_logits_ith(context.pointer, -1), (vocab,))
             ids = [int(logits.argmax())]
             tokens += ids
         return {"tokens": tokens}
