@@ -22,7 +22,8 @@ type Config struct {
 	// Runs and Warmup are the number of timed samples and of calls before them;
 	// negative means the tier's own.
 	Runs, Warmup int
-	// NewTokens is the length of generated texts of tier 3 and the addendum; 0 means 48.
+	// NewTokens is the length of generated texts of tier 3 and the addendum; 0
+	// means 48, or 8 in a smoke run.
 	NewTokens int
 	// Model replaces the checkpoint of the only tier that is run.
 	Model string

@@ -27,6 +27,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	if c.NewTokens == 0 {
 		c.NewTokens = defaultTokens
+		if c.Smoke {
+			c.NewTokens = smokeTokens
+		}
 	}
 	if c.RowLimit == 0 {
 		c.RowLimit = defaultRowLimit
@@ -277,7 +280,7 @@ func (t *tierRun) finish(entries []entry) {
 		for _, w := range t.work[x.Case] {
 			least += limits.Seconds(w)
 		}
-		if x.Value == nil || least == 0 || x.Backend != "cpu" {
+		if x.Value == nil || least == 0 || x.Backend != "cpu" || x.DType != "f32" && x.DType != "bf16" { // others read fewer bytes than are stored
 			continue
 		}
 		share := least * 1e6 / *x.Value

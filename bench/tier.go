@@ -2,8 +2,11 @@ package bench
 
 import "fmt"
 
-// defaultTokens is the length of the report's generated texts.
-const defaultTokens = 48
+// Lengths of generated texts: the report's, and that of a smoke run.
+const (
+	defaultTokens = 48
+	smokeTokens   = 8
+)
 
 // Units of a result's value.
 const (

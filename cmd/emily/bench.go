@@ -35,7 +35,7 @@ func newBench(std stdio) *cli.Command {
 			&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32, bf16 or f32,bf16", Value: "f32"},
 			&cli.IntFlag{Name: "runs", Usage: "timed samples of each row", Value: 3},
 			&cli.IntFlag{Name: "warmup", Usage: "calls before the timed ones", DefaultText: "5 in tier 1, else 1"},
-			&cli.IntFlag{Name: "new-tokens", Usage: "tokens that tier 3 and the addendum generate", Value: 48},
+			&cli.IntFlag{Name: "new-tokens", Usage: "tokens that tier 3 and the addendum generate", DefaultText: "48, or 8 with --smoke"},
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "another checkpoint for the only tier that runs"},
 			&cli.BoolFlag{Name: "random-weights", Usage: "make checkpoints with random weights from the real configurations (once, in emily's cache)"},
 			&cli.BoolFlag{Name: "smoke", Usage: "run everything once and leave out the addendum, and torch-compile unless it is named"},
@@ -96,7 +96,7 @@ func benchConfig(c *cli.Context, std stdio) (bench.Config, error) {
 	switch {
 	case c.Int("runs") < 1:
 		return config, usagef("--runs must be 1 or more, got %d", c.Int("runs"))
-	case c.Int("new-tokens") < 1:
+	case c.IsSet("new-tokens") && c.Int("new-tokens") < 1:
 		return config, usagef("--new-tokens must be 1 or more, got %d", c.Int("new-tokens"))
 	case c.Duration("row-limit") <= 0:
 		return config, usagef("--row-limit must be longer than nothing, such as 90s or 5m, got %s", c.Duration("row-limit"))
