@@ -80,7 +80,7 @@ var (
 
 var laneKinds = []laneKind{
 	{name: "exla", peer: true, copies: 2},
-	{name: "emlx", peer: true, copies: 1, tiers: []string{"1", "3", "addendum"}},
+	{name: "emlx", peer: true, copies: 1, tiers: []string{"1", "2", "3", "4", "addendum"}},
 	{name: "emily-eager"}, {name: "emily-native"}, {name: "emily-fuse"},
 	{name: "torch", peer: true, copies: 1},
 	{name: "torch-compile", peer: true, copies: 1},
