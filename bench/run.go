@@ -217,12 +217,13 @@ func (t *tierRun) groups(entries []entry) [][]entry {
 	var all, group int64
 	_, free, err := Memory()
 	limited := err == nil && t.tier.model != nil
+	room := free / 10 * 9 // the estimates are rough
 	for _, e := range entries {
 		need := int64(0)
 		if e.refuses(t.name, e.dtype) == "" {
 			need = e.memory(t.stored, t.parameter, e.dtype)
 		}
-		if len(groups) == 0 || t.sequential || limited && group+need > free {
+		if len(groups) == 0 || t.sequential || limited && group+need > room {
 			groups, group = append(groups, nil), 0
 		}
 		last := len(groups) - 1
