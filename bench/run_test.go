@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"emily/backend/cpu/kernel"
+	"emily/bench/peers"
 	"emily/bench/roofline"
 )
 
@@ -246,6 +247,23 @@ func TestGroups(t *testing.T) {
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%s: groups of %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+// TestPeersHaveScripts holds the list of lanes against that of package peers.
+func TestPeersHaveScripts(t *testing.T) {
+	n := 0
+	for _, k := range laneKinds {
+		if !k.peer {
+			continue
+		}
+		n++
+		if command := peers.Command("python", "scripts", k.name); len(command) < 3 {
+			t.Errorf("%s: %v", k.name, command)
+		}
+	}
+	if want := len(peers.Lanes()); n != want {
+		t.Errorf("%d peers, %d with scripts", n, want)
 	}
 }
 

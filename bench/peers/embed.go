@@ -5,8 +5,10 @@ package peers
 import (
 	"embed"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 //go:embed *.py setup requirements.txt
@@ -60,7 +62,10 @@ func Python(dir string) string {
 	return python
 }
 
-// Command is what runs a lane's script, which Write put into dir.
+// Lanes are the names that Command knows, in order.
+func Lanes() []string { return slices.Sorted(maps.Keys(scripts)) }
+
+// Command is what runs the script of one of Lanes, which Write put into dir.
 func Command(python, dir, lane string) []string {
 	s := scripts[lane]
 	return append([]string{python, "-u", filepath.Join(dir, s[0])}, s[1:]...)
