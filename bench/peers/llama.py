@@ -1,5 +1,6 @@
 """llama.cpp, through the C functions of llama-cpp-python, on a GGUF file that is written once (kept in emily's cache). The
 argument is the format of the weights: bf16 or q8_0. The file has no vocabulary: ids go in and out."""
+import json
 import os
 import sys
 
@@ -8,7 +9,6 @@ from lanes import Job, absent, serve
 try:
     import gguf
     import llama_cpp as llama
-    import ml_dtypes  # noqa: F401, gives numpy bfloat16
     import numpy as np
 except ImportError as e:
     absent(f"{e.name} is not installed")
@@ -30,9 +30,18 @@ def gguf_name(name):
     return f"blk.{layer}.{LAYER[part]}.weight"
 
 
+def tensors(path):
+    """Name, dtype, shape and bytes of a safetensors file's tensors. The file is mapped: a large one need not fit into memory."""
+    data = np.memmap(path, np.uint8, "r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    for name, t in json.loads(data[8:start].tobytes()).items():
+        if name != "__metadata__":
+            first, end = t["data_offsets"]
+            yield name, t["dtype"], t["shape"], data[start + first:start + end]
+
+
 def write_bf16(job, path):
     """The checkpoint as GGUF: matrices as they are in bf16, norms in f32."""
-    from safetensors.numpy import load_file
     c = job.qwen3_config()
     w = gguf.GGUFWriter(path, "qwen3")
     w.add_block_count(c["num_hidden_layers"])
@@ -48,15 +57,17 @@ def write_bf16(job, path):
     w.add_vocab_size(c["vocab_size"])
     w.add_tokenizer_model("no_vocab")
     for file in sorted(f for f in os.listdir(job.model) if f.endswith(".safetensors")):
-        for name, x in load_file(job.file(file)).items():
+        for name, dtype, shape, data in tensors(job.file(file)):
             if name == "lm_head.weight" and c["tie_word_embeddings"]:
                 continue
-            if x.ndim == 1:
-                w.add_tensor(gguf_name(name), x.astype(np.float32))
-            elif x.dtype == np.float32:
-                w.add_tensor(gguf_name(name), x)
+            if dtype == "F32":
+                w.add_tensor(gguf_name(name), data.view(np.float32).reshape(shape))
+            elif dtype != "BF16":
+                raise RuntimeError(f"{name} is stored as {dtype}, neither BF16 nor F32")
+            elif len(shape) == 1:
+                w.add_tensor(gguf_name(name), (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32))
             else:
-                w.add_tensor(gguf_name(name), np.ascontiguousarray(x).view(np.uint8), raw_dtype=gguf.GGMLQuantizationType.BF16)
+                w.add_tensor(gguf_name(name), data.reshape(*shape[:-1], -1), raw_dtype=gguf.GGMLQuantizationType.BF16)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
