@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 
 	"emily/arch"
 )
@@ -37,8 +38,17 @@ func (t *generateTask) call(ctx context.Context) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids = t.job.repeated(ids)
 	g, err := t.text.Generate(ctx, ids, arch.GenerateOptions{MaxTokens: t.job.NewTokens, IgnoreEOS: true}, nil)
 	return &output{Tokens: g.Tokens, Text: g.Text}, err
+}
+
+// repeated is the prompt in the length that the job asks for.
+func (j *job) repeated(ids []int32) []int32 {
+	if j.PromptTokens == 0 || len(ids) == 0 {
+		return ids
+	}
+	return slices.Repeat(ids, j.PromptTokens/len(ids)+1)[:j.PromptTokens]
 }
 
 // tokens is the call without a tokenizer.
@@ -48,7 +58,7 @@ func (t *generateTask) tokens(ctx context.Context) (*output, error) {
 		return nil, err
 	}
 	defer seq.Close()
-	top, _, err := seq.Extend(ctx, t.job.IDs, 1)
+	top, _, err := seq.Extend(ctx, t.job.repeated(t.job.IDs), 1)
 	if err != nil {
 		return nil, err
 	}
