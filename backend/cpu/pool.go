@@ -57,25 +57,29 @@ type phase struct {
 	run    func(f *frame, w *worker, chunk int)
 }
 
-// job is a list of phases that is run again and again on one frame. Workers
-// claim chunks from shared counters, so that a worker that the system has put
-// aside delays nobody beyond the chunk it holds.
+// job is a list of phases that is run again and again on one frame. Each worker
+// has a part of a phase's chunks, which follow each other, so that it reads
+// memory in one long stream. A worker that is done takes over chunks of others:
+// one that the system has put aside delays nobody beyond the chunk it holds.
 //
-// The counters only grow: run r of a phase of n chunks claims r·n to (r+1)·n-1.
-// A worker that is late by a run finds every phase of its run used up.
+// Chunks are claimed from shared counters, which only grow: run r of a part of
+// n chunks claims r·n to (r+1)·n-1. A worker that is late by a run finds every
+// phase of its run used up.
 type job struct {
 	phases  []phase
 	frame   *frame
-	tokens  []token
+	workers int
+	parts   []counter // claimed chunks: of each phase, those of each worker
+	done    []counter // finished chunks of each phase
 	run     atomic.Int64
 	helpers atomic.Int64          // workers other than 0 that may touch the frame
 	broken  atomic.Pointer[error] // a fault or a cancellation: the counters are void
 }
 
-// token counts a phase's claimed and finished chunks, in a cache line of its own.
-type token struct {
-	next, done atomic.Int64
-	_          [48]byte
+// counter has a cache line of its own.
+type counter struct {
+	atomic.Int64
+	_ [56]byte
 }
 
 const (
@@ -83,8 +87,9 @@ const (
 	spinBeforeNap = 60 * time.Microsecond
 )
 
-func newJob(phases []phase, f *frame) *job {
-	j := &job{phases: phases, frame: f, tokens: make([]token, len(phases))}
+func (p *pool) newJob(phases []phase, f *frame) *job {
+	n := len(p.workers)
+	j := &job{phases: phases, frame: f, workers: n, parts: make([]counter, n*len(phases)), done: make([]counter, len(phases))}
 	j.run.Store(-1)
 	return j
 }
@@ -240,22 +245,31 @@ func (j *job) alone(i int, w *worker, r int64) {
 	}
 	j.phases[i].run(j.frame, w, 0)
 	if i+1 < len(j.phases) && j.phases[i+1].chunks != 1 {
-		j.tokens[i].done.Store(r + 1)
+		j.done[i].Store(r + 1)
 	}
 }
 
-// claim runs chunks of phase i until none is left.
+// claim runs chunks of phase i until none is left: the worker's own part first,
+// then what the others have left of theirs.
 func (j *job) claim(i int, w *worker, r int64) {
-	p, t := &j.phases[i], &j.tokens[i]
-	first, end := r*int64(p.chunks), (r+1)*int64(p.chunks)
-	for {
-		n := t.next.Load()
-		if n >= end || j.broken.Load() != nil {
-			return
-		}
-		if t.next.CompareAndSwap(n, n+1) {
-			p.run(j.frame, w, int(n-first))
-			t.done.Add(1)
+	p := &j.phases[i]
+	for v := range j.workers {
+		owner := (w.id + v) % j.workers
+		first := owner * p.chunks / j.workers
+		size := int64((owner+1)*p.chunks/j.workers - first)
+		next := &j.parts[i*j.workers+owner]
+		for {
+			n := next.Load()
+			if j.broken.Load() != nil {
+				return
+			}
+			if n >= (r+1)*size {
+				break
+			}
+			if next.CompareAndSwap(n, n+1) {
+				p.run(j.frame, w, first+int(n-r*size))
+				j.done[i].Add(1)
+			}
 		}
 	}
 }
@@ -265,8 +279,8 @@ func (j *job) finished(i int, w *worker, r int64) bool {
 	if w.id == 0 && j.phases[i].chunks == 1 { // its own
 		return true
 	}
-	t, end := &j.tokens[i], (r+1)*int64(j.phases[i].chunks)
-	for spins := 0; t.done.Load() < end; spins++ {
+	end := (r + 1) * int64(j.phases[i].chunks)
+	for spins := 0; j.done[i].Load() < end; spins++ {
 		if j.broken.Load() != nil {
 			return false
 		}

@@ -52,7 +52,7 @@ func TestPoolRunsEachChunkOnce(t *testing.T) {
 			}})
 			before += n
 		}
-		j := newJob(phases, &frame{})
+		j := p.newJob(phases, &frame{})
 		const runs = 500
 		for r := range runs {
 			finished.Store(0)
@@ -89,7 +89,7 @@ func TestPoolBreaks(t *testing.T) {
 			var inside atomic.Int32
 			var met sync.WaitGroup // all workers hold a chunk
 			met.Add(3)
-			j := newJob([]phase{
+			j := p.newJob([]phase{
 				{3, func(_ *frame, w *worker, _ int) {
 					inside.Add(1)
 					defer inside.Add(-1)
@@ -111,7 +111,7 @@ func TestPoolBreaks(t *testing.T) {
 			}
 		}
 		var n atomic.Int32
-		if err := p.run(context.Background(), newJob([]phase{{6, func(*frame, *worker, int) { n.Add(1) }}}, &frame{}), true); err != nil || n.Load() != 6 {
+		if err := p.run(context.Background(), p.newJob([]phase{{6, func(*frame, *worker, int) { n.Add(1) }}}, &frame{}), true); err != nil || n.Load() != 6 {
 			t.Errorf("after failures: %d of 6 chunks, %v", n.Load(), err)
 		}
 		p.close()

@@ -63,7 +63,7 @@ func (p *program) Bind(states ...backend.State) (backend.Session, error) {
 			s.frame.mem[r] = pl.data
 		}
 	}
-	s.job = newJob(p.phases, &s.frame)
+	s.job = p.backend.pool.newJob(p.phases, &s.frame)
 	return s, nil
 }
 
@@ -116,7 +116,7 @@ func (s *session) patch(r ref, buffers []backend.Buffer) {
 func (s *session) execute(ctx context.Context, j *job, parallel bool) error {
 	err := s.program.backend.pool.run(ctx, j, parallel)
 	if err != nil && j == s.job {
-		s.job = newJob(s.program.phases, &s.frame) // its counters are void
+		s.job = s.program.backend.pool.newJob(s.program.phases, &s.frame) // its counters are void
 	}
 	return err
 }
@@ -141,7 +141,7 @@ func (s *session) eager(ctx context.Context) error {
 		}
 		phases := p.phases[p.steps[i]:p.steps[i+1]]
 		parallel := slices.ContainsFunc(phases, func(p phase) bool { return p.chunks > 1 })
-		if err := s.execute(ctx, newJob(phases, &s.frame), parallel); err != nil {
+		if err := s.execute(ctx, p.backend.pool.newJob(phases, &s.frame), parallel); err != nil {
 			return err
 		}
 		for _, storage := range dead[i] {
