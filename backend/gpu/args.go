@@ -26,6 +26,7 @@ type (
 		activation, addResidual            int32
 		norm, normWeightType, normBiasType int32
 		eps                                float32
+		gated, round, splits, span         int32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32

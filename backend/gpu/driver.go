@@ -38,6 +38,8 @@ type Info struct {
 	// Backend and Device name the driver and the device in words; Kernels says
 	// what the kernels are compiled for.
 	Backend, Device, Kernels string
+	// Matrix says that the dialect has matrix units: the kernels of src/matrix.cu.
+	Matrix bool
 	// Units is the number of blocks that keep the device busy: its multiprocessors.
 	Units int
 }
@@ -63,6 +65,7 @@ type Launch struct {
 	Kernel  Kernel
 	Grid    [3]int
 	Threads int // of a block, whole warps
+	Shared  int // bytes of dynamic shared memory
 	// Spans are the kernel's buffers in order; one without bytes is not used.
 	Spans []Span
 	// Args is the kernel's struct of arguments.

@@ -37,7 +37,24 @@ const (
 	productF32  // and vector4, vector16, tiles
 	productBF16 = productF32 + 4
 	productF16  = productF32 + 8
-	numKernels  = productF32 + 12
+	// Kernels for matrix units: products by their tile, the number of terms of
+	// x and the dtype of the weights.
+	firstMatrix = productF32 + 12
+)
+
+const (
+	sharesSum kernel = firstMatrix + iota
+	small1Float
+	small3Float
+	small1BF16
+	small3BF16
+	small3F16
+	large1Float
+	large3Float
+	large1BF16
+	large3BF16
+	large3F16
+	numKernels
 )
 
 // The kernels of one stored dtype, from productF32 and so on.
@@ -58,6 +75,8 @@ var kernelNames = [numKernels]string{
 	productF32: "vector1_float", productF32 + vector4: "vector4_float", productF32 + vector16: "vector16_float", productF32 + tiles: "tiles_float",
 	productBF16: "vector1_bf16", productBF16 + vector4: "vector4_bf16", productBF16 + vector16: "vector16_bf16", productBF16 + tiles: "tiles_bf16",
 	productF16: "vector1_f16", productF16 + vector4: "vector4_f16", productF16 + vector16: "vector16_f16", productF16 + tiles: "tiles_f16",
+	sharesSum: "shares_sum", small1Float: "small1_float", small3Float: "small3_float", small1BF16: "small1_bf16", small3BF16: "small3_bf16", small3F16: "small3_f16",
+	large1Float: "large1_float", large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16", large3F16: "large3_f16",
 }
 
 // products returns the first of a stored dtype's product kernels.

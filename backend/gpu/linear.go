@@ -45,7 +45,7 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *product)) {
 	var p *product
 	for i, w := range l.Weights {
-		if p == nil || p.dtype != w.DType() || len(p.members) == mostMembers || !p.vectors() {
+		if p == nil || p.dtype != w.DType() || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
 			if p != nil {
 				b.multiply(p)
 			}
@@ -91,6 +91,11 @@ func bindLinear(b *binder, n *backend.Tensor) bool {
 
 func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
+	p := linear(l.x, l.m, l.k, l.Weights[0].DType())
+	if p.dtype == l.Weights[1].DType() && (p.vectors() || p.matrices(b)) {
+		l.multiply(b, []operand{b.out(0), {}}, func(p *product) { p.gated = 1 })
+		return true
+	}
 	gate, up := b.scratch(n.Bytes()), b.scratch(n.Bytes())
 	l.multiply(b, []operand{gate, up}, func(*product) {})
 	m := broadcast(n.Shape(), n, n)

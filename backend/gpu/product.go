@@ -11,6 +11,7 @@ type product struct {
 	x        operand
 	members  []member
 	residual operand
+	exact    bool       // all elements of x are bf16
 	norm     [2]operand // weight and bias of the norm of x that the product applies
 }
 
@@ -56,7 +57,14 @@ func (b *binder) multiply(p *product) {
 	for _, columns := range p.n {
 		n += int(columns)
 	}
+	if p.gated == 1 {
+		n = int(p.n[0])
+	}
 	if !p.vectors() {
+		if p.matrices(b) {
+			b.multiplyMatrices(p)
+			return
+		}
 		const side = 64 // of a tile
 		b.launch(k+tiles, [3]int{(n + side - 1) / side, (m + side - 1) / side, p.count}, 256, bytesOf(p.productArgs), operands...)
 		return
@@ -81,6 +89,7 @@ func (p *product) aligned() bool {
 	for i := range p.batch {
 		ok = ok && p.wBatch[i]%8 == 0
 	}
+	ok = ok && p.x.offset%16 == 0
 	for _, m := range p.members {
 		ok = ok && m.w.offset%16 == 0
 	}

@@ -82,7 +82,7 @@ func (s *session) span(o operand) Span {
 func (s *session) resolve(launches []launch) []Launch {
 	list := make([]Launch, len(launches))
 	for i, l := range launches {
-		list[i] = Launch{Kernel: s.program.backend.kernels[l.kernel], Grid: l.grid, Threads: l.threads, Args: l.args, Spans: make([]Span, len(l.operands))}
+		list[i] = Launch{Kernel: s.program.backend.kernels[l.kernel], Grid: l.grid, Threads: l.threads, Shared: l.shared, Args: l.args, Spans: make([]Span, len(l.operands))}
 		for j, o := range l.operands {
 			list[i].Spans[j] = s.span(o)
 		}

@@ -50,6 +50,7 @@ type driver struct {
 	staging []byte // pinned
 	staged  int    // bytes in use by copies that may not have ended
 	names   map[gpu.Kernel]string
+	shared  map[gpu.Kernel]int // dynamic shared memory above the usual that was asked for
 	// What cuLaunchKernel reads.
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
@@ -63,7 +64,7 @@ func open(index int) (*driver, error) {
 	if index < 0 || index >= len(list) {
 		return nil, fmt.Errorf("there is no CUDA device %d: %d to choose from, counted from 0", index, len(list))
 	}
-	d := &driver{lib: l, device: list[index], names: map[gpu.Kernel]string{}}
+	d := &driver{lib: l, device: list[index], names: map[gpu.Kernel]string{}, shared: map[gpu.Kernel]int{}}
 	if err := d.start(); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("CUDA device %d, %s: %w", index, d.device.Name, err)
@@ -123,7 +124,7 @@ func (d *driver) do(f func() error) error {
 func (d *driver) capability() int { return 10*d.device.Major + d.device.Minor }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Units: d.device.Multiprocessors}
+	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Units: d.device.Multiprocessors}
 }
 
 func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
@@ -276,12 +277,25 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 		}
 		d.params[1+i] = unsafe.Pointer(&d.pointers[i])
 	}
+	if err := d.allowShared(l); err != nil {
+		return err
+	}
 	err := d.lib.call("launching "+d.names[l.Kernel], d.lib.launch, uintptr(l.Kernel), uintptr(l.Grid[0]), uintptr(l.Grid[1]), uintptr(l.Grid[2]),
-		uintptr(l.Threads), 1, 1, 0, stream, uintptr(unsafe.Pointer(&d.params[0])), 0)
+		uintptr(l.Threads), 1, 1, uintptr(l.Shared), stream, uintptr(unsafe.Pointer(&d.params[0])), 0)
 	if err != nil {
 		return fmt.Errorf("%w: grid %v of %d threads", err, l.Grid, l.Threads)
 	}
 	return nil
+}
+
+// allowShared raises the kernel's limit of dynamic shared memory, once.
+func (d *driver) allowShared(l *gpu.Launch) error {
+	const always, maxDynamicShared = 48 << 10, 8
+	if l.Shared <= max(always, d.shared[l.Kernel]) {
+		return nil
+	}
+	d.shared[l.Kernel] = l.Shared
+	return d.lib.call("asking for shared memory", d.lib.functionSet, uintptr(l.Kernel), maxDynamicShared, uintptr(l.Shared))
 }
 
 // recording is a CUDA graph of launches.

@@ -54,7 +54,7 @@ type driver struct {
 }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Units: 32}
+	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Units: 32}
 }
 
 var compilerFlags = []string{"-x", "c++", "-std=c++17", "-O2", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-shared", "-fPIC"}
@@ -173,7 +173,7 @@ func (d *driver) Launch(l *gpu.Launch) error {
 		backwards = 1
 	}
 	message, _, _ := purego.SyscallN(d.entry, uintptr(l.Kernel), uintptr(unsafe.Pointer(d.names[l.Kernel])), uintptr(unsafe.Pointer(&grid)),
-		uintptr(l.Threads), backwards, uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(unsafe.Pointer(unsafe.SliceData(l.Args))))
+		uintptr(l.Threads), uintptr(l.Shared), backwards, uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(unsafe.Pointer(unsafe.SliceData(l.Args))))
 	runtime.KeepAlive(spans)
 	runtime.KeepAlive(l)
 	if message != 0 {

@@ -33,6 +33,9 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int activation, addResidual;
   int norm, normWeightType, normBiasType; // of x before the product
   float eps;
+  int gated;        // the result is SiLU of the first product times the second
+  int round;        // the result is rounded to bf16
+  int splits, span; // shares of k in separate blocks, and the elements of each
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output

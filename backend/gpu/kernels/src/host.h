@@ -61,6 +61,21 @@ struct Meeting {
   int arrived, ended, generation;
 };
 static Meeting all, warps[max_threads / warp_size];
+
+// Copy is an asynchronous copy of 16 bytes, of zeros without a source, in a thread's group of copies.
+struct Copy {
+  void *to;
+  const void *from;
+  int group;
+};
+
+struct Copies {
+  std::vector<Copy> pending;
+  int group;
+};
+static Copies copies[max_threads];
+alignas(16) static char dynamic_memory[227 << 10];
+static int dynamic_bytes;
 static uint exchanged[max_threads / warp_size][2][warp_size];
 
 static void fail(const char *what, long index, long size) {
@@ -159,6 +174,8 @@ static void run_block() {
   started = 0;
   all = Meeting{};
   memset(warps, 0, sizeof warps);
+  memset(dynamic_memory, 0xff, dynamic_bytes); // NaN
+  for (int i = 0; i < block.count; i++) copies[i] = Copies{};
   if (_setjmp(scheduler) == 0) enter(join(nullptr));
 }
 
@@ -197,6 +214,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define DEVICE static inline
 #define GLOBAL(T) emu::Pointer<T>
 #define LOCAL(T) T *
+#define OWN(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) emu::Pointer<T> name
 #define SHARED(T, name, n) alignas(16) static T name[n]
@@ -206,6 +224,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
     emu::call(name##_body, s, args, t);                                                           \
   }                                                                                               \
   static void name##_body(const A &args, Thread _thread, __VA_ARGS__)
+#define BOUNDED(threads, blocks, ...) KERNEL(__VA_ARGS__)
 #define UNROLL
 #define UNROLL_4
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
@@ -299,8 +318,103 @@ struct Four {
 
 DEVICE Four four(const float *p) { return Four{{p[0], p[1], p[2], p[3]}}; }
 
+#define MATRIX 1
+#define DYNAMIC(name) uchar *name = (uchar *)emu::dynamic_memory
+
+namespace emu {
+
+// within checks an access to dynamic shared memory.
+static bool within(const void *p) {
+  long at = (const char *)p - dynamic_memory;
+  bool ok = at >= 0 && at + 16 <= dynamic_bytes && at % 16 == 0;
+  if (!ok) fail("outside of dynamic shared memory or not aligned", at, dynamic_bytes);
+  return ok;
+}
+
+} // namespace emu
+
+template <class T> DEVICE Words4 local4(const T *p) {
+  Words4 w = {};
+  if (emu::within(p)) memcpy(&w, p, 16);
+  return w;
+}
+
+// A copy arrives as late as it may, when its thread waits for it; what was
+// there before is lost as soon as it may be.
+template <class T, class S> DEVICE void copy16(T *to, emu::Pointer<S> from, bool inside) {
+  emu::Copies &c = emu::copies[emu::current->thread];
+  if (!emu::within(to)) return;
+  if (inside) words4(from); // checks
+  c.pending.push_back({to, inside ? (const void *)from.at : nullptr, c.group});
+  memset(to, 0xff, 16);
+}
+
+DEVICE void copies_end() { emu::copies[emu::current->thread].group++; }
+
+template <int N> DEVICE void copies_wait() {
+  emu::Copies &c = emu::copies[emu::current->thread];
+  size_t done = 0;
+  for (; done < c.pending.size() && c.pending[done].group < c.group - N; done++) {
+    const emu::Copy &copy = c.pending[done];
+    if (copy.from)
+      memcpy(copy.to, copy.from, 16);
+    else
+      memset(copy.to, 0, 16);
+  }
+  c.pending.erase(c.pending.begin(), c.pending.begin() + done);
+}
+
+namespace emu {
+
+// Fragment is a lane's part of the operands of matrix_add.
+struct Fragment {
+  float a[8], b[4];
+};
+static Fragment fragments[max_threads / warp_size][2][warp_size];
+
+static void unpack(float *to, uint pair) {
+  to[0] = as_float(pair << 16);
+  to[1] = as_float(pair & 0xffff0000u);
+}
+
+} // namespace emu
+
+// matrix_add: lane 4g + t holds rows g and g + 8 of a and column g of b, of
+// each the elements 2t, 2t + 1, 2t + 8, 2t + 9 along k; of c it holds columns
+// 2t and 2t + 1 in rows g and g + 8.
+DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uint b1) {
+  int warp = emu::current->thread / emu::warp_size, lane = emu::current->thread % emu::warp_size;
+  emu::Fragment *all = emu::fragments[warp][emu::current->exchanges++ % 2], &own = all[lane];
+  const uint a[4] = {a0, a1, a2, a3}, b[2] = {b0, b1};
+  for (int i = 0; i < 4; i++) emu::unpack(own.a + 2 * i, a[i]);
+  for (int i = 0; i < 2; i++) emu::unpack(own.b + 2 * i, b[i]);
+  emu::meet(emu::warps[warp], emu::warp_threads(warp));
+  int g = lane / 4, t = lane % 4;
+  for (int i = 0; i < 4; i++) { // rows g, g, g + 8, g + 8; columns 2t, 2t + 1
+    float sum = 0;
+    for (int k = 0; k < 4; k++) {
+      const emu::Fragment &left = all[4 * g + k], &right = all[4 * (2 * t + i % 2) + k];
+      for (int half = 0; half < 2; half++)
+        for (int j = 0; j < 2; j++) sum += left.a[4 * half + 2 * (i / 2) + j] * right.b[2 * half + j];
+    }
+    c.v[i] += sum;
+  }
+}
+
+DEVICE uint bf16_pair(float a, float b) {
+  const float both[2] = {a, b};
+  uint rounded[2];
+  for (int i = 0; i < 2; i++) {
+    uint u = as_uint(both[i]);
+    rounded[i] = (u & 0x7fffffff) > 0x7f800000 ? 0x7fff : (u + 0x7fff + (u >> 16 & 1)) >> 16;
+  }
+  return rounded[0] | rounded[1] << 16;
+}
+
+DEVICE uint high_halves(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
+
 // emu_launch runs a grid and returns nullptr or what went wrong.
-extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int backwards,
+extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int dynamic, int backwards,
                                   const emu::Span *spans, const void *args) {
   emu::kernel = kernel;
   emu::kernel_name = name;
@@ -309,6 +423,7 @@ extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const in
   emu::backwards = backwards != 0;
   emu::failure[0] = 0;
   emu::block.count = threads;
+  emu::dynamic_bytes = dynamic;
   for (int z = 0; z < grid[2]; z++)
     for (int y = 0; y < grid[1]; y++)
       for (int x = 0; x < grid[0] && emu::failure[0] == 0; x++) {

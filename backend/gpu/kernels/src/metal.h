@@ -12,6 +12,7 @@ struct Thread {
 #define DEVICE static inline
 #define GLOBAL(T) device T *
 #define LOCAL(T) threadgroup T *
+#define OWN(T) thread T *
 #define ARGS(A) constant A &
 #define BUF(i, T, name) device T *name [[buffer(i)]]
 #define SHARED(T, name, n) alignas(16) threadgroup T name[n]
