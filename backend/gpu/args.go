@@ -44,6 +44,7 @@ type (
 	attentionArgs struct {
 		rows, heads, kvHeads, dim, causal, window, keys, splits int32
 		cached, layer, slots, capacity, keyType, valueType      int32
+		round                                                   int32
 		scale                                                   float32
 	}
 	topKArgs struct{ rows, width, chunk, chunks, k, withIDs, withValues int32 }

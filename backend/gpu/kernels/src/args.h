@@ -59,7 +59,7 @@ struct CacheArgs {
 
 struct AttentionArgs {
   int rows, heads, kvHeads, dim, causal, window, keys, splits;
-  int cached, layer, slots, capacity, keyType, valueType;
+  int cached, layer, slots, capacity, keyType, valueType, round;
   float scale;
 };
 

@@ -23,6 +23,7 @@ struct Thread {
 #define BOUNDED(threads, blocks, name, A, ...) extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ A args, __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll 4")
+#define ROLLED _Pragma("unroll 1")
 #define AS(T, p) ((T *)(p))
 
 DEVICE void barrier() { __syncthreads(); }
@@ -117,6 +118,9 @@ DEVICE uint bf16_pair(float a, float b) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(b), "f"(a));
   return u;
 }
+
+// low_halves are those of two words, the first in the low half.
+DEVICE uint low_halves(uint a, uint b) { return __byte_perm(a, b, 0x5410); }
 
 // high_halves are those of two words, the first in the low half.
 DEVICE uint high_halves(uint a, uint b) { return __byte_perm(a, b, 0x7632); }

@@ -227,6 +227,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define BOUNDED(threads, blocks, ...) KERNEL(__VA_ARGS__)
 #define UNROLL
 #define UNROLL_4
+#define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
 
 DEVICE void barrier() { emu::meet(emu::all, emu::block.count); }
@@ -411,6 +412,7 @@ DEVICE uint bf16_pair(float a, float b) {
   return rounded[0] | rounded[1] << 16;
 }
 
+DEVICE uint low_halves(uint a, uint b) { return (a & 0xffff) | b << 16; }
 DEVICE uint high_halves(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
 
 // emu_launch runs a grid and returns nullptr or what went wrong.
