@@ -19,14 +19,16 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	a, t := n.Attrs(), n.Attrs().Attention(n.Args())
 	rows := n.Dim(0)
 	args := attentionArgs{heads: i32(a.Heads), kvHeads: i32(a.KVHeads), dim: i32(n.Dim(1) / a.Heads), causal: flag(a.Causal),
-		window: i32(a.Window), keys: i32(a.Keys), splits: 1, keyType: i32(int(backend.F32)), valueType: i32(int(backend.F32)), scale: a.Scale}
+		window: i32(a.Window), keys: i32(a.Keys), splits: 1, keyType: i32(int(backend.F32)), valueType: i32(int(backend.F32)), round: flag(b.round), scale: a.Scale}
 	o := attentionOperands{q: b.arg(0), y: b.out(0)}
 	if a.State != nil {
 		o.k, o.v = b.state(a.State), b.state(a.Values)
 		args.cached, args.layer, args.slots, args.capacity = 1, i32(a.Layer), i32(a.State.Shape[1]), i32(a.State.Shape[3])
+		o.exact = b.exactArg(0) && a.State.DType == backend.BF16 && a.Values.DType == backend.BF16
 		args.keyType, args.valueType = i32(int(a.State.DType)), i32(int(a.Values.DType))
 	} else {
 		o.k, o.v = b.arg(1), b.arg(2)
+		o.exact = b.exactArg(0) && b.exactArg(1) && b.exactArg(2)
 	}
 	if t.Table != nil {
 		o.table = b.arg(len(n.Args()) - 1)

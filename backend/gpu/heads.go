@@ -49,7 +49,7 @@ func (b *binder) normOperands(i int) (weight, bias operand) {
 func bindRoPE(b *binder, n *backend.Tensor) bool {
 	a, args := n.Attrs(), n.Args()
 	h := b.headArgs(n.Dim(0), a.Heads, n.Dim(1)/a.Heads, a, args[2:])
-	h.pairs = i32(args[1].Dim(1) / 2)
+	h.pairs, h.round = i32(args[1].Dim(1)/2), flag(b.round)
 	weight, bias := b.normOperands(2)
 	b.each(rope, n.Dim(0)*a.Heads*warpSize, bytesOf(h), b.arg(0), b.arg(1), weight, bias, b.out(0))
 	return true

@@ -22,7 +22,7 @@ import (
 var sources embed.FS
 
 // files are the parts of a program after the target's header, in order.
-var files = []string{"args.h", "dialect.h", "elementwise.cu", "rows.cu", "product.cu", "matrix.cu", "heads.cu", "attention.cu", "flash.cu", "topk.cu"}
+var files = []string{"args.h", "dialect.h", "elementwise.cu", "rows.cu", "chain.cu", "product.cu", "matrix.cu", "heads.cu", "attention.cu", "flash.cu", "topk.cu"}
 
 // Source returns the whole program for a target, "cuda", "metal" or "host". Lines keep
 // the names of their files for the compiler's messages.

@@ -174,7 +174,7 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
     copies_end();
     Four score[8];
     UNROLL for (int j = 0; j < 8; j++) score[j] = Four{{0, 0, 0, 0}};
-    ROLLED for (int part = 0; part < D / slab; part++) {
+    ROLLED for (int part = 0; part < D / slab && 16 * warp < rows; part++) {
       LOCAL(const float) qt = qs + (part * flash_tile + 16 * warp) * slab;
       LOCAL(const T) kt = ks + part * flash_tile * slab;
       Terms<TQ> low = terms<TQ>(qt, g, four), high = terms<TQ>(qt, g + 8, four);
@@ -192,7 +192,7 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
     if (key0 + flash_tile < keys.end) fetch_keys<T, D>(t, keys, k, key0 + flash_tile, ks);
     copies_end();
     UNROLL for (int s = 0; s < 4; s++)
-      add_values<TQ, N, D>(out, weights<TQ>(score[2 * s], score[2 * s + 1]), (LOCAL(const T))(vs + 16 * s * D), g, four);
+      if (16 * warp < rows) add_values<TQ, N, D>(out, weights<TQ>(score[2 * s], score[2 * s + 1]), (LOCAL(const T))(vs + 16 * s * D), g, four);
   }
 
   UNROLL for (int half = 0; half < 2; half++) {

@@ -135,12 +135,13 @@ DEVICE void matrices(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Membe
       }
     }
     copies_end();
-    if (s < 0) continue;
+    if (s < 0 || row0 + warp_row >= p.m) continue; // the whole warp
     LOCAL(const float) xt = xs + s % Stages * rows * slab + warp_row * slab;
     LOCAL(const W) wt = ws + s % Stages * columns * slab + warp_column * slab;
     Terms<TermsOf<W>::count> b[NT];
     UNROLL for (int j = 0; j < NT; j++) b[j] = terms<TermsOf<W>::count>(wt, 8 * j + g, four);
     UNROLL for (int i = 0; i < MT; i++) {
+      if (i > 0 && row0 + warp_row + 16 * i >= p.m) continue;
       Terms<TX> low = terms<TX>(xt, 16 * i + g, four), high = terms<TX>(xt, 16 * i + 8 + g, four);
       UNROLL for (int j = 0; j < NT; j++) add_slab(sum[i][j], low, high, b[j]);
     }

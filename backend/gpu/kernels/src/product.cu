@@ -108,6 +108,7 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
         float v = row[k0 + i];
         if (p.norm != NoNorm) v = (v - norm.mean) * norm.scale * load(norm_weight, p.normWeightType, k0 + i);
         if (p.norm == LayerNorm) v += load(norm_bias, p.normBiasType, k0 + i);
+        if (p.roundNorm) v = to_float(to_bf16(v));
         xs[r * size + staged(i, size)] = v;
       }
     }
@@ -123,6 +124,30 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
     if (lane == r && r < p.m)
       own.y[b.y + long(r) * p.n[member] + column] =
           p.gated ? gate(p, v, u, column, m0.bias, m1.bias) : finish(p, v, r, column, member, own.bias, residual);
+  }
+}
+
+// columns multiplies up to R rows of x by w [k, n]: a block takes WARP columns,
+// of which each warp sums a share of k.
+template <int R, class W>
+DEVICE void columns(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const W) w, GLOBAL(const uchar) bias, GLOBAL(const float) residual,
+                    GLOBAL(float) y, LOCAL(float) sums) {
+  Batch b = batch_of(p, t.group_z);
+  int lane = t.index % WARP, warp = t.index / WARP, warps = t.count / WARP, column = t.group_x * WARP + lane;
+  float sum[R];
+  UNROLL for (int r = 0; r < R; r++) sum[r] = 0;
+  if (column < p.n[0])
+    UNROLL_4 for (int k = warp; k < p.k; k += warps) {
+      float e = number(w, b.w + long(k) * p.wRow + column);
+      UNROLL for (int r = 0; r < R; r++)
+        if (r < p.m) sum[r] += x[b.x + long(r) * p.k + k] * e;
+    }
+  UNROLL for (int r = 0; r < R; r++) sums[(warp * R + r) * WARP + lane] = sum[r];
+  barrier();
+  for (int r = warp; r < p.m && column < p.n[0]; r += warps) {
+    float v = 0;
+    for (int s = 0; s < warps; s++) v += sums[(s * R + r) * WARP + lane];
+    y[b.y + long(r) * p.n[0] + column] = finish(p, v, r, column, 0, bias, residual);
   }
 }
 
@@ -182,10 +207,16 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
           Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};              \
           vector<R>(THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
 
+// The 8 warps of a block of columns share R rows of sums.
+#define COLUMNS(R, W)                                                                                                  \
+  PRODUCT(columns##R##_##W, W, SHARED(float, sums, 8 * R * WARP); columns<R>(THREAD, args, x, w0, bias0, residual, y0, sums);)
+
 #define PRODUCTS(W)                                                                                                    \
   VECTOR(1, W)                                                                                                         \
   VECTOR(4, W)                                                                                                         \
   VECTOR(16, W)                                                                                                        \
+  COLUMNS(4, W)                                                                                                        \
+  COLUMNS(16, W)                                                                                                       \
   PRODUCT(tiles_##W, W, SHARED(float, xt, depth *padded); SHARED(float, wt, depth *padded);                            \
           tiles(THREAD, args, x, w0, bias0, residual, y0, xt, wt);)
 
