@@ -51,11 +51,9 @@ const (
 	small1BF16
 	small3BF16
 	small3F16
-	large1Float
 	large3Float
 	large1BF16
 	large3BF16
-	large3F16
 	flash1BF16At64 // by the terms of q, the dtype of keys and values, and the width of a head
 	flash3BF16At64
 	flash1FloatAt64
@@ -91,7 +89,7 @@ var kernelNames = [numKernels]string{
 	productF16: "vector1_f16", productF16 + vector4: "vector4_f16", productF16 + vector16: "vector16_f16", productF16 + tiles: "tiles_f16",
 	productF16 + columns4: "columns4_f16", productF16 + columns16: "columns16_f16",
 	sharesSum: "shares_sum", small1Float: "small1_float", small3Float: "small3_float", small1BF16: "small1_bf16", small3BF16: "small3_bf16", small3F16: "small3_f16",
-	large1Float: "large1_float", large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16", large3F16: "large3_f16",
+	large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16",
 	flash1BF16At64: "flash1_bf16_64", flash3BF16At64: "flash3_bf16_64", flash1FloatAt64: "flash1_float_64", flash3FloatAt64: "flash3_float_64",
 	flash1BF16At128: "flash1_bf16_128", flash3BF16At128: "flash3_bf16_128", flash1FloatAt128: "flash1_float_128", flash3FloatAt128: "flash3_float_128",
 }

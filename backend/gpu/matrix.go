@@ -15,9 +15,9 @@ var (
 		{backend.F32: small3Float, backend.BF16: small3BF16, backend.F16: small3F16},
 	}, map[backend.DType]int{backend.F32: 4, backend.BF16: 4, backend.F16: 4}}
 	largeTile = tileShape{128, 128, 256, [2]map[backend.DType]kernel{
-		{backend.F32: large1Float, backend.BF16: large1BF16, backend.F16: large3F16},
-		{backend.F32: large3Float, backend.BF16: large3BF16, backend.F16: large3F16},
-	}, map[backend.DType]int{backend.F32: 3, backend.BF16: 4, backend.F16: 4}}
+		{backend.BF16: large1BF16},
+		{backend.F32: large3Float, backend.BF16: large3BF16},
+	}, map[backend.DType]int{backend.F32: 3, backend.BF16: 4}}
 )
 
 // slab is the number of elements of k in a stage of a tile's pipeline.
@@ -55,7 +55,7 @@ func (p *product) matrices(b *binder) bool {
 func (b *binder) multiplyMatrices(p *product) {
 	tile, units := &largeTile, b.backend.info.Units
 	across, down := tile.blocks(p)
-	if across*down < units {
+	if _, ok := tile.kernels[p.terms()][p.dtype]; !ok || across*down < units {
 		tile = &smallTile
 		across, down = tile.blocks(p)
 	}

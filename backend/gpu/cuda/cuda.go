@@ -46,6 +46,8 @@ type driver struct {
 	module  uintptr
 	pools   bool // memory is allocated in the stream's order
 
+	kept keep
+
 	mu      sync.Mutex
 	staging []byte // pinned
 	staged  int    // bytes in use by copies that may not have ended
@@ -171,19 +173,32 @@ func (d *driver) load(code []byte, names []string, compiled []gpu.Kernel) error 
 }
 
 func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
+	if m, ok := d.kept.take(bytes); ok {
+		return m, nil
+	}
+	m, err := d.allocate(bytes)
+	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
+		for _, kept := range d.kept.all() {
+			d.release(kept)
+		}
+		m, err = d.allocate(bytes)
+	}
+	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
+		free, total := d.memory()
+		return m, fmt.Errorf("%s has no %.1f MiB of memory left: %.1f of its %.1f MiB are free", d.device.Name, mib(bytes), mib(free), mib(total))
+	}
+	return m, err
+}
+
+func (d *driver) allocate(bytes int) (gpu.Memory, error) {
 	m := gpu.Memory{Bytes: bytes}
-	err := d.do(func() error {
+	return m, d.do(func() error {
 		size := uintptr(max(bytes, 1))
 		if d.pools {
 			return d.lib.call("allocating device memory", d.lib.allocAsync, uintptr(unsafe.Pointer(&m.Handle)), size, d.stream)
 		}
 		return d.lib.call("allocating device memory", d.lib.alloc, uintptr(unsafe.Pointer(&m.Handle)), size)
 	})
-	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
-		free, total := d.memory()
-		return m, fmt.Errorf("%s has no %.1f MiB of memory left: %.1f of its %.1f MiB are free", d.device.Name, mib(bytes), mib(free), mib(total))
-	}
-	return m, err
 }
 
 func mib(bytes int) float64 { return float64(bytes) / (1 << 20) }
@@ -197,9 +212,12 @@ func (d *driver) memory() (free, total int) {
 }
 
 func (d *driver) Free(m gpu.Memory) {
-	if m.Handle == 0 {
-		return
+	if m.Handle != 0 && !d.kept.keep(m) {
+		d.release(m)
 	}
+}
+
+func (d *driver) release(m gpu.Memory) {
 	d.do(func() error { // an error here is an earlier one, which Synchronize has told
 		if d.pools {
 			return d.lib.call("freeing device memory", d.lib.freeAsync, m.Handle, d.stream)
@@ -351,6 +369,9 @@ func (r *recording) Close() error {
 func (d *driver) Close() error {
 	if d.context == 0 {
 		return nil
+	}
+	for _, m := range d.kept.all() {
+		d.release(m)
 	}
 	err := d.do(func() error {
 		var errs []error

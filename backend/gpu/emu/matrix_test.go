@@ -48,7 +48,10 @@ func TestMatrices(t *testing.T) {
 			w := func() *backend.Weight { return stored(rng, dtype, n, k) }
 			bias := func() *backend.Weight { return stored(rng, backend.F32, n) }
 			for name, record := range map[string]func(x *backend.Tensor) *backend.Tensor{
-				"plain":    func(x *backend.Tensor) *backend.Tensor { return x.Linear(w(), nil) },
+				"plain": func(x *backend.Tensor) *backend.Tensor { return x.Linear(w(), nil) },
+				"rounded": func(x *backend.Tensor) *backend.Tensor { // one term is enough for x
+					return x.Cast(backend.BF16).Cast(backend.F32).Linear(w(), bias())
+				},
 				"bias":     func(x *backend.Tensor) *backend.Tensor { return x.Linear(w(), bias()).GELU() },
 				"residual": func(x *backend.Tensor) *backend.Tensor { y := x.Linear(w(), nil); return y.Add(x.Linear(w(), bias())) },
 				"gated": func(x *backend.Tensor) *backend.Tensor {

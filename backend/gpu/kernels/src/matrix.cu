@@ -178,18 +178,16 @@ DEVICE void matrices(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Membe
     matrices<TX, W, MT, NT, WM, WN, STAGES>(THREAD, args, x, m0, m1, m2, residual, shares, shared);                                \
   }
 
-// Small tiles are 64 x 64, large ones 128 x 128. The number before the weights'
+// Small tiles are 64 x 64, large ones, of the commoner types, 128 x 128. The number before the weights'
 // type is that of the terms of x.
 MATRICES(small1_float, 3, 1, float, 2, 4, 2, 2, 4)
 MATRICES(small3_float, 3, 3, float, 2, 4, 2, 2, 4)
 MATRICES(small1_bf16, 4, 1, bf16, 2, 4, 2, 2, 4)
 MATRICES(small3_bf16, 3, 3, bf16, 2, 4, 2, 2, 4)
 MATRICES(small3_f16, 3, 3, f16, 2, 4, 2, 2, 4)
-MATRICES(large1_float, 1, 1, float, 4, 4, 2, 4, 3)
 MATRICES(large3_float, 1, 3, float, 4, 4, 2, 4, 3)
 MATRICES(large1_bf16, 2, 1, bf16, 4, 4, 2, 4, 4)
 MATRICES(large3_bf16, 1, 3, bf16, 4, 4, 2, 4, 4)
-MATRICES(large3_f16, 1, 3, f16, 4, 4, 2, 4, 4)
 
 // shares_sum adds up the shares of k and finishes the products.
 KERNEL(shares_sum, ProductArgs, BUF(0, const float, shares), BUF(1, const uchar, bias0), BUF(2, float, y0), BUF(3, const float, residual),
