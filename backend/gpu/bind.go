@@ -14,7 +14,8 @@ type operand struct {
 	index  int // storage, input, output or state
 	offset int
 	bytes  int
-	memory Memory // of a weight
+	weight *backend.Weight
+	memory Memory // of a weight, once a launch reads it
 }
 
 type kind uint8
@@ -127,9 +128,23 @@ func (b *binder) launch(k kernel, grid [3]int, threads int, args []byte, operand
 	if max(grid[1], grid[2]) > mostBlocks {
 		b.err = fmt.Errorf("%s needs a grid of %v blocks, more than a GPU has", b.step.Node, grid)
 	}
+	for i, o := range operands {
+		if o.kind == inWeight && o.memory == (Memory{}) {
+			operands[i].memory = b.upload(o.weight, b.backend.uploaded)
+		}
+	}
 	if grid[0]*grid[1]*grid[2] > 0 {
 		b.launches = append(b.launches, launch{kernel: k, grid: grid, threads: threads, operands: operands, args: args})
 	}
+}
+
+// upload brings a weight to the device.
+func (b *binder) upload(w *backend.Weight, how func(*backend.Weight) (Memory, error)) Memory {
+	m, err := how(w)
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return m
 }
 
 // blockThreads is the size of a block of independent threads or warps.
@@ -183,11 +198,7 @@ func (b *binder) operand(s backend.Slot) operand {
 	case inStateSlot:
 		o.kind = inState
 	case backend.InWeight:
-		o.kind = inWeight
-		var err error
-		if o.memory, err = b.backend.uploaded(s.Weight); err != nil && b.err == nil {
-			b.err = err
-		}
+		o.kind, o.weight = inWeight, s.Weight
 	case backend.InConst:
 		return b.constant(s.Data)
 	}

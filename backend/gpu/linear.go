@@ -52,16 +52,17 @@ func (b *binder) rounds() bool { return b.plan.Options.DType == backend.BF16 }
 func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *product)) {
 	var p *product
 	for i, w := range l.Weights {
-		if p == nil || p.dtype != w.DType() || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
+		weight, dtype := b.meets(b.step.Args[1+i], l.weights[i], l.m, l.exact)
+		if p == nil || p.dtype != dtype || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
 			if p != nil {
 				b.multiply(p)
 			}
-			p = linear(l.x, l.m, l.k, w.DType())
+			p = linear(l.x, l.m, l.k, dtype)
 			l.normalise(b, p, b.step.Node.Attrs())
 			p.round, p.exact = flag(b.round), l.exact
 			finish(p)
 		}
-		m := member{w: l.weights[i], y: outs[i]}
+		m := member{w: weight, y: outs[i]}
 		if l.biases != nil {
 			m.bias, p.biasType[len(p.members)] = l.biases[i], i32(int(l.Biases[i].DType()))
 		}

@@ -91,6 +91,17 @@ func (b *binder) multiplyMatrices(p *product) {
 	}
 }
 
+// meets is a weight as rows meet it: many that are bf16 meet f32 rounded to
+// bf16 too, where the device has matrix units, as in a bf16 model.
+func (b *binder) meets(s backend.Slot, w operand, rows int, exact bool) (operand, backend.DType) {
+	dtype := s.Tensor.DType()
+	if !exact || !b.rounds() || !b.backend.info.Matrix || rows <= mostVectorRows || dtype != backend.F32 || s.Place != backend.InWeight {
+		return w, dtype
+	}
+	w.memory, w.offset, w.bytes = b.upload(s.Weight, b.backend.uploadedBF16), w.offset/2, w.bytes/2
+	return w, backend.BF16
+}
+
 // terms chooses among kernels: 0 if x is bf16 already, 1 if it has to be split.
 func (p *product) terms() int {
 	if p.exact {

@@ -107,11 +107,12 @@ func bindMatMul(b *binder, n *backend.Tensor) bool {
 	x, u := n.Args()[0], n.Args()[1]
 	batch := n.Shape()[:n.Rank()-2]
 	columns := i32(n.Dim(-1))
-	p := linear(b.arg(0), x.Dim(-2), x.Dim(-1), b.step.Args[1].Tensor.DType())
+	w, dtype := b.meets(b.step.Args[1], b.arg(1), x.Dim(-2), b.exactArg(0))
+	p := linear(b.arg(0), x.Dim(-2), x.Dim(-1), dtype)
 	if !n.Attrs().Transposed {
 		p.wRow, p.wColumn = columns, 1
 	}
-	p.add(int(columns), member{w: b.arg(1), y: b.out(0)})
+	p.add(int(columns), member{w: w, y: b.out(0)})
 	p.round, p.exact = flag(b.round), b.exactArg(0)
 	for _, d := range batch {
 		p.count *= d

@@ -10,6 +10,12 @@
 // their arguments are ARGS. Every thread of a block reaches every barrier, and
 // every lane of a warp every shuffle and sum. Constants are enums, and numbers
 // of 16 bits are read by number and load.
+//
+// Where the target defines MATRIX it has matrix units: matrix_add, which a whole
+// warp calls, copies to shared memory that go on while a block computes, and
+// DYNAMIC shared memory, whose size the launch gives. The emulator lets such a
+// copy arrive as late as it may. Kernels that use these have others beside them
+// that do without.
 package kernels
 
 import (
