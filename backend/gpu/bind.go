@@ -28,13 +28,16 @@ const (
 	inInput
 	inOutput
 	inState
+	inExchange // zeros when the session begins, and its own from then on
 )
 
 // launch is a launch whose buffers have no address yet.
 type launch struct {
 	kernel   kernel
+	own      Kernel // of the program, instead of kernel
 	grid     [3]int
 	threads  int
+	shared   int // bytes
 	operands []operand
 	args     []byte
 }
@@ -121,7 +124,7 @@ func (b *binder) launch(k kernel, grid [3]int, threads int, args []byte, operand
 		b.err = fmt.Errorf("%s needs a grid of %v blocks, more than a GPU has", b.step.Node, grid)
 	}
 	if grid[0]*grid[1]*grid[2] > 0 {
-		b.launches = append(b.launches, launch{k, grid, threads, operands, args})
+		b.launches = append(b.launches, launch{kernel: k, grid: grid, threads: threads, operands: operands, args: args})
 	}
 }
 

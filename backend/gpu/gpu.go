@@ -15,8 +15,9 @@ type Backend struct {
 	info    Info
 	kernels []Kernel // by kernel
 
-	mu      sync.Mutex
-	weights map[*backend.Weight]Memory
+	mu       sync.Mutex
+	weights  map[*backend.Weight]Memory
+	decoders map[string]Kernel // by their source
 }
 
 // New compiles the kernels for a device. The backend owns the driver from then on.
@@ -27,7 +28,7 @@ func New(d Driver) (*Backend, error) {
 		d.Close()
 		return nil, err
 	}
-	return &Backend{driver: d, info: info, kernels: compiled, weights: map[*backend.Weight]Memory{}}, nil
+	return &Backend{driver: d, info: info, kernels: compiled, weights: map[*backend.Weight]Memory{}, decoders: map[string]Kernel{}}, nil
 }
 
 // Info names the device.

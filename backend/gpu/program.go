@@ -21,21 +21,32 @@ type program struct {
 	data         []byte // of the constants
 	memory       Memory // the same on the device
 	scratchBytes int
-	err          error // while binding
+	// exchangeBytes is the memory in which the blocks of a decoder's kernel meet.
+	exchangeBytes int
+	err           error // while binding
 }
 
 // Compile binds each step of the plan to launches and uploads the weights.
 func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
 	p := &program{backend: b, plan: plan}
 	bind := &binder{program: p}
-	for _, st := range plan.Steps {
+	decode, err := b.decoder(plan)
+	if err != nil {
+		return nil, err
+	}
+	for i, st := range plan.Steps {
 		p.steps = append(p.steps, len(p.launches))
+		if decode.takes(i) {
+			if err := errors.Join(bind.decode(decode, i), p.err); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if err := errors.Join(bind.bind(st), p.err); err != nil {
 			return nil, err
 		}
 	}
 	p.steps = append(p.steps, len(p.launches))
-	var err error
 	if p.memory, err = b.copied(p.data); err != nil {
 		return nil, fmt.Errorf("constants: %w", err)
 	}

@@ -14,8 +14,9 @@ type session struct {
 	program         *program
 	driver          Driver
 	states          []*state
-	memory          Memory // arena, scratch, inputs and outputs, in this order
+	memory          Memory // arena, scratch, exchange, inputs and outputs, in this order
 	arena, scratch  int    // where they begin
+	exchange        int
 	inputs, outputs []int
 	storages        []Memory // of the eager lane
 	recording       Recording
@@ -38,6 +39,7 @@ func (s *session) allocate() error {
 		s.arena = take(p.Arena)
 	}
 	s.scratch = take(s.program.scratchBytes)
+	s.exchange = take(s.program.exchangeBytes)
 	for _, t := range g.Inputs() {
 		s.inputs = append(s.inputs, take(t.Bytes()))
 	}
@@ -48,7 +50,8 @@ func (s *session) allocate() error {
 	if s.memory, err = s.driver.Alloc(end); err != nil {
 		return fmt.Errorf("memory for a session: %w", err)
 	}
-	return nil
+	zeros := make([]byte, s.program.exchangeBytes)
+	return s.driver.Write(Span{s.memory, s.exchange, len(zeros)}, zeros)
 }
 
 // span finds the memory of an operand.
@@ -65,6 +68,8 @@ func (s *session) span(o operand) Span {
 		at.Memory = s.states[o.index].memory
 	case inScratch:
 		at.Offset += s.scratch
+	case inExchange:
+		at.Offset += s.exchange
 	case inInput:
 		at.Offset += s.inputs[o.index]
 	case inOutput:
@@ -82,7 +87,10 @@ func (s *session) span(o operand) Span {
 func (s *session) resolve(launches []launch) []Launch {
 	list := make([]Launch, len(launches))
 	for i, l := range launches {
-		list[i] = Launch{Kernel: s.program.backend.kernels[l.kernel], Grid: l.grid, Threads: l.threads, Args: l.args, Spans: make([]Span, len(l.operands))}
+		list[i] = Launch{Kernel: l.own, Grid: l.grid, Threads: l.threads, Shared: l.shared, Resident: l.own != 0, Args: l.args, Spans: make([]Span, len(l.operands))}
+		if l.own == 0 {
+			list[i].Kernel = s.program.backend.kernels[l.kernel]
+		}
 		for j, o := range l.operands {
 			list[i].Spans[j] = s.span(o)
 		}

@@ -93,6 +93,15 @@ func (c *compiler) supports(capability int) bool {
 	return false
 }
 
+// target is the name of a compute capability, from 9.0 on with the
+// instructions that only it has.
+func target(capability int) string {
+	if capability >= 90 {
+		return fmt.Sprintf("sm_%da", capability)
+	}
+	return fmt.Sprintf("sm_%d", capability)
+}
+
 // cubin compiles a program for a compute capability. The error holds the
 // compiler's messages.
 func (c *compiler) cubin(source string, capability int) ([]byte, error) {
@@ -105,7 +114,7 @@ func (c *compiler) cubin(source string, capability int) ([]byte, error) {
 		return nil, err
 	}
 	defer c.check("destroying a program", c.destroy, uintptr(unsafe.Pointer(&program)))
-	architecture, standard := []byte(fmt.Sprintf("--gpu-architecture=sm_%d\x00", capability)), []byte("--std=c++17\x00")
+	architecture, standard := []byte("--gpu-architecture="+target(capability)+"\x00"), []byte("--std=c++17\x00")
 	options := []*byte{&architecture[0], &standard[0]}
 	failed := c.check("compiling the kernels", c.compile, program, uintptr(len(options)), uintptr(unsafe.Pointer(&options[0])))
 	runtime.KeepAlive(options)

@@ -77,3 +77,29 @@ DEVICE Four four(const float *p) {
   float4 f = *(const float4 *)p;
   return Four{{f.x, f.y, f.z, f.w}};
 }
+
+#if __CUDA_ARCH__ >= 800
+// DYNAMIC is the shared memory whose size the launch gives.
+#define DYNAMIC(name) extern __shared__ __align__(16) uchar name[]
+
+// local4 loads 16 aligned bytes of shared memory.
+template <class T> DEVICE Words4 local4(const T *p) {
+  uint4 u = *(const uint4 *)p;
+  return Words4{{u.x, u.y, u.z, u.w}};
+}
+
+// matrix_add adds to c, 16 x 8, the product of a, 16 x 16, and b, 16 x 8, in
+// pairs of bf16: the layout over the warp is that of PTX's mma.m16n8k16.
+DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uint b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c.v[0]), "+f"(c.v[1]), "+f"(c.v[2]), "+f"(c.v[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// bf16_pair rounds two numbers, the first into the low half.
+DEVICE uint bf16_pair(float a, float b) {
+  uint u;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(b), "f"(a));
+  return u;
+}
+#endif
