@@ -1,0 +1,238 @@
+package emu_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"emily/backend"
+	"emily/backend/gpu"
+	"emily/backend/gpu/emu"
+	"emily/internal/golden"
+)
+
+// decoder is a small model whose step one kernel runs.
+type decoder struct {
+	name                                        string
+	hidden, heads, kvHeads, dim, inner, layers  int
+	vocabulary, rotated, capacity, slots        int
+	qkNorm, qkvBias, outBias, mlpBias, downBias bool
+	window                                      int // of every other layer
+	top                                         int // 0: all logits
+	dtype, cache                                backend.DType
+	grid                                        gpu.Grid
+	places                                      []int // positions of the steps
+}
+
+var plain = decoder{hidden: 64, heads: 4, kvHeads: 2, dim: 32, inner: 96, layers: 2, vocabulary: 101, rotated: 32, capacity: 16, slots: 1,
+	qkNorm: true, top: 1, dtype: backend.F32, cache: backend.F32, grid: gpu.Grid{Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10}, places: []int{0, 1, 2}}
+
+func with(name string, change func(*decoder)) decoder {
+	d := plain
+	d.name = name
+	change(&d)
+	return d
+}
+
+var decoders = []decoder{
+	with("plain", func(*decoder) {}),
+	with("biases, no norm of heads, several best", func(d *decoder) {
+		d.qkNorm, d.qkvBias, d.outBias, d.mlpBias, d.downBias, d.top = false, true, true, true, true, 5
+	}),
+	with("all logits, heads partly rotated", func(d *decoder) { d.top, d.rotated = 0, 16 }),
+	with("bf16", func(d *decoder) { d.dtype, d.cache = backend.BF16, backend.BF16 }),
+	with("one block", func(d *decoder) { d.grid = gpu.Grid{Blocks: 1, Warps: 1, Feeders: 1, Shared: 32 << 10} }),
+	with("more blocks than rows of some", func(d *decoder) {
+		d.hidden, d.inner, d.grid = 8, 24, gpu.Grid{Blocks: 7, Warps: 2, Feeders: 1, Shared: 16 << 10}
+	}),
+	with("rows of several tiles, warps that share them", func(d *decoder) {
+		d.hidden, d.heads, d.kvHeads, d.dim, d.inner, d.layers = 328, 2, 1, 128, 520, 1
+		d.grid = gpu.Grid{Blocks: 2, Warps: 4, Feeders: 1, Shared: 32 << 10}
+	}),
+	with("rows longer than a tile", func(d *decoder) {
+		d.hidden, d.heads, d.kvHeads, d.dim, d.rotated, d.inner, d.layers, d.vocabulary = 2056, 2, 1, 8, 8, 24, 1, 11
+		d.grid, d.places = gpu.Grid{Blocks: 2, Warps: 1, Feeders: 1, Shared: 56 << 10}, []int{4, 5}
+	}),
+	with("split keys, two slots", func(d *decoder) {
+		d.capacity, d.slots, d.cache, d.places = 256, 2, backend.BF16, []int{95, 96, 97, 150, 255}
+		d.grid = gpu.Grid{Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10}
+	}),
+	with("split keys in bf16, odd heads, windows", func(d *decoder) {
+		d.heads, d.kvHeads, d.dim, d.rotated, d.capacity, d.window, d.dtype, d.places = 9, 3, 24, 24, 300, 130, backend.BF16, []int{7, 129, 140, 299}
+		d.grid = gpu.Grid{Blocks: 10, Warps: 2, Feeders: 1, Shared: 24 << 10}
+	}),
+	with("one group of large heads", func(d *decoder) {
+		d.heads, d.kvHeads, d.dim, d.rotated, d.top, d.places = 6, 1, 136, 136, 0, []int{0, 9}
+		d.grid.Shared = 48 << 10
+	}),
+	with("heads of 8", func(d *decoder) {
+		d.heads, d.kvHeads, d.dim, d.rotated, d.capacity, d.places = 8, 2, 8, 8, 600, []int{3, 500}
+		d.grid.Blocks = 5
+	}),
+}
+
+// graph draws a decoder's weights and records its graph.
+func (d decoder) graph() (g *backend.Graph, keys, values *backend.StateSpec) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	weight := func(size float64, shape ...int) *backend.Weight {
+		w := &backend.Weight{Name: fmt.Sprint(shape), DType: backend.BF16, Shape: shape}
+		for range w.Elements() {
+			bits := math.Float32bits(float32(size * rng.NormFloat64()))
+			w.Data = append(w.Data, byte(bits>>16), byte(bits>>24))
+		}
+		return w
+	}
+	matrix := func(n, k int) *backend.Weight { return weight(1/math.Sqrt(float64(k)), n, k) }
+	bias := func(has bool, n int) *backend.Weight {
+		if !has {
+			return nil
+		}
+		return weight(0.3, n)
+	}
+	keys = backend.CacheSpec("keys", d.cache, d.layers, d.slots, d.kvHeads, d.capacity, d.dim)
+	values = backend.CacheSpec("values", d.cache, d.layers, d.slots, d.kvHeads, d.capacity, d.dim)
+	frequencies := make([]float32, d.rotated/2)
+	for i := range frequencies {
+		frequencies[i] = float32(math.Pow(100, -float64(i)/float64(len(frequencies))))
+	}
+
+	g = backend.NewGraph()
+	ids := g.Input("ids", backend.I32, 1)
+	segments := g.SegmentsInput(1)
+	rotary := segments.Positions().RotaryTable(frequencies, 1.1)
+	x := g.Embedding(weight(1, d.vocabulary, d.hidden), ids)
+	qDim, kvDim := d.heads*d.dim, d.kvHeads*d.dim
+	for l := range d.layers {
+		y := x.RMSNorm(weight(1, d.hidden), 1e-5)
+		q := y.Linear(matrix(qDim, d.hidden), bias(d.qkvBias, qDim))
+		k := y.Linear(matrix(kvDim, d.hidden), bias(d.qkvBias, kvDim))
+		v := y.Linear(matrix(kvDim, d.hidden), bias(d.qkvBias, kvDim))
+		if d.qkNorm {
+			q, k = q.RMSNorm(weight(1, d.dim), 1e-6), k.RMSNorm(weight(1, d.dim), 1e-6)
+		}
+		k.RoPE(rotary, d.kvHeads).CacheUpdate(keys, l, segments)
+		v.CacheUpdate(values, l, segments)
+		q = q.RoPE(rotary, d.heads).Attention(backend.AttentionSpec{Heads: d.heads, KVHeads: d.kvHeads, Causal: true, Window: d.window * (l % 2),
+			KeyState: keys, ValueState: values, Layer: l, Segments: segments})
+		x = x.Add(q.Linear(matrix(d.hidden, qDim), bias(d.outBias, d.hidden)))
+		y = x.RMSNorm(weight(1, d.hidden), 1e-5)
+		gate, up := y.Linear(matrix(d.inner, d.hidden), bias(d.mlpBias, d.inner)), y.Linear(matrix(d.inner, d.hidden), bias(d.mlpBias, d.inner))
+		x = x.Add(gate.SwiGLU(up).Linear(matrix(d.hidden, d.inner), bias(d.downBias, d.hidden)))
+	}
+	logits := x.Rows(g.Input("want", backend.I32, 1)).RMSNorm(weight(1, d.hidden), 1e-5).Linear(matrix(d.vocabulary, d.hidden), nil)
+	if d.top == 0 {
+		g.Output("logits", logits)
+		return g, keys, values
+	}
+	best, scores := logits.TopK(d.top)
+	g.Output("ids", best)
+	g.Output("values", scores)
+	return g, keys, values
+}
+
+// result is what a decoder's steps leave.
+type result struct {
+	ids    [][]int32
+	scores [][]float32
+	caches [2][]float32
+}
+
+// run takes the steps on a device with a grid, over caches with random contents.
+func (d decoder) run(t *testing.T, grid gpu.Grid) (r result) {
+	t.Helper()
+	b, err := emu.NewGrid(grid)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer b.Close()
+	g, keys, values := d.graph()
+	p, err := backend.Compile(b, g, backend.Options{Strict: true, DType: d.dtype, Event: func(line string) { t.Error(line) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	rng := rand.New(rand.NewPCG(5, 6))
+	var states []backend.State
+	for _, spec := range []*backend.StateSpec{keys, values} {
+		st, err := b.NewState(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		data := make([]byte, 0, spec.Bytes())
+		for len(data) < spec.Bytes() {
+			bits := math.Float32bits(float32(rng.NormFloat64()))
+			if d.cache == backend.F32 {
+				data = append(data, byte(bits), byte(bits>>8))
+			}
+			data = append(data, byte(bits>>16), byte(bits>>24))
+		}
+		if err := st.Write(data, 0); err != nil {
+			t.Fatal(err)
+		}
+		states = append(states, st)
+	}
+	s, err := p.Bind(states...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for i, place := range d.places {
+		ids, scores := make([]int32, d.top), make([]float32, max(d.top, 1))
+		out := []backend.Buffer{backend.BufferOf(ids), backend.BufferOf(scores)}
+		if d.top == 0 {
+			scores = make([]float32, d.vocabulary)
+			out = []backend.Buffer{backend.BufferOf(scores)}
+		}
+		slot := int32(i % d.slots)
+		in := []backend.Buffer{backend.BufferOf([]int32{int32(7 * (i + 1) % d.vocabulary)}), backend.BufferOf([]int32{slot, int32(place), 1}), backend.BufferOf([]int32{0})}
+		if err := s.Run(t.Context(), in, out); err != nil {
+			t.Fatal(err)
+		}
+		r.ids, r.scores = append(r.ids, ids), append(r.scores, scores)
+	}
+	for i, st := range states {
+		data := make([]byte, st.Spec().Bytes())
+		if err := st.Read(data, 0); err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; at < len(data); at += st.Spec().DType.Size() {
+			bits := uint32(data[at])<<16 | uint32(data[at+1])<<24
+			if d.cache == backend.F32 {
+				bits = uint32(data[at]) | uint32(data[at+1])<<8 | uint32(data[at+2])<<16 | uint32(data[at+3])<<24
+			}
+			r.caches[i] = append(r.caches[i], math.Float32frombits(bits))
+		}
+	}
+	return r
+}
+
+// TestDecode compares the kernel that runs a whole step with the kernels for
+// its parts: best tokens, scores and what is in the caches.
+func TestDecode(t *testing.T) {
+	open(t) // skips without a compiler
+	for _, d := range decoders {
+		t.Run(d.name, func(t *testing.T) {
+			want, got := d.run(t, gpu.Grid{}), d.run(t, d.grid)
+			tolerance := 1e-5
+			if d.dtype == backend.BF16 || d.cache == backend.BF16 {
+				tolerance = golden.BF16Tolerance
+			}
+			var scores [2][]float32 // of all steps, those that are comparable
+			for i := range want.scores {
+				if d.dtype == backend.F32 && !slices.Equal(want.ids[i], got.ids[i]) {
+					t.Errorf("step %d: best %v, want %v", i, got.ids[i], want.ids[i])
+				}
+				if slices.Equal(want.ids[i], got.ids[i]) {
+					scores[0], scores[1] = append(scores[0], want.scores[i]...), append(scores[1], got.scores[i]...)
+				}
+			}
+			golden.CompareWithin(t, "scores", scores[1], scores[0], tolerance)
+			for i, name := range []string{"keys", "values"} {
+				golden.CompareWithin(t, name, got.caches[i], want.caches[i], tolerance)
+			}
+		})
+	}
+}
