@@ -6,45 +6,22 @@ import (
 	"testing"
 
 	"emily/backend"
+	"emily/backend/backendtest"
 )
 
-// step records one step of a decoder of two layers and plans it. change sees each weight's
-// name before it is made, extra the last layer's result.
-func step(t *testing.T, dtype backend.DType, change func(w *backend.Weight), extra func(g *backend.Graph, x, table *backend.Tensor)) *backend.Plan {
+// step plans a step of a small decoder. change sees each weight before it is made.
+func step(t *testing.T, dtype backend.DType, change func(w *backend.Weight), tap func(g *backend.Graph, x, rotary *backend.Tensor)) *backend.Plan {
 	t.Helper()
-	const hidden, heads, kvHeads, dim, inner, vocabulary, layers = 64, 4, 2, 16, 96, 128, 2
-	weight := func(name string, shape ...int) *backend.Weight {
+	d := backendtest.Decoder{Hidden: 64, Heads: 4, KVHeads: 2, HeadDim: 16, Inner: 96, Layers: 2, Vocabulary: 128, Rotated: 16,
+		Capacity: 32, Slots: 1, QKNorm: true, Top: 1, Cache: dtype}
+	g, _, _ := d.Step(func(name string, shape ...int) *backend.Weight {
 		w := &backend.Weight{Name: name, DType: backend.BF16, Shape: shape}
 		if change != nil {
 			change(w)
 		}
 		w.Data = make([]byte, w.Elements()*w.DType.Size())
 		return w
-	}
-	keys := backend.CacheSpec("keys", dtype, layers, 1, kvHeads, 32, dim)
-	values := backend.CacheSpec("values", dtype, layers, 1, kvHeads, 32, dim)
-	g := backend.NewGraph()
-	segments := g.SegmentsInput(1)
-	table := segments.Positions().RotaryTable(make([]float32, dim/2), 1)
-	embedding := weight("embedding", vocabulary, hidden)
-	x := g.Embedding(embedding, g.Input("ids", backend.I32, 1))
-	for l := range layers {
-		y := x.RMSNorm(weight("norm", hidden), 1e-6)
-		q, k, v := y.Linear(weight("query", heads*dim, hidden), nil), y.Linear(weight("key", kvHeads*dim, hidden), nil), y.Linear(weight("value", kvHeads*dim, hidden), nil)
-		k.RMSNorm(weight("norm", dim), 1e-6).RoPE(table, kvHeads).CacheUpdate(keys, l, segments)
-		v.CacheUpdate(values, l, segments)
-		q = q.RMSNorm(weight("norm", dim), 1e-6).RoPE(table, heads).Attention(backend.AttentionSpec{
-			Heads: heads, KVHeads: kvHeads, Causal: true, KeyState: keys, ValueState: values, Layer: l, Segments: segments})
-		x = x.Add(q.Linear(weight("out", hidden, heads*dim), nil))
-		y = x.RMSNorm(weight("norm", hidden), 1e-6)
-		x = x.Add(y.Linear(weight("gate", inner, hidden), nil).SwiGLU(y.Linear(weight("up", inner, hidden), nil)).Linear(weight("down", hidden, inner), nil))
-	}
-	if extra != nil {
-		extra(g, x, table)
-	}
-	ids, scores := x.Rows(g.Input("want", backend.I32, 1)).RMSNorm(weight("norm", hidden), 1e-6).Linear(embedding, nil).TopK(1)
-	g.Output("ids", ids)
-	g.Output("values", scores)
+	}, tap)
 	p, err := backend.NewPlan(&Backend{}, g, backend.Options{DType: dtype, Strict: true})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +57,7 @@ func TestRefusedDecode(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*backend.Weight)
-		extra  func(g *backend.Graph, x, table *backend.Tensor)
+		tap    func(g *backend.Graph, x, rotary *backend.Tensor)
 		want   string
 	}{
 		{"stored in f32", func(w *backend.Weight) {
@@ -90,9 +67,9 @@ func TestRefusedDecode(t *testing.T) {
 		}, nil, "up is stored in f32, not in bf16"},
 		{"hidden states", nil, func(g *backend.Graph, x, _ *backend.Tensor) { g.Output("hidden", x) }, "hidden"},
 		{"another reader", nil, func(g *backend.Graph, x, _ *backend.Tensor) { g.Output("twice", x.Add(x)) }, "runs between the layers"},
-		{"rotations elsewhere", nil, func(g *backend.Graph, _, table *backend.Tensor) { g.Output("table", table) }, "the result table"},
+		{"rotations elsewhere", nil, func(g *backend.Graph, _, rotary *backend.Tensor) { g.Output("table", rotary) }, "the result table"},
 	} {
-		d, err := recogniseDecode(step(t, backend.F32, c.change, c.extra))
+		d, err := recogniseDecode(step(t, backend.F32, c.change, c.tap))
 		if err == nil {
 			_, err = d.sizes()
 		}

@@ -1,13 +1,13 @@
 package emu_test
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"emily/backend"
+	"emily/backend/backendtest"
 	"emily/backend/gpu"
 	"emily/backend/gpu/emu"
 	"emily/internal/golden"
@@ -15,19 +15,18 @@ import (
 
 // decoder is a small model whose step one kernel runs.
 type decoder struct {
-	name                                        string
-	hidden, heads, kvHeads, dim, inner, layers  int
-	vocabulary, rotated, capacity, slots        int
-	qkNorm, qkvBias, outBias, mlpBias, downBias bool
-	window                                      int // of every other layer
-	top                                         int // 0: all logits
-	dtype, cache                                backend.DType
-	grid                                        gpu.Grid
-	places                                      []int // positions of the steps
+	backendtest.Decoder
+	name   string
+	dtype  backend.DType
+	grid   gpu.Grid
+	places []int // positions of the steps
 }
 
-var plain = decoder{hidden: 64, heads: 4, kvHeads: 2, dim: 32, inner: 96, layers: 2, vocabulary: 101, rotated: 32, capacity: 16, slots: 1,
-	qkNorm: true, top: 1, dtype: backend.F32, cache: backend.F32, grid: gpu.Grid{Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10}, places: []int{0, 1, 2}}
+var plain = decoder{
+	Decoder: backendtest.Decoder{Hidden: 64, Heads: 4, KVHeads: 2, HeadDim: 32, Inner: 96, Layers: 2, Vocabulary: 101, Rotated: 32,
+		Capacity: 16, Slots: 1, QKNorm: true, Top: 1, Cache: backend.F32},
+	dtype: backend.F32, grid: gpu.Grid{Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10}, places: []int{0, 1, 2},
+}
 
 func with(name string, change func(*decoder)) decoder {
 	d := plain
@@ -39,97 +38,54 @@ func with(name string, change func(*decoder)) decoder {
 var decoders = []decoder{
 	with("plain", func(*decoder) {}),
 	with("biases, no norm of heads, several best", func(d *decoder) {
-		d.qkNorm, d.qkvBias, d.outBias, d.mlpBias, d.downBias, d.top = false, true, true, true, true, 5
+		d.QKNorm, d.QKVBias, d.OutBias, d.MLPBias, d.DownBias, d.Top = false, true, true, true, true, 5
 	}),
-	with("all logits, heads partly rotated", func(d *decoder) { d.top, d.rotated = 0, 16 }),
-	with("bf16", func(d *decoder) { d.dtype, d.cache = backend.BF16, backend.BF16 }),
+	with("all logits, heads partly rotated", func(d *decoder) { d.Top, d.Rotated = 0, 16 }),
+	with("bf16", func(d *decoder) { d.dtype, d.Cache = backend.BF16, backend.BF16 }),
 	with("one block", func(d *decoder) { d.grid = gpu.Grid{Blocks: 1, Warps: 1, Feeders: 1, Shared: 32 << 10} }),
 	with("more blocks than rows of some", func(d *decoder) {
-		d.hidden, d.inner, d.grid = 8, 24, gpu.Grid{Blocks: 7, Warps: 2, Feeders: 1, Shared: 16 << 10}
+		d.Hidden, d.Inner, d.grid = 8, 24, gpu.Grid{Blocks: 7, Warps: 2, Feeders: 1, Shared: 16 << 10}
 	}),
 	with("rows of several tiles, warps that share them", func(d *decoder) {
-		d.hidden, d.heads, d.kvHeads, d.dim, d.inner, d.layers = 328, 2, 1, 128, 520, 1
+		d.Hidden, d.Heads, d.KVHeads, d.HeadDim, d.Inner, d.Layers = 328, 2, 1, 128, 520, 1
 		d.grid = gpu.Grid{Blocks: 2, Warps: 4, Feeders: 1, Shared: 32 << 10}
 	}),
 	with("rows longer than a tile", func(d *decoder) {
-		d.hidden, d.heads, d.kvHeads, d.dim, d.rotated, d.inner, d.layers, d.vocabulary = 2056, 2, 1, 8, 8, 24, 1, 11
+		d.Hidden, d.Heads, d.KVHeads, d.HeadDim, d.Rotated, d.Inner, d.Layers, d.Vocabulary = 2056, 2, 1, 8, 8, 24, 1, 11
 		d.grid, d.places = gpu.Grid{Blocks: 2, Warps: 1, Feeders: 1, Shared: 56 << 10}, []int{4, 5}
 	}),
 	with("split keys, two slots", func(d *decoder) {
-		d.capacity, d.slots, d.cache, d.places = 256, 2, backend.BF16, []int{95, 96, 97, 150, 255}
+		d.Capacity, d.Slots, d.Cache, d.places = 256, 2, backend.BF16, []int{95, 96, 97, 150, 255}
 		d.grid = gpu.Grid{Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10}
 	}),
 	with("split keys in bf16, odd heads, windows", func(d *decoder) {
-		d.heads, d.kvHeads, d.dim, d.rotated, d.capacity, d.window, d.dtype, d.places = 9, 3, 24, 24, 300, 130, backend.BF16, []int{7, 129, 140, 299}
+		d.Heads, d.KVHeads, d.HeadDim, d.Rotated, d.Capacity, d.Window, d.dtype, d.places = 9, 3, 24, 24, 300, 130, backend.BF16, []int{7, 129, 140, 299}
 		d.grid = gpu.Grid{Blocks: 10, Warps: 2, Feeders: 1, Shared: 24 << 10}
 	}),
 	with("one group of large heads", func(d *decoder) {
-		d.heads, d.kvHeads, d.dim, d.rotated, d.top, d.places = 6, 1, 136, 136, 0, []int{0, 9}
+		d.Heads, d.KVHeads, d.HeadDim, d.Rotated, d.Top, d.places = 6, 1, 136, 136, 0, []int{0, 9}
 		d.grid.Shared = 48 << 10
 	}),
 	with("heads of 8", func(d *decoder) {
-		d.heads, d.kvHeads, d.dim, d.rotated, d.capacity, d.places = 8, 2, 8, 8, 600, []int{3, 500}
+		d.Heads, d.KVHeads, d.HeadDim, d.Rotated, d.Capacity, d.places = 8, 2, 8, 8, 600, []int{3, 500}
 		d.grid.Blocks = 5
 	}),
 }
 
-// graph draws a decoder's weights and records its graph.
-func (d decoder) graph() (g *backend.Graph, keys, values *backend.StateSpec) {
+// random draws weights such that all numbers of a step stay of the size of 1.
+func random() func(name string, shape ...int) *backend.Weight {
 	rng := rand.New(rand.NewPCG(3, 4))
-	weight := func(size float64, shape ...int) *backend.Weight {
-		w := &backend.Weight{Name: fmt.Sprint(shape), DType: backend.BF16, Shape: shape}
+	return func(name string, shape ...int) *backend.Weight {
+		w, size := &backend.Weight{Name: name, DType: backend.BF16, Shape: shape}, 1.0
+		if len(shape) == 2 && name != "embedding" {
+			size = 1 / math.Sqrt(float64(shape[1]))
+		}
 		for range w.Elements() {
 			bits := math.Float32bits(float32(size * rng.NormFloat64()))
 			w.Data = append(w.Data, byte(bits>>16), byte(bits>>24))
 		}
 		return w
 	}
-	matrix := func(n, k int) *backend.Weight { return weight(1/math.Sqrt(float64(k)), n, k) }
-	bias := func(has bool, n int) *backend.Weight {
-		if !has {
-			return nil
-		}
-		return weight(0.3, n)
-	}
-	keys = backend.CacheSpec("keys", d.cache, d.layers, d.slots, d.kvHeads, d.capacity, d.dim)
-	values = backend.CacheSpec("values", d.cache, d.layers, d.slots, d.kvHeads, d.capacity, d.dim)
-	frequencies := make([]float32, d.rotated/2)
-	for i := range frequencies {
-		frequencies[i] = float32(math.Pow(100, -float64(i)/float64(len(frequencies))))
-	}
-
-	g = backend.NewGraph()
-	ids := g.Input("ids", backend.I32, 1)
-	segments := g.SegmentsInput(1)
-	rotary := segments.Positions().RotaryTable(frequencies, 1.1)
-	x := g.Embedding(weight(1, d.vocabulary, d.hidden), ids)
-	qDim, kvDim := d.heads*d.dim, d.kvHeads*d.dim
-	for l := range d.layers {
-		y := x.RMSNorm(weight(1, d.hidden), 1e-5)
-		q := y.Linear(matrix(qDim, d.hidden), bias(d.qkvBias, qDim))
-		k := y.Linear(matrix(kvDim, d.hidden), bias(d.qkvBias, kvDim))
-		v := y.Linear(matrix(kvDim, d.hidden), bias(d.qkvBias, kvDim))
-		if d.qkNorm {
-			q, k = q.RMSNorm(weight(1, d.dim), 1e-6), k.RMSNorm(weight(1, d.dim), 1e-6)
-		}
-		k.RoPE(rotary, d.kvHeads).CacheUpdate(keys, l, segments)
-		v.CacheUpdate(values, l, segments)
-		q = q.RoPE(rotary, d.heads).Attention(backend.AttentionSpec{Heads: d.heads, KVHeads: d.kvHeads, Causal: true, Window: d.window * (l % 2),
-			KeyState: keys, ValueState: values, Layer: l, Segments: segments})
-		x = x.Add(q.Linear(matrix(d.hidden, qDim), bias(d.outBias, d.hidden)))
-		y = x.RMSNorm(weight(1, d.hidden), 1e-5)
-		gate, up := y.Linear(matrix(d.inner, d.hidden), bias(d.mlpBias, d.inner)), y.Linear(matrix(d.inner, d.hidden), bias(d.mlpBias, d.inner))
-		x = x.Add(gate.SwiGLU(up).Linear(matrix(d.hidden, d.inner), bias(d.downBias, d.hidden)))
-	}
-	logits := x.Rows(g.Input("want", backend.I32, 1)).RMSNorm(weight(1, d.hidden), 1e-5).Linear(matrix(d.vocabulary, d.hidden), nil)
-	if d.top == 0 {
-		g.Output("logits", logits)
-		return g, keys, values
-	}
-	best, scores := logits.TopK(d.top)
-	g.Output("ids", best)
-	g.Output("values", scores)
-	return g, keys, values
 }
 
 // result is what a decoder's steps leave.
@@ -147,7 +103,7 @@ func (d decoder) run(t *testing.T, grid gpu.Grid) (r result) {
 		t.Skip(err)
 	}
 	defer b.Close()
-	g, keys, values := d.graph()
+	g, keys, values := d.Step(random(), nil)
 	p, err := backend.Compile(b, g, backend.Options{Strict: true, DType: d.dtype, Event: func(line string) { t.Error(line) }})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +120,7 @@ func (d decoder) run(t *testing.T, grid gpu.Grid) (r result) {
 		data := make([]byte, 0, spec.Bytes())
 		for len(data) < spec.Bytes() {
 			bits := math.Float32bits(float32(rng.NormFloat64()))
-			if d.cache == backend.F32 {
+			if d.Cache == backend.F32 {
 				data = append(data, byte(bits), byte(bits>>8))
 			}
 			data = append(data, byte(bits>>16), byte(bits>>24))
@@ -180,14 +136,14 @@ func (d decoder) run(t *testing.T, grid gpu.Grid) (r result) {
 	}
 	defer s.Close()
 	for i, place := range d.places {
-		ids, scores := make([]int32, d.top), make([]float32, max(d.top, 1))
+		ids, scores := make([]int32, d.Top), make([]float32, max(d.Top, 1))
 		out := []backend.Buffer{backend.BufferOf(ids), backend.BufferOf(scores)}
-		if d.top == 0 {
-			scores = make([]float32, d.vocabulary)
+		if d.Top == 0 {
+			scores = make([]float32, d.Vocabulary)
 			out = []backend.Buffer{backend.BufferOf(scores)}
 		}
-		slot := int32(i % d.slots)
-		in := []backend.Buffer{backend.BufferOf([]int32{int32(7 * (i + 1) % d.vocabulary)}), backend.BufferOf([]int32{slot, int32(place), 1}), backend.BufferOf([]int32{0})}
+		slot := int32(i % d.Slots)
+		in := []backend.Buffer{backend.BufferOf([]int32{int32(7 * (i + 1) % d.Vocabulary)}), backend.BufferOf([]int32{slot, int32(place), 1}), backend.BufferOf([]int32{0})}
 		if err := s.Run(t.Context(), in, out); err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +156,7 @@ func (d decoder) run(t *testing.T, grid gpu.Grid) (r result) {
 		}
 		for at := 0; at < len(data); at += st.Spec().DType.Size() {
 			bits := uint32(data[at])<<16 | uint32(data[at+1])<<24
-			if d.cache == backend.F32 {
+			if d.Cache == backend.F32 {
 				bits = uint32(data[at]) | uint32(data[at+1])<<8 | uint32(data[at+2])<<16 | uint32(data[at+3])<<24
 			}
 			r.caches[i] = append(r.caches[i], math.Float32frombits(bits))
@@ -217,7 +173,7 @@ func TestDecode(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			want, got := d.run(t, gpu.Grid{}), d.run(t, d.grid)
 			tolerance := 1e-5
-			if d.dtype == backend.BF16 || d.cache == backend.BF16 {
+			if d.dtype == backend.BF16 || d.Cache == backend.BF16 {
 				tolerance = golden.BF16Tolerance
 			}
 			var scores [2][]float32 // of all steps, those that are comparable

@@ -78,7 +78,7 @@ struct Row {
 // stage brings x into shared memory, times the weights of a norm if Norm, and
 // returns the thread's part of the sum of squares.
 template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) norm, LOCAL(uchar) x, int thread) {
-  enum { quads = P::k / PER_QUAD, loads = (quads + THREADS - 1) / THREADS, deep = loads < 6 ? loads : 4 };
+  enum { quads = P::k / PER_QUAD, loads = (quads + THREADS - 1) / THREADS, deep = loads <= 8 ? loads : 4 };
   float squares = 0;
   ROLLED for (int first = 0; first < loads; first += deep) {
     Quad q[deep];
@@ -203,9 +203,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       const Share mine = share_of<Qkv>(block);
       Vector<Qkv> held = hold<Qkv>(narrow, warp % Qkv::split, lane);
       int turn = 0;
-      UNROLL for (int part = 0; part < 3; part++) {
+      ROLLED for (int part = 0; part < 3; part++) {
         int first = part == 0 ? 0 : (HEADS + (part - 1) * KV_HEADS) * DIM;
         Share rows = within(mine, first, (part == 0 ? HEADS : KV_HEADS) * DIM);
+        if (rows.from == rows.to) continue;
         first += rows.from;
         multiply<Qkv>(r, base, held, rows.to - rows.from, turn, warp, lane, partial, [&](int i, float sum, float) {
           sum *= s;
