@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime/debug"
 
 	"emily/backend"
@@ -43,6 +44,7 @@ func (b *Backend) decoder(p *backend.Plan) (*decodeKernel, error) {
 	}
 	var k Kernel
 	if err == nil {
+		sizes.profiled = os.Getenv(profileVariable) != ""
 		k, err = b.decodeKernel(sizes)
 	}
 	if r := (*refusal)(nil); errors.As(err, &r) {
@@ -118,7 +120,10 @@ func (b *binder) decode(d *decodeKernel, step int) error {
 	embedding.bytes = len(d.embedding.Data)
 	b.launches = append(b.launches, launch{own: d.kernel, grid: [3]int{d.sizes.blocks, 1, 1}, threads: d.sizes.threads(), shared: d.sizes.sharedWithTiles(), args: bytesOf(args),
 		operands: []operand{b.constant(b.addresses(d)), b.constant(vectors), embedding, b.operand(d.frequencies), b.operand(d.ids), b.operand(d.segments),
-			b.state(d.keys), b.state(d.values), {kind: inExchange, bytes: d.sizes.exchange()}, logits, ids, values, {}}})
+			b.state(d.keys), b.state(d.values), {kind: inExchange, bytes: d.sizes.exchange()}, logits, ids, values, d.profile()}})
+	if d.sizes.profiled {
+		b.profiled = d
+	}
 	if search {
 		b.topK(logits, 1, d.sizes.vocabulary, n.Attrs().K, b.out(0), b.out(1))
 	}

@@ -16,6 +16,7 @@ type decodeSizes struct {
 
 	blocks, warps, feeders, tile, slots, keyLanes, jobHeads, sums int
 	splits                                                        [numProducts]int // warps that share a row
+	profiled                                                      bool             // the kernel counts cycles
 }
 
 // The products of a layer whose rows warps may share.
@@ -211,6 +212,9 @@ func (s *decodeSizes) macros() string {
 	} {
 		fmt.Fprintf(&b, "#define %s %v\n", m.name, m.value)
 	}
+	if s.profiled {
+		b.WriteString("#define PROFILED\n")
+	}
 	return b.String()
 }
 
@@ -222,5 +226,9 @@ func (s *decodeSizes) exchange() int {
 	}
 	qkv := (s.heads + 2*s.kvHeads) * s.dim
 	splits := min(max(s.blocks/(s.heads/s.jobHeads), 1), warpSize)
-	return 256 + word*(2*s.hidden+qkv+s.heads*s.dim+s.inner) + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
+	n := 256 + word*(2*s.hidden+qkv+s.heads*s.dim+s.inner) + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
+	if s.profiled {
+		n += 8 * s.blocks * len(ticks)
+	}
+	return n
 }

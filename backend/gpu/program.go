@@ -23,7 +23,8 @@ type program struct {
 	scratchBytes int
 	// exchangeBytes is the memory in which the blocks of a decoder's kernel meet.
 	exchangeBytes int
-	err           error // while binding
+	profiled      *decodeKernel // or nil
+	err           error         // while binding
 }
 
 // Compile binds each step of the plan to launches and uploads the weights.

@@ -250,9 +250,9 @@ func (s *session) Close() error {
 		return nil
 	}
 	s.closed = true
-	var err error
+	err := s.profile()
 	if s.recording != nil {
-		err = s.recording.Close()
+		err = errors.Join(err, s.recording.Close())
 	}
 	if s.memory != (Memory{}) {
 		s.driver.Free(s.memory)

@@ -126,9 +126,14 @@ DEVICE float mean_scale(float squares, float eps, LOCAL(float) shared, int warp,
 // Clock adds up the cycles of the parts of a step; only a profiled kernel has one.
 #ifdef PROFILED
 struct Clock {
-  ulong last, sum[PROFILED];
+  ulong last, sum[TICKS];
 };
-#define TICK(i) (clock_.sum[i] += cycles() - clock_.last, clock_.last = cycles())
+#define TICK(i)                                      \
+  do {                                               \
+    ulong now = cycles();                            \
+    clock_.sum[i] += now - clock_.last;              \
+    clock_.last = now;                               \
+  } while (0)
 #else
 #define TICK(i) ((void)0)
 #endif
@@ -319,6 +324,6 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   TICK(12);
 #ifdef PROFILED
   if (t.index == 0)
-    for (int i = 0; i < PROFILED; i++) profile[block * PROFILED + i] += clock_.sum[i];
+    UNROLL for (int i = 0; i < TICKS; i++) profile[block * TICKS + i] += clock_.sum[i];
 #endif
 }

@@ -55,3 +55,6 @@ enum {
   BEST_AT = INNER_AT + INNER * WORD,         // [BLOCKS, 2]: the largest logit of each, and where
   PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
 };
+
+// With PROFILED blocks count the cycles of the parts of a step, which package gpu names.
+enum { TICKS = 13 };
