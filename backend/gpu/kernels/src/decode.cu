@@ -120,7 +120,7 @@ DEVICE float mean_scale(float squares, float eps, LOCAL(float) shared, int warp,
   barrier_of(THREADS);
   squares = 0;
   UNROLL for (int w = 0; w < WARPS; w++) squares += shared[w];
-  return 1.0f / fsqrt(squares / float(HIDDEN) + eps);
+  return quick_rsqrt(squares / float(HIDDEN) + eps);
 }
 
 // Clock adds up the cycles of the parts of a step; only a profiled kernel has one.
@@ -199,6 +199,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
     const uint epoch = last + 1 + layer;
     GLOBAL(const float) v = vectors + long(layer) * VECTORS;
+    const int window = int(table[layer * TABLE + WINDOW]); // on its way while x is waited for
     row.epoch = epoch - 1;
     row.first = layer == 0;
     { // queries, keys and values
@@ -223,7 +224,6 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
       TICK(1);
     }
-    int window = int(table[layer * TABLE + WINDOW]);
     at.from = window > 0 && at.position - window + 1 > 0 ? at.position - window + 1 : 0;
     int splits = splits_of(at);
     ROLLED for (int j = block; j < GROUPS * splits; j += BLOCKS) {
@@ -258,7 +258,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
           gate += v[GATE_BIAS + mine.from + i];
           up += v[UP_BIAS + mine.from + i];
         }
-        put_word(inner, mine.from + i, in_word(gate * sigmoid(gate) * up), epoch);
+        put_word(inner, mine.from + i, in_word(quick_divide(gate, 1.0f + fexp(-gate)) * up), epoch);
       });
       TICK(7);
     }

@@ -85,7 +85,7 @@ DEVICE void prepare(GLOBAL(Word) words, int first, uint epoch, GLOBAL(const floa
         float v = of_word(q[i].value[j]);
         if (i * WARP + lane < quads) squares += v * v;
       }
-    scale = 1.0f / fsqrt(warp_sum(squares) / float(DIM) + eps);
+    scale = quick_rsqrt(warp_sum(squares) / float(DIM) + eps);
   }
   UNROLL for (int i = 0; i < loads; i++)
     UNROLL for (int j = 0; j < PER_QUAD; j++) {

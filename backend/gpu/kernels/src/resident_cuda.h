@@ -90,6 +90,10 @@ DEVICE uint take_word(const ulong *words, long i, uint epoch) {
 // at_address is memory whose address a table holds.
 template <class T> DEVICE T *at_address(ulong address, long) { return (T *)address; }
 
+// quick_rsqrt and quick_divide may be off by 2 units in the last place.
+DEVICE float quick_rsqrt(float x) { return rsqrtf(x); }
+DEVICE float quick_divide(float a, float b) { return __fdividef(a, b); }
+
 // give_registers and take_registers move registers from the four warps of the
 // feeder, which are a warpgroup, to eight others: of 168 each gets 24 and 240.
 DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 24;"); }

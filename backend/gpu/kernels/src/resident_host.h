@@ -143,6 +143,10 @@ template <class T> DEVICE emu::Pointer<T> at_address(ulong address, long element
   return {p, p, p + elements};
 }
 
+// quick_rsqrt and quick_divide may be off by 2 units in the last place.
+DEVICE float quick_rsqrt(float x) { return 1.0f / sqrtf(x); }
+DEVICE float quick_divide(float a, float b) { return a / b; }
+
 DEVICE void take_registers() {}
 DEVICE void give_registers() {}
 
