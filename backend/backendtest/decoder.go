@@ -16,10 +16,12 @@ type Decoder struct {
 	Window                                                     int // of every second layer; 0 for none
 	Top                                                        int // best tokens; 0 for all logits
 	Cache                                                      backend.DType
+	Closed                                                     bool // token and place are states, and the loop is closed
 }
 
 // Step records a step of one row: inputs ids, segments and want, outputs ids and
-// values, or logits. weight makes each weight, named as "embedding", "norm",
+// values, or logits. A closed loop has the states token and segments instead of
+// inputs, and the output ids alone. weight makes each weight, named as "embedding", "norm",
 // "query", "query bias" and so on; tap, if not nil, sees the last layer's result
 // and the rotations.
 func (d Decoder) Step(weight func(name string, shape ...int) *backend.Weight, tap func(g *backend.Graph, x, rotary *backend.Tensor)) (g *backend.Graph, keys, values *backend.StateSpec) {
@@ -39,8 +41,15 @@ func (d Decoder) Step(weight func(name string, shape ...int) *backend.Weight, ta
 	qDim, kvDim := d.Heads*d.HeadDim, d.KVHeads*d.HeadDim
 
 	g = backend.NewGraph()
-	ids := g.Input("ids", backend.I32, 1)
-	segments := g.SegmentsInput(1)
+	var ids *backend.Tensor
+	var segments *backend.Segments
+	token := &backend.StateSpec{Name: "token", DType: backend.I32, Shape: []int{1}}
+	place := &backend.StateSpec{Name: "segments", DType: backend.I32, Shape: []int{1, 3}}
+	if d.Closed {
+		segments, ids = backend.SegmentsOf(g.ReadState(place), 1), g.ReadState(token)
+	} else {
+		ids, segments = g.Input("ids", backend.I32, 1), g.SegmentsInput(1)
+	}
 	rotary := segments.Positions().RotaryTable(frequencies, 1.1)
 	x := g.Embedding(weight("embedding", d.Vocabulary, d.Hidden), ids)
 	for l := range d.Layers {
@@ -61,7 +70,18 @@ func (d Decoder) Step(weight func(name string, shape ...int) *backend.Weight, ta
 	if tap != nil {
 		tap(g, x, rotary)
 	}
-	logits := linear(x.Rows(g.Input("want", backend.I32, 1)).RMSNorm(weight("norm", d.Hidden), 1e-5), "head", d.Vocabulary, false)
+	if !d.Closed {
+		x = x.Rows(g.Input("want", backend.I32, 1))
+	}
+	logits := linear(x.RMSNorm(weight("norm", d.Hidden), 1e-5), "head", d.Vocabulary, false)
+	if d.Closed {
+		next, _ := logits.TopK(1)
+		next = next.Reshape(1)
+		g.WriteState(token, next)
+		g.WriteState(place, segments.Table.Add(g.Ints([]int32{0, 1, 0}, 1, 3)))
+		g.Output("ids", next)
+		return g, keys, values
+	}
 	if d.Top == 0 {
 		g.Output("logits", logits)
 		return g, keys, values

@@ -11,6 +11,7 @@ import (
 	"emily/arch"
 	_ "emily/arch/qwen3"
 	"emily/backend"
+	"emily/backend/backendtest"
 	"emily/backend/gpu"
 	"emily/internal/golden"
 )
@@ -69,16 +70,16 @@ func BenchmarkCUDASteps(b *testing.B) {
 
 // drawer returns a function that begins with the first weight again, so that
 // graphs of the same shape share their weights.
-func drawer() func() func(shape ...int) *backend.Weight {
+func drawer() func() func(name string, shape ...int) *backend.Weight {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var drawn []*backend.Weight
-	return func() func(shape ...int) *backend.Weight {
+	return func() func(name string, shape ...int) *backend.Weight {
 		next := 0
-		return func(shape ...int) *backend.Weight {
+		return func(name string, shape ...int) *backend.Weight {
 			if next++; next <= len(drawn) {
 				return drawn[next-1]
 			}
-			w := &backend.Weight{Name: fmt.Sprint(shape), DType: backend.BF16, Shape: shape}
+			w := &backend.Weight{Name: name, DType: backend.BF16, Shape: shape}
 			w.Data = make([]byte, w.Elements()*2)
 			for i := 0; i < len(w.Data); i += 8 { // numbers of size 2^-6 and either sign
 				r := rng.Uint64()
@@ -92,39 +93,10 @@ func drawer() func() func(shape ...int) *backend.Weight {
 	}
 }
 
-func steps(b *testing.B, be *gpu.Backend, weight func(shape ...int) *backend.Weight, dtype, cache backend.DType, context int32) {
-	const hidden, inner, layers, heads, kvHeads, dim, vocab, capacity = 1024, 3072, 28, 16, 8, 128, 151936, 4096
-	keys := backend.CacheSpec("keys", cache, layers, 1, kvHeads, capacity, dim)
-	values := backend.CacheSpec("values", cache, layers, 1, kvHeads, capacity, dim)
-	token := &backend.StateSpec{Name: "token", DType: backend.I32, Shape: []int{1}}
-	place := &backend.StateSpec{Name: "segments", DType: backend.I32, Shape: []int{1, 3}}
-	frequencies := make([]float32, dim/2)
-	for i := range frequencies {
-		frequencies[i] = float32(math.Pow(1e6, -float64(i)/float64(dim/2)))
-	}
-
-	g := backend.NewGraph()
-	segments := backend.SegmentsOf(g.ReadState(place), 1)
-	rotary := segments.Positions().RotaryTable(frequencies, 1)
-	embedding := weight(vocab, hidden)
-	x := g.Embedding(embedding, g.ReadState(token))
-	for l := range layers {
-		y := x.RMSNorm(weight(hidden), 1e-6)
-		q, k, v := y.Linear(weight(heads*dim, hidden), nil), y.Linear(weight(kvHeads*dim, hidden), nil), y.Linear(weight(kvHeads*dim, hidden), nil)
-		k.RMSNorm(weight(dim), 1e-6).RoPE(rotary, kvHeads).CacheUpdate(keys, l, segments)
-		v.CacheUpdate(values, l, segments)
-		q = q.RMSNorm(weight(dim), 1e-6).RoPE(rotary, heads).Attention(backend.AttentionSpec{
-			Heads: heads, KVHeads: kvHeads, Causal: true, KeyState: keys, ValueState: values, Layer: l, Segments: segments})
-		x = x.Add(q.Linear(weight(hidden, heads*dim), nil))
-		y = x.RMSNorm(weight(hidden), 1e-6)
-		x = x.Add(y.Linear(weight(inner, hidden), nil).SwiGLU(y.Linear(weight(inner, hidden), nil)).Linear(weight(hidden, inner), nil))
-	}
-	next, _ := x.RMSNorm(weight(hidden), 1e-6).Linear(embedding, nil).TopK(1)
-	next = next.Reshape(1)
-	g.WriteState(token, next)
-	g.WriteState(place, segments.Table.Add(g.Ints([]int32{0, 1, 0}, 1, 3)))
-	g.Output("token", next)
-
+func steps(b *testing.B, be *gpu.Backend, weight func(name string, shape ...int) *backend.Weight, dtype, cache backend.DType, context int32) {
+	d := backendtest.Decoder{Hidden: 1024, Heads: 16, KVHeads: 8, HeadDim: 128, Inner: 3072, Layers: 28, Vocabulary: 151936, Rotated: 128,
+		QKNorm: true, Capacity: 4096, Slots: 1, Cache: cache, Closed: true}
+	g, _, _ := d.Step(weight, nil)
 	p, err := backend.Compile(be, g, backend.Options{Strict: true, DType: dtype, Event: func(line string) { b.Log(line) }})
 	if err != nil {
 		b.Fatal(err)
@@ -147,7 +119,7 @@ func steps(b *testing.B, be *gpu.Backend, weight func(shape ...int) *backend.Wei
 	const tokens = 48
 	for b.Loop() {
 		for _, st := range states {
-			if st.Spec() == place {
+			if st.Spec().Name == "segments" {
 				if err := st.Write(backend.BufferOf([]int32{0, context, 1}), 0); err != nil {
 					b.Fatal(err)
 				}

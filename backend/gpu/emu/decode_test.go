@@ -192,3 +192,49 @@ func TestDecode(t *testing.T) {
 		})
 	}
 }
+
+// TestDecodeSteps runs the closed loop, in which token and place are states.
+func TestDecodeSteps(t *testing.T) {
+	open(t) // skips without a compiler
+	d := plain
+	d.Closed = true
+	var tokens [2][]int32
+	for i, grid := range []gpu.Grid{{}, d.grid} {
+		b, err := emu.NewGrid(grid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		g, _, _ := d.Step(random(), nil)
+		p, err := backend.Compile(b, g, backend.Options{Strict: true, Event: func(line string) { t.Error(line) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		var states []backend.State
+		for _, spec := range p.Plan().States {
+			st, err := b.NewState(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer st.Close()
+			if spec.Name == "segments" {
+				if err := st.Write(backend.BufferOf([]int32{0, 0, 1}), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			states = append(states, st)
+		}
+		s, err := p.Bind(states...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if n, err := s.Steps(t.Context(), 10, func(v int32) bool { tokens[i] = append(tokens[i], v); return true }); n != 10 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if !slices.Equal(tokens[0], tokens[1]) {
+		t.Errorf("tokens %v, want %v", tokens[1], tokens[0])
+	}
+}
