@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"emily/backend"
 	"emily/backend/gpu/kernels"
@@ -30,9 +31,9 @@ func (d *decodeKernel) takes(step int) bool { return d != nil && d.steps[step] }
 
 // decoder returns the kernel for a plan that is a decoder's step, or nil where
 // the plan is none or runs as kernels for its steps. The latter is an event.
-func (b *Backend) decoder(p *backend.Plan) (*decodeKernel, error) {
+func (b *Backend) decoder(p *backend.Plan) *decodeKernel {
 	if b.info.Resident.Blocks == 0 {
-		return nil, nil
+		return nil
 	}
 	d, err := recogniseDecode(p)
 	var sizes *decodeSizes
@@ -49,17 +50,15 @@ func (b *Backend) decoder(p *backend.Plan) (*decodeKernel, error) {
 	}
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		if p.Options.Event != nil {
-			p.Options.Event(fmt.Sprintf("%s runs a step of the decoder as kernels of its own for each part: %s", b.info.Backend, r.reason))
+			reason := strings.Join(strings.Fields(r.reason), " ") // in one line
+			p.Options.Event(fmt.Sprintf("%s runs a step of the decoder as a kernel for each part: %s", b.info.Backend, reason))
 		}
-		return nil, nil
+		return nil
 	}
-	if errors.Is(err, errNotDecode) {
-		return nil, nil
+	if err != nil { // it is no decoder
+		return nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the decoder's kernel: %w", err)
-	}
-	return &decodeKernel{d, sizes, k}, nil
+	return &decodeKernel{d, sizes, k}
 }
 
 // decodeKernel compiles the kernel for some sizes, once.
@@ -72,11 +71,11 @@ func (b *Backend) decodeKernel(s *decodeSizes) (Kernel, error) {
 	}
 	compiled, err := b.driver.Compile(source, []string{"decode"})
 	if err != nil {
-		return 0, err
+		return 0, &refusal{fmt.Sprintf("its kernel does not compile: %v", err)}
 	}
 	n, err := b.driver.Resident(compiled[0], s.threads(), s.sharedWithTiles())
 	if err != nil {
-		return 0, err
+		return 0, &refusal{err.Error()}
 	}
 	if n < s.blocks {
 		return 0, &refusal{fmt.Sprintf("the device runs %d of its %d blocks at once", n, s.blocks)}

@@ -31,10 +31,7 @@ type program struct {
 func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
 	p := &program{backend: b, plan: plan}
 	bind := &binder{program: p}
-	decode, err := b.decoder(plan)
-	if err != nil {
-		return nil, err
-	}
+	decode := b.decoder(plan)
 	for i, st := range plan.Steps {
 		p.steps = append(p.steps, len(p.launches))
 		if decode.takes(i) {
@@ -48,6 +45,7 @@ func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
 		}
 	}
 	p.steps = append(p.steps, len(p.launches))
+	var err error
 	if p.memory, err = b.copied(p.data); err != nil {
 		return nil, fmt.Errorf("constants: %w", err)
 	}

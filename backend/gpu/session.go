@@ -56,6 +56,9 @@ func (s *session) allocate() error {
 	if s.memory, err = s.driver.Alloc(end); err != nil {
 		return fmt.Errorf("memory for a session: %w", err)
 	}
+	if s.program.exchangeBytes == 0 {
+		return nil
+	}
 	zeros := make([]byte, s.program.exchangeBytes)
 	return s.driver.Write(Span{s.memory, s.exchange, len(zeros)}, zeros)
 }
