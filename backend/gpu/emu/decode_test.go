@@ -15,7 +15,7 @@ import (
 var grids = map[string]gpu.Grid{
 	"plain":                                 {Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10},
 	"all logits, heads partly rotated":      {Blocks: 1, Warps: 1, Feeders: 1, Shared: 32 << 10},
-	"few rows":                              {Blocks: 7, Warps: 2, Feeders: 1, Shared: 16 << 10},
+	"few rows":                              {Blocks: 7, Warps: 2, Feeders: 1, Shared: 28 << 10},
 	"long rows":                             {Blocks: 2, Warps: 4, Feeders: 1, Shared: 32 << 10},
 	"longer rows":                           {Blocks: 2, Warps: 1, Feeders: 1, Shared: 56 << 10},
 	"many keys, two slots":                  {Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10},

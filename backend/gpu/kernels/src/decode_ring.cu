@@ -23,7 +23,12 @@ template <int Rows, int Columns, int Split, int Members> struct Product {
     steps = (Columns + 8 * WARP - 1) / (8 * WARP), // a lane takes 8 elements in each
     slice = (steps + Split - 1) / Split,           // steps of a warp
     held = slice * TERMS <= 16,                    // x stays in registers
-    batch = Split > 1 || pairs < 2 * BLOCKS * WARPS ? 1 : 2
+    groups = WARPS / Split,                        // of warps, each with pairs of its own
+    unit = Members == 2 ? 1 : 2,                   // rows of a member in a pair
+    most = (pairs + BLOCKS - 1) / BLOCKS,          // pairs of a block
+    turns = (most + groups - 1) / groups,
+    span = Members * (tile_rows > 0 ? most * unit / (tile_rows > 0 ? int(tile_rows) : 1) + 1 : most * unit * row_tiles), // tiles of a block
+    batch = turns <= 4 && span + 4 <= SLOTS ? int(turns) : 1 // pairs at a time: all, if the ring holds them and more
   };
 };
 
@@ -187,36 +192,44 @@ DEVICE float pair_sum(Pair p, int lane) {
   return v;
 }
 
-// multiply_rows multiplies x by rows of one part of a phase, whose tiles begin at
-// base, and calls finish(row, sum) on one lane for each, or with two members
-// finish(row, first, second). turn is the warp that begins.
-template <class P, class Finish>
-DEVICE void multiply_rows(Ring &r, int &base, const Vector<P> &x, int rows, int turn, int warp, int lane, Finish finish) {
+// multiply_pairs multiplies x by every groups-th pair of rows of one part of a
+// phase, whose tiles begin at base, from pair first on. Each pair's sums go to
+// each(pair, sum), which all lanes call: the lower half has the first row's.
+template <class P, class Each>
+DEVICE void multiply_pairs(Ring &r, int &base, const Vector<P> &x, int rows, int first, int slice, int lane, Each each) {
   const int unit = P::members == 2 ? 1 : 2;
   int pairs = (rows + unit - 1) / unit;
-  int first = warp - turn % WARPS;
-  if (first < 0) first += WARPS;
-  ROLLED for (int p = first; p < pairs; p += WARPS * P::batch) {
+  ROLLED for (int p = first; p < pairs; p += P::groups * P::batch) {
+    int last = p + (P::batch - 1) * P::groups;
+    last = last < pairs ? last : pairs - 1;
+    int end = last * unit + unit - 1;
+    release(r, tile_at<P>(base, p * unit, 0, 0), lane);
+    await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1);
     Pair sums[P::batch];
-    UNROLL for (int i = 0; i < P::batch; i++) {
-      int row = (p + i * WARPS) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
-      sums[i] = Pair{0, 0};
-      if (row >= rows) continue;
-      release(r, tile_at<P>(base, row, 0, 0), lane);
-      await(r, tile_at<P>(base, other, P::members - 1, P::k - 1) + 1);
-      sums[i] = multiply_pair<P>(r, x, base, row, other, 0, lane);
+    UNROLL for (int i = 0; i < P::batch; i++) { // without a branch, so that they run side by side
+      int pair = p + i * P::groups, row = (pair < pairs ? pair : pairs - 1) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
+      sums[i] = multiply_pair<P>(r, x, base, row, other, slice, lane);
     }
-    UNROLL for (int i = 0; i < P::batch; i++) {
-      int row = (p + i * WARPS) * unit;
-      float sum = pair_sum(sums[i], lane);
-      if (P::members == 2) {
-        float second = as_float(shuffle_xor(as_uint(sum), WARP / 2));
-        if (lane == 0 && row < rows) finish(row, sum, second);
-      } else if (lane % (WARP / 2) == 0 && row + lane / (WARP / 2) < rows)
-        finish(row + lane / (WARP / 2), sum, 0.0f);
-    }
+    float sum[P::batch];
+    UNROLL for (int i = 0; i < P::batch; i++) sum[i] = pair_sum(sums[i], lane);
+    UNROLL for (int i = 0; i < P::batch; i++)
+      if (p + i * P::groups < pairs) each(p + i * P::groups, sum[i]);
   }
   base += tiles_of<P>(rows);
+}
+
+// multiply_rows calls finish(row, sum) on one lane for each row, or with two
+// members finish(row, first, second). turn is the warp that begins.
+template <class P, class Finish>
+DEVICE void multiply_rows(Ring &r, int &base, const Vector<P> &x, int rows, int turn, int warp, int lane, Finish finish) {
+  int first = warp - turn % WARPS;
+  multiply_pairs<P>(r, base, x, rows, first < 0 ? first + WARPS : first, 0, lane, [&](int pair, float sum) {
+    if (P::members == 2) {
+      float second = as_float(shuffle_xor(as_uint(sum), WARP / 2));
+      if (lane == 0) finish(pair, sum, second);
+    } else if (lane % (WARP / 2) == 0 && 2 * pair + lane / (WARP / 2) < rows)
+      finish(2 * pair + lane / (WARP / 2), sum, 0.0f);
+  });
   release(r, base, lane);
 }
 
@@ -224,17 +237,11 @@ DEVICE void multiply_rows(Ring &r, int &base, const Vector<P> &x, int rows, int 
 // of each, and after a barrier one thread a row adds up what they found in sums.
 template <class P, class Finish>
 DEVICE void multiply_split(Ring &r, int &base, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
-  const int unit = P::members == 2 ? 1 : 2, stride = 2 * ((P::pairs + BLOCKS - 1) / BLOCKS);
-  int pairs = (rows + unit - 1) / unit, slice = warp % P::split;
-  ROLLED for (int p = warp / P::split; p < pairs; p += WARPS / P::split) {
-    int row = p * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
-    release(r, tile_at<P>(base, row, 0, 0), lane);
-    await(r, tile_at<P>(base, other, P::members - 1, P::k - 1) + 1);
-    float sum = pair_sum(multiply_pair<P>(r, x, base, row, other, slice, lane), lane);
-    if (lane % (WARP / 2) == 0) sums[slice * stride + 2 * p + lane / (WARP / 2)] = sum;
-  }
-  base += tiles_of<P>(rows);
-  release(r, base, lane);
+  const int stride = 2 * ((P::pairs + BLOCKS - 1) / BLOCKS);
+  int slice = warp % P::split;
+  multiply_pairs<P>(r, base, x, rows, warp / P::split, slice, lane, [&](int pair, float sum) {
+    if (lane % (WARP / 2) == 0) sums[slice * stride + 2 * pair + lane / (WARP / 2)] = sum;
+  });
   barrier_of(THREADS);
   ROLLED for (int row = warp * WARP + lane; row < rows; row += THREADS) {
     float sum[2] = {0, 0};
@@ -242,6 +249,7 @@ DEVICE void multiply_split(Ring &r, int &base, const Vector<P> &x, int rows, int
       UNROLL for (int s = 0; s < P::split; s++) sum[m] += sums[s * stride + row * P::members + m];
     finish(row, sum[0], sum[1]);
   }
+  release(r, base, lane);
 }
 
 template <class P, class Finish>
