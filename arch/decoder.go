@@ -2,6 +2,7 @@ package arch
 
 import (
 	"context"
+	"errors"
 
 	"emily/backend"
 )
@@ -21,6 +22,9 @@ type Decoder interface {
 	Tap(ctx context.Context, ids []int32) ([][]float32, error)
 }
 
+// ErrNotNumbers is returned when a model's largest logit is NaN or infinite.
+var ErrNotNumbers = errors.New("the largest logit is NaN or infinite: the weights or the computation are broken")
+
 // Sequence is the state of one text: the tokens that the model has seen. It is
 // used by one goroutine at a time.
 type Sequence interface {
@@ -31,6 +35,12 @@ type Sequence interface {
 	Extend(ctx context.Context, ids []int32, k int) (top []int32, logits []float32, err error)
 	// Logits is Extend with all logits, [rows, vocab], of the last token or, with all, of each token.
 	Logits(ctx context.Context, ids []int32, all bool) ([]float32, error)
+	// Greedy runs token, then the most likely token after it, and so on, as Extend
+	// with k = 1 would; the backend goes from token to token by itself, and ahead
+	// of yield where it can. yield gets up to n tokens and ends the loop with false;
+	// it must not use the model. The sequence has seen token then, and all that
+	// yield got but the last. ErrNotNumbers ends it too.
+	Greedy(ctx context.Context, token int32, n int, yield func(int32) bool) error
 	// Length is the number of tokens seen.
 	Length() int
 	// Truncate forgets the tokens from n on.

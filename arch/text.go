@@ -189,33 +189,54 @@ type generation struct {
 }
 
 func (g *generation) run(ctx context.Context, seq Sequence, ids []int32, limit int) error {
-	var one [1]int32
-	for range limit {
-		id, err := g.next(ctx, seq, ids)
-		if err != nil {
+	id, err := g.next(ctx, seq, ids)
+	if err != nil {
+		return err
+	}
+	switch greedy := g.opt.Sampling.Candidates() == 1; {
+	case !g.accept(id):
+		return nil
+	case greedy && limit > 1:
+		more := true
+		err := seq.Greedy(ctx, id, limit-1, func(id int32) bool { more = g.accept(id); return more })
+		if errors.Is(err, ErrNotNumbers) {
+			err = g.explain(err)
+		}
+		if err != nil || !more {
 			return err
 		}
-		if g.first.IsZero() {
-			g.first = time.Now()
+	default:
+		for range limit - 1 {
+			if id, err = g.next(ctx, seq, []int32{id}); err != nil {
+				return err
+			}
+			if !g.accept(id) {
+				return nil
+			}
 		}
-		g.out.Tokens = append(g.out.Tokens, id)
-		g.sampler.Accept(id)
-		if slices.Contains(g.EOS, id) && !g.opt.IgnoreEOS {
-			g.out.FinishReason = FinishStop
-			g.say(g.stop.flush(g.stream.Flush()))
-			return nil
-		}
-		text, stopped := g.stop.next(g.stream.Next(id))
-		more := g.say(text)
-		if stopped || !more {
-			g.out.FinishReason = FinishStop
-			return nil
-		}
-		one[0] = id
-		ids = one[:]
 	}
 	g.say(g.stop.flush(g.stream.Flush()))
 	return nil
+}
+
+// accept adds a token to the text. False means that the text ends with it.
+func (g *generation) accept(id int32) (more bool) {
+	if g.first.IsZero() {
+		g.first = time.Now()
+	}
+	g.out.Tokens = append(g.out.Tokens, id)
+	g.sampler.Accept(id)
+	if slices.Contains(g.EOS, id) && !g.opt.IgnoreEOS {
+		g.out.FinishReason = FinishStop
+		g.say(g.stop.flush(g.stream.Flush()))
+		return false
+	}
+	text, stopped := g.stop.next(g.stream.Next(id))
+	if more = g.say(text); stopped || !more {
+		g.out.FinishReason = FinishStop
+		return false
+	}
+	return true
 }
 
 // next runs ids through the model and chooses the next token.

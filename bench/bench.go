@@ -22,7 +22,8 @@ type Config struct {
 	// Runs and Warmup are the number of timed samples and of calls before them;
 	// negative means the tier's own.
 	Runs, Warmup int
-	// NewTokens is the length of generated texts of tier 3 and the addendum; 0 means 48.
+	// NewTokens is the length of generated texts of tier 3 and the addendum; 0
+	// means 48, or 8 in a smoke run.
 	NewTokens int
 	// Model replaces the checkpoint of the only tier that is run.
 	Model string
@@ -32,6 +33,8 @@ type Config struct {
 	// without torch-compile, which compiles for minutes.
 	Smoke   bool
 	Threads int // 0 means one for each processor
+	// RowLimit is how long the calls of a row may take, first ones included; 0 means 5 minutes.
+	RowLimit time.Duration
 
 	Version string      // emily's
 	Cache   string      // folder for random weights and peers, as of DefaultCache
@@ -44,8 +47,10 @@ type Config struct {
 	Peer func(lane string) (command []string, absent string)
 	// Progress, if not nil, is told what runs.
 	Progress func(Progress)
+	// Finished, if not nil, is told of the report after each tier. Its error ends the run.
+	Finished func(*Report) error
 
-	scale int // divides the sizes of tier 1, in tests
+	scale int // divides the sizes of tier 1 and of the long prompt, in tests
 }
 
 // Progress is what runs and how far its tier is.
@@ -63,18 +68,39 @@ type laneKind struct {
 	// copies is how often a peer holds the weights in its dtype; those of
 	// emily's lanes stay in the mapped file.
 	copies float64
+	// tiers and dtypes are what a peer's script does, so that it need not be
+	// started to say that it does not; none means all.
+	tiers, dtypes []string
 }
+
+var (
+	generates = []string{"3", "addendum"}
+	f32       = []string{"f32"}
+)
 
 var laneKinds = []laneKind{
 	{name: "exla", peer: true, copies: 2},
-	{name: "emlx", peer: true, copies: 1},
+	{name: "emlx", peer: true, copies: 1, tiers: []string{"1", "2", "3", "4", "addendum"}},
 	{name: "emily-eager"}, {name: "emily-native"}, {name: "emily-fuse"},
 	{name: "torch", peer: true, copies: 1},
 	{name: "torch-compile", peer: true, copies: 1},
-	{name: "llama.cpp", peer: true, dtype: "bf16"},
-	{name: "llama.cpp-q8_0", peer: true, dtype: "q8_0"},
-	{name: "onnxruntime", peer: true, copies: 2},
-	{name: "ctranslate2", peer: true, copies: 1},
+	{name: "llama.cpp", peer: true, dtype: "bf16", tiers: generates},
+	{name: "llama.cpp-q8_0", peer: true, dtype: "q8_0", tiers: generates},
+	{name: "onnxruntime", peer: true, copies: 2, tiers: []string{"2", "4"}, dtypes: f32},
+	{name: "onnxruntime-int8", peer: true, dtype: "int8", copies: 1, tiers: []string{"2", "4"}},
+	{name: "ctranslate2", peer: true, copies: 1, tiers: []string{"5"}, dtypes: f32},
+	{name: "ctranslate2-int8", peer: true, dtype: "int8", copies: 1, tiers: []string{"5"}},
+}
+
+// refuses says why a lane does not do a tier in a precision, "" if it does.
+func (k laneKind) refuses(tier, dtype string) string {
+	switch {
+	case len(k.tiers) > 0 && !slices.Contains(k.tiers, tier):
+		return "no tier " + tier
+	case len(k.dtypes) > 0 && !slices.Contains(k.dtypes, dtype):
+		return strings.Join(k.dtypes, ", ") + " only"
+	}
+	return ""
 }
 
 // baselines are the lanes that the report compares emily with.
@@ -142,6 +168,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Runs == 0:
 		return usagef("at least one run is needed to measure something")
+	case c.RowLimit < 0:
+		return usagef("a row needs time, got %s", c.RowLimit)
 	case c.NewTokens < 0:
 		return usagef("new tokens must be 1 or more, got %d", c.NewTokens)
 	case c.Model != "" && c.RandomWeights:

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"slices"
 
 	"emily/arch"
 )
@@ -37,8 +38,17 @@ func (t *generateTask) call(ctx context.Context) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids = t.job.repeated(ids)
 	g, err := t.text.Generate(ctx, ids, arch.GenerateOptions{MaxTokens: t.job.NewTokens, IgnoreEOS: true}, nil)
 	return &output{Tokens: g.Tokens, Text: g.Text}, err
+}
+
+// repeated is the prompt in the length that the job asks for.
+func (j *job) repeated(ids []int32) []int32 {
+	if j.PromptTokens == 0 || len(ids) == 0 {
+		return ids
+	}
+	return slices.Repeat(ids, j.PromptTokens/len(ids)+1)[:j.PromptTokens]
 }
 
 // tokens is the call without a tokenizer.
@@ -48,16 +58,15 @@ func (t *generateTask) tokens(ctx context.Context) (*output, error) {
 		return nil, err
 	}
 	defer seq.Close()
-	out := &output{}
-	for ids := t.job.IDs; len(out.Tokens) < t.job.NewTokens; {
-		top, _, err := seq.Extend(ctx, ids, 1)
-		if err != nil {
-			return nil, err
-		}
-		out.Tokens = append(out.Tokens, top[0])
-		ids = out.Tokens[len(out.Tokens)-1:]
+	top, _, err := seq.Extend(ctx, t.job.repeated(t.job.IDs), 1)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	out := &output{Tokens: []int32{top[0]}}
+	return out, seq.Greedy(ctx, top[0], t.job.NewTokens-1, func(id int32) bool {
+		out.Tokens = append(out.Tokens, id)
+		return true
+	})
 }
 
 func (t *generateTask) close() error { return t.Close() }

@@ -24,23 +24,37 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		m.line("## %s\n", t.title)
 		if name == "1" {
 			m.ops(rows)
-		} else {
-			m.lanes(t, rows)
+			m.call(t, t.includes, rows)
 		}
-		m.line("The timed call: %s.\n", t.includes)
-		if t.calls > 1 && !r.Environment.Smoke {
-			m.line("A sample is the mean of %d calls without a pause.\n", t.calls)
+		for i, c := range t.cases {
+			own := slices.DeleteFunc(slices.Clone(rows), func(x Result) bool { return x.Case != c.name })
+			if name == "1" || len(own) == 0 {
+				continue
+			}
+			if i > 0 {
+				m.line("### %s\n", c.title)
+			}
+			m.lanes(t, own)
+			m.call(t, firstOf(c.includes, t.includes), own)
 		}
-		m.reasons(rows)
 		for _, note := range r.Notes[name] {
 			m.line("%s\n", note)
 		}
 	}
 	m.line("min and max are those of the samples. roofline is the share of the speed that this machine's measured limits allow: bytes that must be read (weights as stored, inputs, " +
-		"outputs, the cache) over its read bandwidth, or operations over its f32 rate (medians), whichever takes longer; over 100 %% the data came from the processor's caches. " +
+		"outputs, the cache) over its read bandwidth, or operations over its rate in the dtype (medians), whichever takes longer; over 100 %% the data came from the processor's caches. " +
 		"memory is the largest resident memory of the lane's process, mapped weights included.")
 	_, err := io.WriteString(w, m.String())
 	return err
+}
+
+// call says what was timed, and what became of rows without a value.
+func (m *markdown) call(t tier, includes string, rows []Result) {
+	m.line("The timed call: %s.\n", includes)
+	if t.calls > 1 && !m.report.Environment.Smoke {
+		m.line("A sample is the mean of %d calls without a pause.\n", t.calls)
+	}
+	m.reasons(rows)
 }
 
 type markdown struct {
@@ -62,6 +76,9 @@ func (m *markdown) header(cells ...string) {
 func (m *markdown) environment() {
 	e := m.report.Environment
 	m.line("# emily bench\n")
+	if e.Partial != "" {
+		m.line("**This report is partial: %s.**\n", e.Partial)
+	}
 	m.header("Field", "Value")
 	m.row("date", e.Date)
 	m.row("host", e.Name)
@@ -107,7 +124,9 @@ func limitRows(l roofline.Limits) []limitRow {
 		{"memory read, " + all, l.ReadAll, "GB/s"},
 		{"multiply-add f32, 1 thread", l.F32One, "GFLOP/s"},
 		{"multiply-add f32, " + all, l.F32All, "GFLOP/s"},
+		{"dot product bf16, 1 thread", l.BF16One, "GFLOP/s"},
 		{"dot product bf16, " + all, l.BF16All, "GFLOP/s"},
+		{"dot product int8, 1 thread", l.Int8One, "GOP/s"},
 		{"dot product int8, " + all, l.Int8All, "GOP/s"},
 		{"copy to GPU", l.CopyGPU, "GB/s"},
 	}
@@ -156,7 +175,7 @@ func (m *markdown) ops(rows []Result) {
 			list = append(list, x)
 			cells = append(cells, valueText(x))
 		}
-		best := bestOf(list)
+		best := bestOf(list, Result.emily)
 		for _, b := range baselines {
 			cells = append(cells, times(ratio(best, named(list, b, ""))))
 		}
@@ -196,33 +215,46 @@ func (m *markdown) lanes(t tier, rows []Result) {
 		m.row(append(cells, x.DType, share(x.Roofline), bytesText(x.PeakRSS))...)
 	}
 	m.line("")
-	best := bestOf(rows)
+	best := bestOf(rows, Result.emily)
 	if addendum && best != nil {
 		m.line("Best emily lane: %s (%s) at %s tok/s.\n", best.Lane, best.DType, valueText(*best))
 	}
-	for _, b := range baselines {
-		m.line("best emily lane vs %s (>1 = emily faster): %s\n", strings.ToUpper(b), m.versus(rows, b))
-	}
 	for _, k := range laneKinds {
-		if k.peer && !slices.Contains(baselines, k.name) && named(rows, k.name, "").measured() {
-			m.line("best emily lane vs %s (>1 = emily faster): %s\n", k.name, m.versus(rows, k.name))
+		baseline := slices.Contains(baselines, k.name)
+		if !k.peer || !baseline && !named(rows, k.name, "").measured() {
+			continue
 		}
+		name := k.name
+		if baseline {
+			name = strings.ToUpper(k.name)
+		}
+		m.line("best emily lane vs %s (>1 = emily faster): %s\n", name, m.versus(rows, k.name))
 	}
 }
 
-// versus is how much faster the best emily lane is than a baseline in its best precision.
+// versus is how much faster the best emily lane is than a peer in its best
+// precision and, where the lanes have several, in each of the peer's by emily in the same.
 func (m *markdown) versus(rows []Result, lane string) string {
-	var theirs *Result
-	for i, x := range rows {
-		if x.Lane == lane && x.Value != nil && (theirs == nil || x.better(*theirs)) {
-			theirs = &rows[i]
+	theirs := bestOf(rows, func(x Result) bool { return x.Lane == lane })
+	text := times(ratio(bestOf(rows, Result.emily), theirs))
+	var same []string
+	for _, dtype := range []string{"f32", "bf16"} {
+		own := bestOf(rows, func(x Result) bool { return x.emily() && x.DType == dtype })
+		if r := ratio(own, named(rows, lane, dtype)); r > 0 {
+			same = append(same, fmt.Sprintf("%s in %s", times(r), dtype))
 		}
 	}
-	best := bestOf(rows)
-	if best == nil || theirs == nil {
-		return "—"
+	if several(rows) && len(same) > 0 {
+		text += " (" + strings.Join(same, ", ") + ")"
 	}
-	return times(ratio(best, theirs))
+	return text
+}
+
+// several reports whether emily's lanes ran in more than one precision.
+func several(rows []Result) bool {
+	return slices.ContainsFunc(rows, func(x Result) bool {
+		return x.emily() && x.measured() && slices.ContainsFunc(rows, func(y Result) bool { return y.emily() && y.measured() && y.DType != x.DType })
+	})
 }
 
 // reasons explains the marks of a table, each reason once for a lane.
@@ -256,11 +288,11 @@ func (m *markdown) reasons(rows []Result) {
 // measured reports whether there is a value; a nil result has none.
 func (r *Result) measured() bool { return r != nil && r.Value != nil }
 
-// bestOf is the fastest of emily's lanes, nil if none was measured.
-func bestOf(rows []Result) *Result {
+// bestOf is the fastest of some rows, nil if none of them was measured.
+func bestOf(rows []Result, some func(Result) bool) *Result {
 	var best *Result
 	for i, x := range rows {
-		if x.emily() && x.Value != nil && (best == nil || x.better(*best)) {
+		if some(x) && x.Value != nil && (best == nil || x.better(*best)) {
 			best = &rows[i]
 		}
 	}

@@ -9,50 +9,53 @@ import (
 )
 
 // runCase prepares a case on every lane, compares their outputs, and times
-// them in turns, so that a machine that slows down slows all of them.
+// them in turns, so that a machine that slows down slows all of them. If ctx
+// ends it the rows that have all their samples stay.
 func (t *tierRun) runCase(ctx context.Context, c benchCase, members []*member) error {
 	times := make([][]time.Duration, len(members))
 	rows := make([]Result, len(members))
 	for i, m := range members {
-		rows[i] = t.prepare(ctx, c, m)
-		if err := ctx.Err(); err != nil {
-			return err
+		if rows[i] = t.prepare(ctx, c, m); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 	for run := range t.runs {
 		for i, m := range members {
-			if rows[i].Error != "" {
+			if rows[i].Error != "" || ctx.Err() != nil {
 				t.done++
 				continue
 			}
 			t.step(m.entry, c.name, fmt.Sprintf("run %d of %d", run+1, t.runs), 1)
-			answer, elapsed, err := m.turn(ctx, request{Do: doCall, Times: t.calls})
-			switch {
-			case ctx.Err() != nil:
-				return ctx.Err()
-			case err != nil:
-				rows[i].Error = m.failure
-			case answer.Error != "":
-				rows[i].Error = "ERR: " + oneLine(answer.Error)
-			default:
+			if n := len(times[i]); n > 0 && m.left < times[i][n-1] {
+				continue // another sample would take more than is left of the row's time
+			}
+			if _, elapsed, ok := t.request(ctx, m, &rows[i], request{Do: doCall, Times: t.calls}); ok {
 				times[i] = append(times[i], elapsed)
 			}
 		}
 	}
 	for i, m := range members {
-		if rows[i].Error == "" {
-			t.summarize(&rows[i], times[i])
+		if ctx.Err() != nil && len(times[i]) < t.runs {
+			continue
 		}
-		m.results = append(m.results, len(t.results))
+		if rows[i].Error == "" {
+			t.summarize(c, m, &rows[i], times[i])
+		}
 		t.results = append(t.results, rows[i])
 	}
-	return nil
+	return ctx.Err()
 }
 
 // prepare loads a case, runs it once for its output, and warms it up. The
 // result has an error if the lane is not to be timed.
 func (t *tierRun) prepare(ctx context.Context, c benchCase, m *member) Result {
+	if m.slow { // in the last case, where its process was killed
+		t.step(m.entry, c.name, "starting", 0)
+		t.launch(ctx, m)
+		t.introduce(m)
+	}
 	row := t.row(m.entry, c.name, m.failure)
+	m.left = t.RowLimit
 	if m.process == nil {
 		t.done += 2
 		return row
@@ -61,14 +64,14 @@ func (t *tierRun) prepare(ctx context.Context, c benchCase, m *member) Result {
 	j := c.job
 	j.Tier, j.Model, j.DType, j.Threads = t.name, t.folder, m.dtype, t.Threads
 	j.Cache = filepath.Join(t.Cache, convertedFolder)
-	answer, ok := t.request(ctx, m, &row, request{Do: doLoad, Job: &j})
+	answer, _, ok := t.request(ctx, m, &row, request{Do: doLoad, Job: &j})
 	if !ok {
 		return row
 	}
 	if answer.DType != "" {
 		row.DType = answer.DType
 	}
-	answer, ok = t.request(ctx, m, &row, request{Do: doCall, Times: 1, Count: !m.peer})
+	answer, _, ok = t.request(ctx, m, &row, request{Do: doCall, Times: 1, Count: !m.peer})
 	if !ok {
 		return row
 	}
@@ -84,10 +87,12 @@ func (t *tierRun) prepare(ctx context.Context, c benchCase, m *member) Result {
 	return row
 }
 
-// request asks a lane outside of the timed part; false means that the row's error is set.
-func (t *tierRun) request(ctx context.Context, m *member, row *Result, r request) (reply, bool) {
-	answer, _, err := m.turn(ctx, r)
+// request asks a lane; false means that the row's error is set.
+func (t *tierRun) request(ctx context.Context, m *member, row *Result, r request) (reply, time.Duration, bool) {
+	answer, elapsed, err := m.turn(ctx, r)
 	switch {
+	case m.slow:
+		row.Error = fmt.Sprintf("ERR: slower than %s: its calls were given up (--row-limit)", seconds(t.RowLimit))
 	case err != nil:
 		row.Error = m.failure
 	case answer.Absent != "":
@@ -95,8 +100,10 @@ func (t *tierRun) request(ctx context.Context, m *member, row *Result, r request
 	case answer.Error != "":
 		row.Error = "ERR: " + oneLine(answer.Error)
 	}
-	return answer, row.Error == ""
+	return answer, elapsed, row.Error == ""
 }
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 
 // compare holds an output against that of emily's first lane in the same
 // precision. emily's lanes must agree; a peer that does not is told of.
@@ -146,14 +153,17 @@ func (t *tierRun) notePeers() {
 }
 
 // summarize turns times into the row's figures.
-func (t *tierRun) summarize(row *Result, times []time.Duration) {
+func (t *tierRun) summarize(c benchCase, m *member, row *Result, times []time.Duration) {
 	total := 0.0
 	for _, d := range times {
 		seconds := d.Seconds() / float64(t.calls)
 		total += seconds
-		row.Samples = append(row.Samples, t.value(seconds, t.newTokens()))
+		row.Samples = append(row.Samples, t.value(seconds, c))
 	}
-	mean := t.value(total/float64(len(times)), t.newTokens())
+	mean := t.value(total/float64(len(times)), c)
 	least, most := slices.Min(row.Samples), slices.Max(row.Samples)
-	row.Value, row.Min, row.Max = &mean, &least, &most
+	row.Value, row.Min, row.Max, row.PeakRSS = &mean, &least, &most, m.peak
+	if len(times) < t.runs {
+		t.report.note(t.name, "%s (%s), %s: %d of %d samples, since a row has %s.", m.name, row.DType, c.name, len(times), t.runs, seconds(t.RowLimit))
+	}
 }

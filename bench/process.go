@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	helloTimeout = 2 * time.Minute  // imports of a Python peer from a cold disk
-	replyTimeout = 20 * time.Minute // compiling, converting, or a very slow call
-	maxLine      = 16 << 20
+	helloTimeout    = 5 * time.Minute  // imports of a Python peer from a cold disk
+	loadTimeout     = 20 * time.Minute // converting and compiling
+	defaultRowLimit = 5 * time.Minute
+	maxLine         = 16 << 20
 )
 
 // process is a running lane.
@@ -41,6 +42,11 @@ func (e *exitError) Error() string {
 	}
 	return fmt.Sprintf("exit %d: %s", e.code, e.last)
 }
+
+// lateError is a lane that did not answer in time.
+type lateError struct{ limit time.Duration }
+
+func (e *lateError) Error() string { return fmt.Sprintf("no answer within %s", e.limit) }
 
 // startProcess runs a command and reads its hello. env is added to the environment.
 func startProcess(ctx context.Context, command, env []string) (*process, error) {
@@ -91,7 +97,7 @@ func (p *process) line(ctx context.Context, limit time.Duration) ([]byte, error)
 		}
 		return line, nil
 	case <-timer.C:
-		return nil, fmt.Errorf("no answer within %s", limit)
+		return nil, &lateError{limit}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -112,7 +118,7 @@ func (p *process) ended() error {
 }
 
 // ask sends a request and returns the reply and the time until it came.
-func (p *process) ask(ctx context.Context, r request) (reply, time.Duration, error) {
+func (p *process) ask(ctx context.Context, r request, limit time.Duration) (reply, time.Duration, error) {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return reply{}, 0, err
@@ -124,7 +130,7 @@ func (p *process) ask(ctx context.Context, r request) (reply, time.Duration, err
 		}
 		return reply{}, 0, err
 	}
-	answer, err := p.line(ctx, replyTimeout)
+	answer, err := p.line(ctx, limit)
 	elapsed := time.Since(start)
 	if err != nil {
 		return reply{}, elapsed, err

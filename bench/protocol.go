@@ -47,11 +47,13 @@ type job struct {
 	DType   string `json:"dtype"`
 	Threads int    `json:"threads"`
 	// IDs are used where the checkpoint has no tokenizer.
-	IDs       []int32 `json:"ids,omitempty"`
-	Prompt    string  `json:"prompt,omitempty"`
-	Question  string  `json:"question,omitempty"`
-	Context   string  `json:"context,omitempty"`
-	NewTokens int     `json:"new_tokens,omitempty"`
+	IDs    []int32 `json:"ids,omitempty"`
+	Prompt string  `json:"prompt,omitempty"`
+	// PromptTokens is the length up to which the prompt's tokens are repeated; 0 leaves them as they are.
+	PromptTokens int    `json:"prompt_tokens,omitempty"`
+	Question     string `json:"question,omitempty"`
+	Context      string `json:"context,omitempty"`
+	NewTokens    int    `json:"new_tokens,omitempty"`
 }
 
 // reply answers a request.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func fakePeer(kind string) int {
 	}
 	say(hello{Version: "fake 1", Device: "CPU", Settings: "as it comes"})
 	lines := bufio.NewScanner(os.Stdin)
-	calls := 0
+	calls, stuck := 0, false
 	for lines.Scan() {
 		var r request
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
@@ -67,9 +68,18 @@ func fakePeer(kind string) int {
 		case kind == "killed" && r.Do == doCall:
 			kill(&os.Process{Pid: os.Getpid()})
 			time.Sleep(time.Minute)
+		case kind == "stuck" && r.Do == doLoad:
+			stuck = r.Job.Op == "exp" && r.Job.N == 1024/64
+			say(reply{})
 		case r.Do == doLoad:
 			say(reply{DType: map[string]string{"own": "q8_0"}[kind]})
 		default:
+			if stuck {
+				time.Sleep(time.Minute)
+			}
+			if kind == "slow" {
+				time.Sleep(200 * time.Millisecond)
+			}
 			calls += r.Times
 			number := 1.0
 			if kind == "counts" {
@@ -102,7 +112,7 @@ func TestProcess(t *testing.T) {
 	for i, want := range []float64{3, 8} {
 		pause(p.cmd.Process)
 		resume(p.cmd.Process)
-		a, elapsed, err := p.ask(t.Context(), request{Do: doCall, Times: []int{3, 5}[i]})
+		a, elapsed, err := p.ask(t.Context(), request{Do: doCall, Times: []int{3, 5}[i]}, loadTimeout)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +143,7 @@ func TestProcessEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	_, _, err = p.ask(t.Context(), request{Do: doCall, Times: 1})
+	_, _, err = p.ask(t.Context(), request{Do: doCall, Times: 1}, loadTimeout)
 	var exit *exitError
 	if !errors.As(err, &exit) || exit.code != 137 {
 		t.Errorf("killed: %v, want exit 137", err)
@@ -150,7 +160,7 @@ func TestProcessCancel(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if _, _, err := p.ask(ctx, request{Do: doCall}); !errors.Is(err, context.Canceled) {
+	if _, _, err := p.ask(ctx, request{Do: doCall}, loadTimeout); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	kill(p.cmd.Process)
@@ -181,6 +191,17 @@ func TestDiffers(t *testing.T) {
 	} {
 		if got := tt.out.differs(tt.reference); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRepeated(t *testing.T) {
+	for _, tt := range []struct {
+		length int
+		want   []int32
+	}{{0, []int32{1, 2, 3}}, {2, []int32{1, 2}}, {3, []int32{1, 2, 3}}, {7, []int32{1, 2, 3, 1, 2, 3, 1}}} {
+		if got := (&job{PromptTokens: tt.length}).repeated([]int32{1, 2, 3}); !slices.Equal(got, tt.want) {
+			t.Errorf("length %d: %v, want %v", tt.length, got, tt.want)
 		}
 	}
 }

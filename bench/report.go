@@ -27,6 +27,7 @@ type Environment struct {
 	NewTokens     int             `json:"new_tokens"` // of tier 3 and the addendum
 	Smoke         bool            `json:"smoke"`
 	RandomWeights bool            `json:"random_weights"`
+	Partial       string          `json:"partial,omitempty"` // where a report ends that is not of a whole run
 	Peers         []Peer          `json:"peers"`
 	Limits        roofline.Limits `json:"limits"`
 }

@@ -2,22 +2,23 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
+	"emily/backend"
 	"emily/bench/peers"
 	"emily/bench/roofline"
 )
 
 // Run measures what the configuration asks for. The report holds errors of
-// lanes and missing checkpoints; the error is for a run that could not go on.
+// lanes and missing checkpoints; the error is for a run that could not go on,
+// or that ctx ended: then the report, if there is one, holds the rows that were
+// finished, and says that it is partial.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -27,6 +28,12 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	if c.NewTokens == 0 {
 		c.NewTokens = defaultTokens
+		if c.Smoke {
+			c.NewTokens = smokeTokens
+		}
+	}
+	if c.RowLimit == 0 {
+		c.RowLimit = defaultRowLimit
 	}
 	r := &runner{Config: c, tiers: tiers(c.NewTokens, c.scale), peers: map[string]Peer{}}
 	r.report.Environment = Environment{
@@ -43,17 +50,42 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 			return nil, err
 		}
 	}
-	for _, name := range c.Tiers {
-		if err := r.tier(ctx, r.tiers[name]); err != nil {
-			return nil, err
+	for i, name := range c.Tiers {
+		err := r.tier(ctx, r.tiers[name])
+		r.report.Environment.Peers = r.triedPeers()
+		r.report.Environment.Partial = partial(c.Tiers, i, err)
+		if err == nil && c.Finished != nil {
+			err = c.Finished(&r.report)
 		}
-	}
-	for _, k := range laneKinds {
-		if p, ok := r.peers[k.name]; ok {
-			r.report.Environment.Peers = append(r.report.Environment.Peers, p)
+		if err != nil {
+			return &r.report, err
 		}
 	}
 	return &r.report, nil
+}
+
+// partial says where a report ends before its time, which is after tier i, or
+// in it if there is an error; "" for a whole one.
+func partial(tiers []string, i int, err error) string {
+	of := strings.Join(tiers, ", ")
+	switch {
+	case err != nil:
+		return fmt.Sprintf("it ends in tier %s of %s", tiers[i], of)
+	case i < len(tiers)-1:
+		return fmt.Sprintf("it ends after tier %s of %s", tiers[i], of)
+	}
+	return ""
+}
+
+// triedPeers are the peers that took part so far, in the order of lanes.
+func (r *runner) triedPeers() []Peer {
+	var list []Peer
+	for _, k := range laneKinds {
+		if p, ok := r.peers[k.name]; ok {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // installedPeers finds the peers' virtual environment, and writes their scripts.
@@ -158,14 +190,15 @@ func (r *runner) tier(ctx context.Context, t tier) error {
 		r.report.note(t.name, "The checkpoint is %s.", r.Model)
 	}
 	run.total = len(entries) * len(t.cases) * (2 + run.runs)
+	var err error
 	for _, group := range run.groups(entries) {
-		if err := run.group(ctx, group); err != nil {
-			return err
+		if err = run.group(ctx, group); err != nil {
+			break // what is finished stays
 		}
 	}
 	run.notePeers()
 	run.finish(entries)
-	return nil
+	return err
 }
 
 // missing makes rows for a tier without a checkpoint.
@@ -181,161 +214,47 @@ func (t *tierRun) missing(entries []entry, err error) {
 
 // groups are the lanes that are loaded together: all, if they fit into memory.
 func (t *tierRun) groups(entries []entry) [][]entry {
-	need := int64(0)
-	for _, e := range entries {
-		need += e.memory(t.stored, t.parameter, e.dtype)
-	}
+	var groups [][]entry
+	var all, group int64
 	_, free, err := Memory()
-	if !t.sequential && (err != nil || t.tier.model == nil || need < free) {
-		return [][]entry{entries}
-	}
-	if !t.sequential {
-		t.report.note(t.name, "The lanes ran one after the other: together they need about %s of memory, %s were free.", gigabytes(need), gigabytes(free))
-	}
-	var each [][]entry
+	limited := err == nil && t.tier.model != nil
+	room := free / 10 * 9 // the estimates are rough
 	for _, e := range entries {
-		each = append(each, []entry{e})
+		need := int64(0)
+		if e.refuses(t.name, e.dtype) == "" {
+			need = e.memory(t.stored, t.parameter, e.dtype)
+		}
+		if len(groups) == 0 || t.sequential || limited && group+need > room {
+			groups, group = append(groups, nil), 0
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], e)
+		group, all = group+need, all+need
 	}
-	return each
+	if len(groups) > 1 && !t.sequential {
+		t.report.note(t.name, "The lanes ran in %d groups, one after the other: together they need about %s of memory, %s were free.", len(groups), gigabytes(all), gigabytes(free))
+	}
+	return groups
 }
 
 func (t *tierRun) row(e entry, name, failure string) Result {
 	return Result{Tier: t.name, Case: name, Lane: e.name, Backend: e.backend, DType: e.dtype, Unit: t.unit, Error: failure}
 }
 
-// member is a lane that takes part in a group.
-type member struct {
-	entry
-	process *process // nil once it has failed
-	failure string   // why
-	results []int    // its rows
-}
-
 // group runs every case of the tier on lanes that are loaded together.
 func (t *tierRun) group(ctx context.Context, entries []entry) error {
-	var members []*member
+	members := t.open(ctx, entries)
 	defer func() {
 		for _, m := range members {
 			m.close()
 		}
 	}()
-	for _, e := range entries {
-		members = append(members, t.open(ctx, e))
-	}
 	for _, c := range t.cases {
 		if err := t.runCase(ctx, c, members); err != nil {
 			return err
 		}
 	}
-	for _, m := range members {
-		if m.process == nil {
-			continue
-		}
-		peak := m.process.peakRSS()
-		for _, i := range m.results {
-			if t.results[i].Value != nil { // a lane that did nothing says nothing
-				t.results[i].PeakRSS = peak
-			}
-		}
-	}
 	return nil
-}
-
-// open starts a lane's process, which then waits for its turn.
-func (t *tierRun) open(ctx context.Context, e entry) *member {
-	m := &member{entry: e}
-	command, absent := t.command(e)
-	if absent != "" {
-		m.failure = "-: " + absent
-		t.peers[e.name] = Peer{Lane: e.name, Absent: absent}
-		return m
-	}
-	if _, free, err := Memory(); err == nil && t.folder != "" {
-		if need := e.memory(t.stored, t.parameter, e.dtype); need > free {
-			m.failure = fmt.Sprintf("ERR: does not fit: it needs about %s of memory, %s are free", gigabytes(need), gigabytes(free))
-			return m
-		}
-	}
-	t.step(e, "", "starting", 0)
-	p, err := startProcess(ctx, command, threadVariables(t.Threads))
-	if err != nil {
-		m.failure = failure(err)
-		return m
-	}
-	if e.peer {
-		t.peers[e.name] = Peer{Lane: e.name, Version: p.Version, Settings: p.Settings, Absent: p.Absent}
-	}
-	if p.Absent != "" {
-		p.close()
-		m.failure = "-: " + p.Absent
-		return m
-	}
-	if p.Device != "" {
-		m.backend = strings.ToLower(p.Device)
-	}
-	m.process = p
-	pause(p.cmd.Process)
-	return m
-}
-
-// command is how a lane is started, or why it cannot be.
-func (t *tierRun) command(e entry) (command []string, absent string) {
-	if e.peer {
-		return t.Peer(e.name)
-	}
-	return t.Self(strings.TrimPrefix(e.name, "emily-"), e.backend), ""
-}
-
-// threadVariables give every library the processors that emily has.
-func threadVariables(n int) []string {
-	var env []string
-	for _, name := range []string{"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "EMILY_BENCH_THREADS"} {
-		env = append(env, fmt.Sprintf("%s=%d", name, n))
-	}
-	return append(env, "HF_HUB_OFFLINE=1", "TRANSFORMERS_VERBOSITY=error", "TOKENIZERS_PARALLELISM=false")
-}
-
-// turn lets a lane work on one request.
-func (m *member) turn(ctx context.Context, r request) (reply, time.Duration, error) {
-	const settle = 2 * time.Millisecond // a process that was stopped needs a moment
-	resume(m.process.cmd.Process)
-	time.Sleep(settle)
-	answer, elapsed, err := m.process.ask(ctx, r)
-	if err != nil {
-		m.close()
-		m.failure = failure(err)
-		return answer, elapsed, err
-	}
-	pause(m.process.cmd.Process)
-	return answer, elapsed, nil
-}
-
-func (m *member) close() {
-	if m.process != nil {
-		m.process.close()
-		m.process = nil
-	}
-}
-
-// failure turns an error into the text of a result.
-func failure(err error) string {
-	var exit *exitError
-	if errors.As(err, &exit) {
-		text := fmt.Sprintf("exit %d: %s", exit.code, exit.last)
-		if exit.code == 137 {
-			text = "exit 137: killed, most likely for memory"
-		}
-		return oneLine(text)
-	}
-	return "ERR: " + oneLine(err.Error())
-}
-
-// terminalCode is a colour or the like in what a program prints.
-var terminalCode = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
-
-// oneLine makes a message fit for a line of a table or list.
-func oneLine(s string) string {
-	return strings.Join(strings.Fields(terminalCode.ReplaceAllString(s, "")), " ")
 }
 
 func (r *runner) tell(p Progress) {
@@ -361,14 +280,15 @@ func (t *tierRun) finish(entries []entry) {
 	for i, x := range t.results {
 		least := 0.0
 		for _, w := range t.work[x.Case] {
+			w.BF16 = x.DType == backend.BF16.String()
 			least += limits.Seconds(w)
 		}
-		if x.Value == nil || least == 0 || x.Backend != "cpu" {
+		if x.Value == nil || least == 0 || x.Backend != "cpu" || x.DType != "f32" && x.DType != "bf16" { // others read fewer bytes than are stored
 			continue
 		}
 		share := least * 1e6 / *x.Value
 		if x.Unit == tokensRate {
-			share = *x.Value / t.value(least, t.newTokens())
+			share = *x.Value / t.value(least, t.named(x.Case))
 		}
 		t.results[i].Roofline = &share
 	}
@@ -383,5 +303,11 @@ func (t *tierRun) finish(entries []entry) {
 	t.report.Results = append(t.report.Results, t.results...)
 }
 
-// newTokens is what a rate counts.
-func (t tier) newTokens() int { return t.cases[0].job.NewTokens }
+// named is the tier's case of a name.
+func (t tier) named(name string) benchCase {
+	i := slices.IndexFunc(t.cases, func(c benchCase) bool { return c.name == name })
+	if i < 0 {
+		return benchCase{name: name}
+	}
+	return t.cases[i]
+}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"emily/backend/cpu/kernel"
+	"emily/bench/peers"
 	"emily/bench/roofline"
 )
 
@@ -83,35 +86,201 @@ func TestOps(t *testing.T) {
 }
 
 func TestPeersThatFail(t *testing.T) {
-	c := testConfig(t, map[string]string{
-		"exla": "refuses", "emlx": "fails", "torch": "killed", "torch-compile": "gone", "onnxruntime": "missing", "llama.cpp": "own", "ctranslate2": "babble",
-	})
-	c.Tiers = []string{"1"}
+	for _, tt := range []struct{ kind, want string }{
+		{"refuses", "-: f32 only"},
+		{"fails", "ERR: ValueError: odd"},
+		{"killed", "exit 137: killed, most likely for memory"},
+		{"gone", "exit 3: no module named gone"},
+		{"missing", "-: gone is not installed"},
+		{"", "-: not installed"},
+		{"babble", "ERR: starting env: invalid character 'W' looking for beginning of value"},
+	} {
+		c := testConfig(t, map[string]string{"torch": tt.kind, "exla": "own"})
+		c.Tiers, c.Lanes = []string{"1"}, []string{"torch", "exla", "llama.cpp"}
+		r, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lane, want := range map[string]string{"torch": tt.want, "exla": "", "llama.cpp": "-: no tier 1"} {
+			rows := find(r, lane)
+			if len(rows) != 19 {
+				t.Errorf("%s has %d rows", lane, len(rows))
+			}
+			for _, x := range rows {
+				if x.Error != want || (x.Value != nil) != (want == "") {
+					t.Errorf("%s, a peer that is %q, %s: %q, want %q", lane, tt.kind, x.Case, x.Error, want)
+					break
+				}
+			}
+		}
+		if own := find(r, "exla"); own[0].DType != "q8_0" || len(own[0].Samples) != 2 {
+			t.Errorf("a peer with a dtype of its own: %+v", own[0])
+		}
+		if len(r.Wrong()) != 0 {
+			t.Errorf("peers are called wrong: %+v", r.Wrong())
+		}
+		if slices.ContainsFunc(r.Environment.Peers, func(p Peer) bool { return p.Lane == "llama.cpp" }) {
+			t.Error("the environment tells of llama.cpp, which nothing asked")
+		}
+	}
+}
+
+// TestRowLimit runs a peer that takes for ever over one op: that row fails
+// alone, since the lane's process starts anew.
+func TestRowLimit(t *testing.T) {
+	c := testConfig(t, map[string]string{"torch": "stuck"})
+	c.Tiers, c.Lanes, c.RowLimit = []string{"1"}, []string{"torch"}, time.Second
 	r, err := Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for lane, want := range map[string]string{
-		"exla": "-: f32 only", "emlx": "ERR: ValueError: odd", "torch": "exit 137: killed, most likely for memory",
-		"torch-compile": "exit 3: no module named gone", "onnxruntime": "-: gone is not installed", "llama.cpp-q8_0": "-: not installed",
-		"ctranslate2": "ERR: starting env: invalid character 'W' looking for beginning of value",
+	for _, x := range r.Results {
+		want := ""
+		if x.Case == "exp 1024" {
+			want = "ERR: slower than 1 s: its calls were given up (--row-limit)"
+		}
+		if x.Error != want || (x.Value == nil) != (want != "") {
+			t.Errorf("%s: %q, want %q", x.Case, x.Error, want)
+		}
+	}
+}
+
+// TestFewerSamples: what is left of a row's time does not do for another sample.
+func TestFewerSamples(t *testing.T) {
+	c := testConfig(t, map[string]string{"torch": "slow"})
+	c.Tiers, c.Lanes, c.RowLimit, c.Runs, c.Smoke = []string{"1"}, []string{"torch"}, 500*time.Millisecond, 5, false
+	run := &tierRun{runner: &runner{Config: c, peers: map[string]Peer{}}, tier: tiers(1, 64)["1"], reference: map[string]*output{}}
+	run.runs, run.calls, run.warmup = 5, 1, 0
+	run.cases = run.cases[:1]
+	if err := run.group(t.Context(), run.entries(run.tier)); err != nil {
+		t.Fatal(err)
+	}
+	x := run.results[0]
+	if n := len(x.Samples); x.Value == nil || n < 1 || n > 2 { // of 200 ms, after a call of 200 ms
+		t.Errorf("%d samples: %+v", n, x)
+	}
+	if note := strings.Join(run.report.Notes["1"], ""); !strings.Contains(note, "of 5 samples, since a row has 0.5 s") {
+		t.Errorf("note %q", note)
+	}
+}
+
+// TestPartial interrupts a run in its second tier, and looks at what it said after the first.
+func TestPartial(t *testing.T) {
+	c := testConfig(t, nil)
+	c.Tiers, c.Lanes, c.NewTokens = []string{"1", "3"}, []string{"fuse"}, 3
+	ctx, cancel := context.WithCancel(t.Context())
+	var after string
+	c.Finished = func(r *Report) error {
+		after = r.Environment.Partial
+		return nil
+	}
+	c.Progress = func(p Progress) {
+		if p.Tier == "3" {
+			cancel()
+		}
+	}
+	r, err := Run(ctx, c)
+	if !errors.Is(err, context.Canceled) || r == nil {
+		t.Fatalf("%v, want a report and that it was cancelled", err)
+	}
+	if len(r.Results) != 19 || r.Results[18].Value == nil {
+		t.Errorf("%d rows are left, want the 19 of tier 1", len(r.Results))
+	}
+	if want := "it ends after tier 1 of 1, 3"; after != want {
+		t.Errorf("after tier 1 the report says %q, want %q", after, want)
+	}
+	if want := "it ends in tier 3 of 1, 3"; r.Environment.Partial != want {
+		t.Errorf("the report says %q, want %q", r.Environment.Partial, want)
+	}
+	failure := errors.New("no disk")
+	c.Progress, c.Finished = nil, func(*Report) error { return failure }
+	if r, err = Run(t.Context(), c); !errors.Is(err, failure) || len(r.Results) != 19 {
+		t.Errorf("a report that cannot be kept: %v", err)
+	}
+}
+
+// TestInterruptedCase: rows of the case under way that have all samples stay, others go.
+func TestInterruptedCase(t *testing.T) {
+	c := testConfig(t, nil)
+	c.Tiers, c.Lanes = []string{"1"}, []string{"eager", "fuse"}
+	ctx, cancel := context.WithCancel(t.Context())
+	c.Progress = func(p Progress) {
+		if p.Case == "mul 256" && p.Lane == "emily-fuse" && p.Doing == "run 2 of 2" {
+			cancel()
+		}
+	}
+	r, err := Run(ctx, c)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if n, last := len(r.Results), r.Results[len(r.Results)-1]; n != 3*2+1 || last.Lane != "emily-eager" || last.Case != "mul 256" {
+		t.Errorf("%d rows are left, the last %+v", n, last)
+	}
+}
+
+func TestGroups(t *testing.T) {
+	_, free, err := Memory()
+	if err != nil {
+		t.Skip(err)
+	}
+	entries := []entry{
+		{laneKind{name: "a"}, "cpu", "f32"}, {laneKind{name: "b"}, "cpu", "f32"}, {laneKind{name: "c"}, "cpu", "f32"},
+		{laneKind{name: "idle", tiers: []string{"5"}}, "cpu", "f32"},
+	}
+	for _, tt := range []struct {
+		name       string
+		stored     int64
+		sequential bool
+		want       []int // lanes in each group
+	}{
+		{"all fit", 1 << 20, false, []int{4}},
+		{"two fit", free * 2 / 5, false, []int{2, 2}},
+		{"one fits", free * 2 / 3, false, []int{1, 1, 2}},
+		{"none fits", free * 2, false, []int{1, 1, 1, 1}}, // and each says so when it is to start
+		{"alone", 1 << 20, true, []int{1, 1, 1, 1}},
 	} {
-		rows := find(r, lane)
-		if len(rows) != 19 {
-			t.Errorf("%s has %d rows", lane, len(rows))
+		run := &tierRun{runner: &runner{}, tier: tier{name: "3", model: &checkpoint{}, sequential: tt.sequential}, stored: tt.stored}
+		var got []int
+		for _, group := range run.groups(entries) {
+			got = append(got, len(group))
 		}
-		for _, x := range rows {
-			if x.Error != want || x.Value != nil {
-				t.Errorf("%s %s: %q, want %q", lane, x.Case, x.Error, want)
-				break
-			}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: groups of %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	if own := find(r, "llama.cpp"); own[0].DType != "q8_0" || own[0].Value == nil || len(own[0].Samples) != 2 {
-		t.Errorf("a peer with a dtype of its own: %+v", own[0])
+}
+
+// TestPeersHaveScripts holds the list of lanes against that of package peers.
+func TestPeersHaveScripts(t *testing.T) {
+	n := 0
+	for _, k := range laneKinds {
+		if !k.peer {
+			continue
+		}
+		n++
+		if command := peers.Command("python", "scripts", k.name); len(command) < 3 {
+			t.Errorf("%s: %v", k.name, command)
+		}
 	}
-	if len(r.Wrong()) != 0 {
-		t.Errorf("peers are called wrong: %+v", r.Wrong())
+	if want := len(peers.Lanes()); n != want {
+		t.Errorf("%d peers, %d with scripts", n, want)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	for _, tt := range []struct{ lane, tier, dtype, want string }{
+		{"onnxruntime", "2", "f32", ""},
+		{"onnxruntime", "3", "f32", "no tier 3"},
+		{"onnxruntime", "4", "bf16", "f32 only"},
+		{"llama.cpp", "3", "bf16", ""},
+		{"ctranslate2-int8", "5", "int8", ""},
+		{"torch", "addendum", "bf16", ""},
+		{"emily-fuse", "1", "f32", ""},
+	} {
+		i := slices.IndexFunc(laneKinds, func(k laneKind) bool { return k.name == tt.lane })
+		if got := laneKinds[i].refuses(tt.tier, tt.dtype); got != tt.want {
+			t.Errorf("%s in tier %s, %s: %q, want %q", tt.lane, tt.tier, tt.dtype, got, tt.want)
+		}
 	}
 }
 
@@ -150,8 +319,12 @@ func TestModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Results) != 6 {
-			t.Fatalf("tier %s: %d rows, want 6", tt.tier, len(r.Results))
+		want := 6
+		if tt.tier == "3" {
+			want = 12 // decode and prefill
+		}
+		if len(r.Results) != want {
+			t.Fatalf("tier %s: %d rows, want %d", tt.tier, len(r.Results), want)
 		}
 		for _, x := range r.Results {
 			if x.Error != "" || x.Value == nil || x.Unit != tt.unit || x.Roofline == nil {
@@ -169,7 +342,7 @@ func TestNoCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Results) != 1 || r.Results[0].Error != "-: no checkpoint" {
+	if len(r.Results) != 2 || r.Results[0].Error != "-: no checkpoint" {
 		t.Errorf("rows %+v", r.Results)
 	}
 	if note := strings.Join(r.Notes["3"], ""); !strings.Contains(note, "emily pull Qwen/Qwen3-0.6B") || !strings.Contains(note, "--random-weights") {
@@ -184,9 +357,9 @@ func TestDoesNotFit(t *testing.T) {
 	}
 	run := &tierRun{runner: &runner{peers: map[string]Peer{}}, folder: "a folder", stored: 2 * total, parameter: total}
 	run.Self = func(string, string) []string { return []string{"/no/such/program"} }
-	m := run.open(t.Context(), entry{laneKind{name: "emily-fuse"}, "cpu", "f32"})
-	if !strings.HasPrefix(m.failure, "ERR: does not fit: it needs about ") {
-		t.Errorf("failure %q", m.failure)
+	m := run.open(t.Context(), []entry{{laneKind{name: "emily-fuse"}, "cpu", "f32"}})
+	if !strings.HasPrefix(m[0].failure, "ERR: does not fit: it needs about ") {
+		t.Errorf("failure %q", m[0].failure)
 	}
 }
 
@@ -198,6 +371,7 @@ func TestConfigErrors(t *testing.T) {
 		{func(c *Config) { c.Tiers = []string{"6"} }, `no tier "6"`},
 		{func(c *Config) { c.Lanes = []string{"fuse,jax"} }, `no lane "jax"`},
 		{func(c *Config) { c.DTypes = []string{"f64"} }, `no dtype "f64"`},
+		{func(c *Config) { c.RowLimit = -1 }, "a row needs time"},
 		{func(c *Config) { c.Runs = 0 }, "at least one run"},
 		{func(c *Config) { c.Model = "x" }, "a model serves one tier"},
 		{func(c *Config) { c.Model, c.Tiers, c.RandomWeights = "x", []string{"3"}, true }, "choose one"},

@@ -20,9 +20,8 @@ type pass struct {
 // hidden records the decoder (Qwen3: Yang et al. 2025; Llama: Touvron et al.
 // 2023) up to the last layer: ids [T] -> [T, hidden]. tap sees the embedding
 // and each layer's output.
-func (m *Model) hidden(g *backend.Graph, rows int, keys, values *backend.StateSpec, tap func(*backend.Tensor)) *backend.Tensor {
-	ids := g.Input("ids", backend.I32, rows)
-	p := pass{Model: m, segments: g.SegmentsInput(rows), keys: keys, values: values}
+func (m *Model) hidden(g *backend.Graph, ids *backend.Tensor, segments *backend.Segments, keys, values *backend.StateSpec, tap func(*backend.Tensor)) *backend.Tensor {
+	p := pass{Model: m, segments: segments, keys: keys, values: values}
 	p.rope = p.segments.Positions().RotaryTable(m.inverseFrequencies, m.rotaryScale)
 
 	x := g.Embedding(m.weights.Embed, ids)
@@ -71,9 +70,9 @@ func (p pass) mlp(x *backend.Tensor, w *mlp) *backend.Tensor {
 	return h.Linear(w.Down, w.DownBias)
 }
 
-// logits scores the rows that want names, [n] -> [n, vocab].
-func (m *Model) logits(x, want *backend.Tensor) *backend.Tensor {
-	return x.Rows(want).RMSNorm(m.weights.Norm, m.config.RMSNormEps).Linear(m.head, nil)
+// score returns the logits of each row, [T, hidden] -> [T, vocab].
+func (m *Model) score(x *backend.Tensor) *backend.Tensor {
+	return x.RMSNorm(m.weights.Norm, m.config.RMSNormEps).Linear(m.head, nil)
 }
 
 var _ arch.Decoder = (*Model)(nil)

@@ -32,6 +32,7 @@ type Model struct {
 	programs arch.Programs[shape]
 	specs    map[int][2]*backend.StateSpec // by capacity
 	specsMu  sync.Mutex
+	loop     loopStates
 }
 
 func newModel(s arch.Source, f family) (*Model, error) {
@@ -39,7 +40,7 @@ func newModel(s arch.Source, f family) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{config: c, options: s.Options, specs: map[int][2]*backend.StateSpec{}}
+	m := &Model{config: c, options: s.Options, specs: map[int][2]*backend.StateSpec{}, loop: newLoopStates()}
 	if m.options.KV == backend.Invalid {
 		m.options.KV = backend.F32
 	}
@@ -94,6 +95,7 @@ type shape struct {
 	want           int  // rows whose logits are computed
 	topK           int  // 0 for all logits
 	tap            bool // hidden states instead of logits
+	loop           bool // one step of the closed loop
 }
 
 // program compiles the graph of a shape, once.
@@ -101,22 +103,34 @@ func (m *Model) program(s shape) (backend.Program, error) {
 	return m.programs.Get(s, func() (backend.Program, error) {
 		g := backend.NewGraph()
 		keys, values := m.cacheSpecs(s.capacity)
-		if s.tap {
-			last := m.hidden(g, s.rows, keys, values, func(t *backend.Tensor) { g.Output("hidden", t) })
-			g.Output("final", last.RMSNorm(m.weights.Norm, m.config.RMSNormEps))
-			return m.options.Compile(g)
+		if s.loop {
+			m.loop.record(m, g, keys, values)
+		} else {
+			m.record(g, s, keys, values)
 		}
-		x := m.hidden(g, s.rows, keys, values, func(*backend.Tensor) {})
-		logits := m.logits(x, g.Input("want", backend.I32, s.want))
-		if s.topK == 0 {
-			g.Output("logits", logits)
-			return m.options.Compile(g)
-		}
-		ids, values2 := logits.TopK(s.topK)
-		g.Output("ids", ids)
-		g.Output("values", values2)
 		return m.options.Compile(g)
 	})
+}
+
+// record records a pass over rows that the caller gives.
+func (m *Model) record(g *backend.Graph, s shape, keys, values *backend.StateSpec) {
+	tap := func(*backend.Tensor) {}
+	if s.tap {
+		tap = func(t *backend.Tensor) { g.Output("hidden", t) }
+	}
+	x := m.hidden(g, g.Input("ids", backend.I32, s.rows), g.SegmentsInput(s.rows), keys, values, tap)
+	if s.tap {
+		g.Output("final", x.RMSNorm(m.weights.Norm, m.config.RMSNormEps))
+		return
+	}
+	logits := m.score(x.Rows(g.Input("want", backend.I32, s.want)))
+	if s.topK == 0 {
+		g.Output("logits", logits)
+		return
+	}
+	ids, best := logits.TopK(s.topK)
+	g.Output("ids", ids)
+	g.Output("values", best)
 }
 
 // NewSequence returns an empty sequence.

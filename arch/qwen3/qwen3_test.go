@@ -29,6 +29,7 @@ func TestReference(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
+					defer seq.Close()
 					logits, err := seq.Logits(t.Context(), c.InputIDs, true)
 					if err != nil {
 						t.Fatal(err)
@@ -47,7 +48,13 @@ func TestReference(t *testing.T) {
 					if got := greedy(t, m, c.InputIDs, len(c.GreedyIDs)); !slices.Equal(got, c.GreedyIDs) {
 						t.Errorf("case %d: greedy tokens\n%v, want\n%v", i, got, c.GreedyIDs)
 					}
-					seq.Close()
+					if i > 0 {
+						continue
+					}
+					ids := c.GreedyIDs[:min(len(c.GreedyIDs), 16)]
+					if got := closedLoop(t, m, c.InputIDs, len(ids)); !slices.Equal(got, ids) {
+						t.Errorf("tokens of the closed loop\n%v, want\n%v", got, ids)
+					}
 				}
 			})
 		}
@@ -69,6 +76,24 @@ func greedy(t *testing.T, m *Model, ids []int32, n int) []int32 {
 		}
 		out = append(out, top[0])
 		ids = []int32{top[0]}
+	}
+	return out
+}
+
+func closedLoop(t *testing.T, m *Model, ids []int32, n int) []int32 {
+	t.Helper()
+	seq, err := m.NewSequence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seq.Close()
+	top, _, err := seq.Extend(t.Context(), ids, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []int32{top[0]}
+	if err := seq.Greedy(t.Context(), out[0], n-1, func(id int32) bool { out = append(out, id); return true }); err != nil {
+		t.Fatal(err)
 	}
 	return out
 }

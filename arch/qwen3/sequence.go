@@ -20,6 +20,7 @@ type sequence struct {
 	capacity int
 	length   int
 	sessions map[shape]backend.Session // of the current capacity
+	states   []backend.State           // of the closed loop, once it has run
 
 	segments [3]int32
 	top      []int32
@@ -36,6 +37,10 @@ func (s *sequence) Close() error {
 	s.release()
 	s.cache.Close()
 	s.cache = arch.KVCache{}
+	for _, st := range s.states {
+		st.Close()
+	}
+	s.states = nil
 	return nil
 }
 
@@ -167,7 +172,7 @@ func (s *sequence) session(sh shape) (backend.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := p.Bind(s.cache.Keys, s.cache.Values)
+	session, err := p.Bind(append(s.states, s.cache.Keys, s.cache.Values)...)
 	if err != nil {
 		return nil, err
 	}

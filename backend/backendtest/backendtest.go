@@ -1,16 +1,17 @@
 // Package backendtest is the compliance suite of backends: one table of small
 // graphs that covers every primitive, composite and fused op, run in every
-// lane and compared with a naive interpreter of the lowered graph.
+// lane and compared with a naive interpreter of the lowered graph. Tests run
+// it, and `emily doctor --backend` on a user's device.
 package backendtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"strings"
 	"sync"
-	"testing"
 
 	"emily/backend"
 )
@@ -25,56 +26,75 @@ type testCase struct {
 	// fused, if not nil, describes a node that the fuse passes must make where
 	// the backend supports it.
 	fused func(n *backend.Tensor) bool
+	// unbounded results move by more than a rounding to bf16 of what they come from.
+	unbounded bool
 	// unaligned weights start at odd addresses.
 	unaligned bool
 }
 
-// Run checks a backend against the reference in every lane. A composite that
-// the backend has no kernel for is a failure.
-func Run(t *testing.T, be backend.Backend) {
-	for _, group := range suite() {
-		t.Run(group.name, func(t *testing.T) {
-			for _, c := range group.cases {
-				if err := c.check(be); err != nil {
-					t.Errorf("%s: %v", c.name, err)
-				}
-			}
-		})
-	}
-}
-
-type group struct {
-	name  string
+// Group is the cases of one family of ops.
+type Group struct {
+	Name  string
 	cases []*prepared
+	bf16  bool // is run in bf16 as well
 }
 
-// suite builds the cases and the reference's results once: backends and
-// kernel variants share them.
-var suite = sync.OnceValue(func() []group {
-	var groups []group
+// Groups returns the whole suite. It is built once, in some seconds: backends
+// and kernel variants share the cases and the reference's results.
+func Groups() []Group { return suite() }
+
+// Check runs the group's cases on a backend, in every lane, and those of
+// products in the fuse lane with activations in bf16 as well. It returns what
+// is wrong. A composite that the backend has no kernel for is wrong too.
+func (g Group) Check(be backend.Backend) []error {
+	var errs []error
+	for _, c := range g.cases {
+		if err := c.check(be); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		}
+		if !g.bf16 || !c.bounded() {
+			continue
+		}
+		if err := c.run(be, backend.Options{DType: backend.BF16, Strict: true}); err != nil {
+			errs = append(errs, fmt.Errorf("%s in bf16: %w", c.name, err))
+		}
+	}
+	return errs
+}
+
+// Cases is the number of graphs in the group.
+func (g Group) Cases() int { return len(g.cases) }
+
+// bf16Tolerance allows for a few roundings to 8 bits: of operands, of what is
+// between two products, and of the result.
+const bf16Tolerance = 2e-2
+
+var suite = sync.OnceValue(func() []Group {
+	var groups []Group
 	for _, g := range []struct {
 		name  string
 		cases []testCase
+		bf16  bool
 	}{
-		{"elementwise", elementwiseCases()},
-		{"reduce", reduceCases()},
-		{"shape", shapeCases()},
-		{"matmul", matmulCases()},
-		{"conv", convCases()},
-		{"linear", linearCases()},
-		{"fused", fusedCases()},
-		{"mapsum", mapSumCases()},
-		{"norm", normCases()},
-		{"rope", ropeCases()},
-		{"attention", attentionCases()},
-		{"states", stateCases()},
-		{"topk", topKCases()},
+		{"elementwise", elementwiseCases(), false},
+		{"reduce", reduceCases(), false},
+		{"shape", shapeCases(), false},
+		{"matmul", matmulCases(), true},
+		{"conv", convCases(), true},
+		{"linear", linearCases(), true},
+		{"fused", fusedCases(), true},
+		{"mapsum", mapSumCases(), false},
+		{"norm", normCases(), false},
+		{"rope", ropeCases(), false},
+		{"attention", attentionCases(), true},
+		{"states", stateCases(), false},
+		{"topk", topKCases(), false},
 	} {
 		prepared := make([]*prepared, len(g.cases))
 		for i, c := range g.cases {
 			prepared[i] = prepare(c)
 		}
-		groups = append(groups, group{g.name, prepared})
+		groups = append(groups, Group{g.name, prepared, g.bf16})
 	}
 	return groups
 })
@@ -107,6 +127,20 @@ func prepare(c testCase) *prepared {
 	}
 	p.want = interpret(low, in, states)
 	return p
+}
+
+// bounded reports whether rounding changes all results a little only, which
+// those that are an index do not.
+func (p *prepared) bounded() bool {
+	if p.err != nil || p.unbounded {
+		return false
+	}
+	for _, w := range p.want {
+		if !w.dtype.IsFloat() {
+			return false
+		}
+	}
+	return true
 }
 
 // check runs the case in every lane.
@@ -167,7 +201,11 @@ func (p *prepared) run(be backend.Backend, opt backend.Options) error {
 		if err := sess.Run(context.Background(), p.in, out); err != nil {
 			return err
 		}
-		if err := p.compare(out, states); err != nil {
+		tolerance := cmp.Or(p.tolerance, 1e-5)
+		if opt.DType == backend.BF16 {
+			tolerance = max(tolerance, bf16Tolerance)
+		}
+		if err := p.compare(out, states, tolerance); err != nil {
 			return fmt.Errorf("run %d: %w", round+1, err)
 		}
 	}
@@ -207,10 +245,10 @@ type willing struct{ backend.Backend }
 
 func (willing) Supports(*backend.Tensor) bool { return true }
 
-func (p *prepared) compare(out []backend.Buffer, states []backend.State) error {
+func (p *prepared) compare(out []backend.Buffer, states []backend.State, tolerance float64) error {
 	for i, o := range p.Outputs() {
 		got := &value{o.Tensor.DType(), o.Tensor.Shape(), decode(o.Tensor.DType(), out[i])}
-		if err := p.equal(o.Name, got, p.want[i], p.rows); err != nil {
+		if err := p.equal(o.Name, got, p.want[i], p.rows, tolerance); err != nil {
 			return err
 		}
 	}
@@ -223,7 +261,7 @@ func (p *prepared) compare(out []backend.Buffer, states []backend.State) error {
 			return fmt.Errorf("state %s was only read but changed", s.Spec())
 		}
 		got := &value{s.Spec().DType, s.Spec().Shape, decode(s.Spec().DType, b)}
-		if err := p.equal(s.Spec().Name, got, p.states[i], nil); err != nil {
+		if err := p.equal(s.Spec().Name, got, p.states[i], nil, tolerance); err != nil {
 			return err
 		}
 	}
@@ -243,11 +281,7 @@ func (p *prepared) constant(i int) bool {
 // equal compares got with want. Floats may differ by the tolerance times the
 // largest finite number of want; rows, if it has an entry for each row of the
 // tensor, tells which count.
-func (p *prepared) equal(name string, got, want *value, rows []bool) error {
-	tolerance := p.tolerance
-	if tolerance == 0 {
-		tolerance = 1e-5
-	}
+func (p *prepared) equal(name string, got, want *value, rows []bool, tolerance float64) error {
 	if len(want.shape) == 0 || len(rows) != want.shape[0] {
 		rows = nil
 	}

@@ -34,6 +34,11 @@ func linearCases() []testCase {
 		testCase{name: "wide", record: func(r *recorder) {
 			r.out(r.floats(1, 257).Linear(r.scaled(backend.BF16, 2001, 257), nil), r.floats(3, 257).Linear(r.scaled(backend.F32, 1003, 257), nil))
 		}},
+		testCase{name: "long sums", record: func(r *recorder) {
+			for _, dtype := range storedTypes {
+				r.out(r.floats(20, 1300).Linear(r.scaled(dtype, 133, 1300), nil))
+			}
+		}},
 		testCase{name: "no features", record: func(r *recorder) {
 			r.out(r.floats(3, 0).Linear(r.weight(backend.F32, 4, 0), r.weight(backend.F32, 4)), r.floats(20, 0).Linear(r.weight(backend.F32, 4, 0), nil))
 			r.out(r.floats(3, 4).Linear(r.weight(backend.F32, 0, 4), nil), r.floats(20, 4).Linear(r.weight(backend.F32, 0, 4), nil))

@@ -79,7 +79,7 @@ func TestEqual(t *testing.T) {
 		{[]float64{100, 0, math.Inf(1), 7}, []bool{true, false}, true},
 		{[]float64{100, 0, math.Inf(1), 7}, []bool{false, true}, false},
 	} {
-		err := new(prepared).equal("x", &value{backend.F32, want.shape, c.got}, want, c.rows)
+		err := new(prepared).equal("x", &value{backend.F32, want.shape, c.got}, want, c.rows, 1e-5)
 		if (err == nil) != c.ok {
 			t.Errorf("%v, rows %v: %v", c.got, c.rows, err)
 		}

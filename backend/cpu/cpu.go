@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"weak"
 
 	"emily/backend"
 	"emily/backend/cpu/kernel"
@@ -29,8 +30,9 @@ type Backend struct {
 	pool  *pool
 	forms *forms // nil for none
 
-	mu    sync.Mutex
-	small map[*backend.Weight][]float32 // norm weights and biases, widened once
+	mu     sync.Mutex
+	small  map[*backend.Weight][]float32 // norm weights and biases, widened once
+	rounds map[*backend.Weight]weak.Pointer[rounded]
 }
 
 // MaxThreads is more than any machine has processors that Go uses.
@@ -54,7 +56,10 @@ func New(opt Options) (*Backend, error) {
 			return nil, err
 		}
 	}
-	return &Backend{set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing, set), small: map[*backend.Weight][]float32{}}, nil
+	return &Backend{
+		set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing, set),
+		small: map[*backend.Weight][]float32{}, rounds: map[*backend.Weight]weak.Pointer[rounded]{},
+	}, nil
 }
 
 // Info names the kernels and counts the workers.

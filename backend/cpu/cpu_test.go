@@ -35,7 +35,14 @@ func TestCompliance(t *testing.T) {
 	for _, set := range sets {
 		for threads := least; threads <= 3; threads++ {
 			t.Run(fmt.Sprintf("%s/%d", set.Name, threads), func(t *testing.T) {
-				backendtest.Run(t, open(t, cpu.Options{Threads: threads, Kernels: set.Name}))
+				be := open(t, cpu.Options{Threads: threads, Kernels: set.Name})
+				for _, g := range backendtest.Groups() {
+					t.Run(g.Name, func(t *testing.T) {
+						for _, err := range g.Check(be) {
+							t.Error(err)
+						}
+					})
+				}
 			})
 		}
 	}

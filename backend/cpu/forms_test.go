@@ -69,9 +69,9 @@ type packableRun struct {
 	want      []int32
 }
 
-func (d packable) open(t *testing.T, be *cpu.Backend, lane backend.Lane, rows, want, top int) *packableRun {
+func (d packable) open(t *testing.T, be *cpu.Backend, opt backend.Options, rows, want, top int) *packableRun {
 	t.Helper()
-	p, err := backend.Compile(be, d.graph(rows, want, top), backend.Options{Lane: lane})
+	p, err := backend.Compile(be, d.graph(rows, want, top), opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func pack(t *testing.T, d packable, dir string) {
 	t.Helper()
 	notice, lines := notices()
 	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, After: 2, Notice: notice}})
-	r := d.open(t, be, backend.Fuse, 1, 1, 1)
+	r := d.open(t, be, backend.Options{}, 1, 1, 1)
 	defer r.close()
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
 	for range 2 {
@@ -177,9 +177,9 @@ func TestPacking(t *testing.T) {
 		for _, threads := range []int{1, 3} {
 			plain := open(t, cpu.Options{Threads: threads, Kernels: set.Name})
 			packed := open(t, cpu.Options{Threads: threads, Kernels: set.Name, Packing: &cpu.Packing{Anyway: true, Dir: dir}})
-			for _, lane := range []backend.Lane{backend.Fuse, backend.Native} {
+			for _, opt := range []backend.Options{{Lane: backend.Fuse}, {Lane: backend.Native}, {DType: backend.BF16}} {
 				for _, c := range []struct{ rows, want, top int }{{1, 1, 1}, {1, 1, 50}, {2, 1, 5}, {16, 2, 3}, {17, 1, 1}, {40, 17, 2}} {
-					a, b := d.open(t, plain, lane, c.rows, c.want, c.top), d.open(t, packed, lane, c.rows, c.want, c.top)
+					a, b := d.open(t, plain, opt, c.rows, c.want, c.top), d.open(t, packed, opt, c.rows, c.want, c.top)
 					for i := range 7 {
 						x := normalRows(rng, c.rows)
 						switch i {
@@ -194,7 +194,7 @@ func TestPacking(t *testing.T) {
 								x[p] *= []float32{1e-20, 1e-24, 1e-38}[i-4]
 							}
 						}
-						sameBits(t, fmt.Sprintf("%s, %d threads, %s lane, %+v, case %d", set.Name, threads, lane, c, i), b.run(x), a.run(x))
+						sameBits(t, fmt.Sprintf("%s, %d threads, %+v, %+v, case %d", set.Name, threads, opt, c, i), b.run(x), a.run(x))
 					}
 					a.close()
 					b.close()
@@ -214,9 +214,9 @@ func TestPackingReadsForms(t *testing.T) {
 	other := newPackable()
 	clear(other.k.Data)
 	clear(other.gate.Data)
-	r := other.open(t, be, backend.Fuse, 1, 1, 3)
+	r := other.open(t, be, backend.Options{}, 1, 1, 3)
 	defer r.close()
-	plain := d.open(t, open(t, cpu.Options{}), backend.Fuse, 1, 1, 3)
+	plain := d.open(t, open(t, cpu.Options{}), backend.Options{}, 1, 1, 3)
 	defer plain.close()
 	sameBits(t, "weights whose bytes were cleared", r.run(x), plain.run(x))
 }
@@ -225,8 +225,8 @@ func TestPackingReadsForms(t *testing.T) {
 func TestPackingLive(t *testing.T) {
 	d, dir := newPackable(), t.TempDir()
 	notice, lines := notices()
-	a := d.open(t, open(t, cpu.Options{Threads: 2}), backend.Fuse, 1, 1, 4)
-	b := d.open(t, open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}}), backend.Fuse, 1, 1, 4)
+	a := d.open(t, open(t, cpu.Options{Threads: 2}), backend.Options{}, 1, 1, 4)
+	b := d.open(t, open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}}), backend.Options{}, 1, 1, 4)
 	defer a.close()
 	defer b.close()
 	rng := rand.New(rand.NewPCG(2, 2))
@@ -251,7 +251,7 @@ func TestPackingResumes(t *testing.T) {
 	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}})
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
 	for runs := 2; len(packedFiles(t, dir)) < 6; runs *= 2 {
-		r := d.open(t, be, backend.Fuse, 1, 1, 1)
+		r := d.open(t, be, backend.Options{}, 1, 1, 1)
 		for range runs {
 			r.run(x)
 		}
@@ -285,7 +285,7 @@ func TestPackingDamaged(t *testing.T) {
 	}
 	notice, lines := notices()
 	be := open(t, cpu.Options{Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}})
-	r := d.open(t, be, backend.Fuse, 1, 1, 1)
+	r := d.open(t, be, backend.Options{}, 1, 1, 1)
 	r.run(normalRows(rand.New(rand.NewPCG(1, 1)), 1))
 	select {
 	case <-lines:
@@ -310,7 +310,7 @@ func TestPackingTellsOnce(t *testing.T) {
 	be := open(t, cpu.Options{Threads: 2, Packing: &cpu.Packing{Anyway: true, Dir: dir, Notice: notice}})
 	x := normalRows(rand.New(rand.NewPCG(1, 1)), 1)
 	for i := range 3 {
-		r := d.open(t, be, backend.Fuse, 1, 1, 1)
+		r := d.open(t, be, backend.Options{}, 1, 1, 1)
 		r.run(x)
 		if i == 0 {
 			<-lines
@@ -327,7 +327,7 @@ func TestPackingTellsOnce(t *testing.T) {
 func TestPackingSlow(t *testing.T) {
 	notice, lines := notices()
 	d, dir := newPackable(), t.TempDir()
-	r := d.open(t, open(t, cpu.Options{Kernels: "generic", Packing: &cpu.Packing{Dir: dir, Notice: notice}}), backend.Fuse, 1, 1, 1)
+	r := d.open(t, open(t, cpu.Options{Kernels: "generic", Packing: &cpu.Packing{Dir: dir, Notice: notice}}), backend.Options{}, 1, 1, 1)
 	for range 5 {
 		r.run(normalRows(rand.New(rand.NewPCG(1, 1)), 1))
 	}
@@ -355,7 +355,7 @@ func TestPackingRefused(t *testing.T) {
 			notice, lines := notices()
 			d, p := newPackable(), &cpu.Packing{Anyway: true, Dir: t.TempDir(), Notice: notice}
 			c.change(&d, p)
-			r := d.open(t, open(t, cpu.Options{Packing: p}), backend.Fuse, 1, 1, 1)
+			r := d.open(t, open(t, cpu.Options{Packing: p}), backend.Options{}, 1, 1, 1)
 			for range 5 {
 				r.run(normalRows(rand.New(rand.NewPCG(1, 1)), 1))
 			}

@@ -16,19 +16,28 @@ type product struct {
 	stored  *kernel.Stored
 	form    *form // of a weight that is kept compact, else nil
 	m, n, k int
-	size    int  // bytes of an element of w
-	plain   bool // w is [k,n]
+	size    int      // bytes of an element of w
+	plain   bool     // w is [k,n]
+	bf16    bool     // x may be rounded to bf16
+	rounded *rounded // of w, or nil
 	threads int
 }
 
-func (b *binder) product(m int, w *backend.Tensor, k int) *product {
+// product is of m rows with w, which gives n columns.
+func (b *binder) product(m, n, k int, w *backend.Tensor, plain bool) *product {
 	form := b.form(w)
 	b.decodes = b.decodes || form != nil && m <= maxGemv
-	return &product{
+	p := &product{
 		set: b.set, stored: b.backend.stored(w.DType()), form: form,
-		m: m, n: w.Dim(-2), k: k, size: w.DType().Size(), threads: b.threads,
+		m: m, n: n, k: k, size: w.DType().Size(), plain: plain, threads: b.threads,
+		bf16: b.dots(),
 	}
+	p.rounded = b.backend.rounded(p, w)
+	return p
 }
+
+// dots reports whether tiles multiply in bf16.
+func (b *binder) dots() bool { return b.plan.Options.DType == backend.BF16 && b.set.DotBF16 }
 
 // chunk is the number of columns that a worker computes at a time: small
 // enough to share evenly and to stop within a millisecond, large enough to
@@ -54,10 +63,35 @@ func (p *product) chunk() int {
 // operand are packed from f32 only.
 func (p *product) packed() bool { return p.m > maxGemv && !(p.plain && p.size != 4) }
 
-// packElements is the size of the packed x.
-func (p *product) packElements() int { return (p.m + p.set.MR - 1) / p.set.MR * p.set.MR * p.k }
+// lane is how many numbers an element of the tiles' panels holds: 2 where they
+// are multiplied in bf16. Weights of other dtypes are rounded to bf16 then.
+func (p *product) lane() int {
+	if p.bf16 && !p.plain && p.k%2 == 0 {
+		return 2
+	}
+	return 1
+}
 
-// blockK is the part of k that one pass of tiles covers: a column panel of it fits L1.
+// packElements is the size of the packed x.
+func (p *product) packElements() int {
+	return (p.m + p.set.MR - 1) / p.set.MR * p.set.MR * p.k / p.lane()
+}
+
+// packRows packs rows from row i on, a multiple of the tile's, of x[m,k].
+func (p *product) packRows(packed []float32, i int, rows []float32) {
+	if p.k == 0 {
+		return
+	}
+	m, dst := len(rows)/p.k, packed[i*p.k/p.lane():]
+	if p.lane() == 2 {
+		p.set.PackRowPairs(dst, rows, p.k, m, p.k)
+		return
+	}
+	p.set.PackRows(dst, rows, p.k, m, p.k)
+}
+
+// blockK is the part of k that one pass of tiles covers, in elements of the
+// panels: a row panel of it stays in L1.
 const blockK = 256
 
 // columns computes count columns of the result from j on into y, which has
@@ -89,26 +123,44 @@ func (p *product) gemv(wk *worker, y []float32, ldy int, x []float32, w []byte, 
 }
 
 func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []byte, first, count int) {
-	mr, nr := p.set.MR, p.set.NR
+	mr, nr, lane := p.set.MR, p.set.NR, p.lane()
 	if p.k == 0 {
 		for i := range p.m {
 			clear(y[i*ldy : i*ldy+count])
 		}
 	}
-	panels := (count + nr - 1) / nr
-	block := wk.floats(panels * nr * min(blockK, p.k))
-	for k0 := 0; k0 < p.k; k0 += blockK {
-		kc := min(blockK, p.k-k0)
-		for j := 0; j < count; j += nr {
-			p.packPanel(wk, block[j*kc:(j+nr)*kc], w, first+j, min(nr, count-j), k0, kc)
+	tile := p.set.Tile
+	if lane == 2 {
+		tile = p.set.TilePairs
+	}
+	panels, k := (count+nr-1)/nr, p.k/lane
+	block := wk.floats(panels * nr * min(blockK, k))
+	for k0 := 0; k0 < k; k0 += blockK {
+		kc := min(blockK, k-k0)
+		for j := 0; j < count && p.rounded == nil; j += nr {
+			p.packPanel(wk, block[j*kc:(j+nr)*kc], w, first+j, min(nr, count-j), k0*lane, kc*lane)
 		}
 		for i := 0; i < p.m; i += mr {
-			a := packed[i*p.k+k0*mr : i*p.k+(k0+kc)*mr]
+			a := packed[i*k+k0*mr : i*k+(k0+kc)*mr]
 			for j := 0; j < count; j += nr {
-				p.set.Tile(y[i*ldy+j:], ldy, a, block[j*kc:(j+nr)*kc], kc, min(mr, p.m-i), min(nr, count-j), k0 > 0)
+				var b []float32
+				if p.rounded != nil {
+					b = p.roundedPanel(wk, w, first+j)[k0*nr : (k0+kc)*nr]
+				} else {
+					b = block[j*kc : (j+nr)*kc]
+				}
+				tile(y[i*ldy+j:], ldy, a, b, kc, min(mr, p.m-i), min(nr, count-j), k0 > 0)
 			}
 		}
 	}
+}
+
+// roundedPanel returns the rounded columns from j on, a multiple of a panel's width.
+func (p *product) roundedPanel(wk *worker, w []byte, j int) []float32 {
+	nr := p.set.NR
+	return p.rounded.panel(j/nr, func(dst []float32) {
+		p.packPanel(wk, dst, w, j, min(nr, p.n-j), 0, p.k)
+	})
 }
 
 // packPanel packs columns j:j+n of the result, rows k0:k0+kc of the sum.
@@ -117,11 +169,17 @@ func (p *product) packPanel(wk *worker, dst []float32, w []byte, j, n, k0, kc in
 		p.set.PackCols(dst, floats(w)[k0*p.n+j:], p.n, kc, n)
 		return
 	}
+	pack := p.stored.Pack
+	if p.lane() == 2 {
+		pack = p.stored.PackPairs
+	}
 	if c := p.form.compact(); c != nil {
-		p.set.PackCompact(dst, c, j, n, k0, kc, wk.bytes(p.set.CompactScratch(kc)))
+		rows := wk.bytes(2 * n * kc)
+		p.set.ExpandRows(rows, c, j, n, k0, kc)
+		pack(dst, rows, kc, n, kc)
 		return
 	}
-	p.stored.Pack(dst, w[(j*p.k+k0)*p.size:], p.k, n, kc)
+	pack(dst, w[(j*p.k+k0)*p.size:], p.k, n, kc)
 }
 
 // prepare adds the phase that packs x for tiles, or that normalises it, and
@@ -152,7 +210,7 @@ func (b *binder) prepare(p *product, x ref, norm func(dst, x []float32)) func(f 
 				}
 				src = rows
 			}
-			b.set.PackRows(f.shared[i*k:i*k+mr*k], src, k, n, k)
+			p.packRows(f.shared, i, src)
 		}
 	})
 	return func(f *frame) ([]float32, []float32) { return nil, f.shared }
@@ -206,7 +264,7 @@ func bindLinear(b *binder, n *backend.Tensor) bool {
 	var members []member
 	chunks := 0
 	for i, w := range l.Weights {
-		p := b.product(m, w, k)
+		p := b.product(m, w.Dim(0), k, w, false)
 		e := epilogue{activation: b.activation(a.Activation), add: b.set.Add, residual: -1}
 		if len(l.Biases) > 0 {
 			e.bias = b.vector(l.Biases[i])
@@ -243,7 +301,8 @@ func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 	a := n.Attrs()
 	l := a.Linear(n.Args())
 	m, k := l.X.Dim(0), l.X.Dim(1)
-	gate, up := b.product(m, l.Weights[0], k), b.product(m, l.Weights[1], k)
+	width := l.Weights[0].Dim(0)
+	gate, up := b.product(m, width, k, l.Weights[0], false), b.product(m, width, k, l.Weights[1], false)
 	var gateBias, upBias []float32
 	if len(l.Biases) > 0 {
 		gateBias, upBias = b.vector(l.Biases[0]), b.vector(l.Biases[1])

@@ -4,19 +4,16 @@ import "emily/backend"
 
 func bindMatMul(b *binder, n *backend.Tensor) bool {
 	x, u := n.Args()[0], n.Args()[1]
-	m, k := x.Dim(-2), x.Dim(-1)
-	p := b.product(m, u, k)
-	if !n.Attrs().Transposed {
-		p.plain, p.n = true, u.Dim(-1)
-	}
+	m := x.Dim(-2)
 	if n.Elements() == 0 {
 		return true
 	}
 	batch := n.Shape()[:n.Rank()-2]
 	if u.Rank() == 2 { // one right operand for all: the batch is more rows
-		p.m *= elements(batch)
+		m *= elements(batch)
 		batch = nil
 	}
+	p := b.product(m, n.Dim(-1), x.Dim(-1), u, !n.Attrs().Transposed)
 	xr, y := b.arg(0), b.out(0)
 	ur := b.raw(1)
 	if p.plain {
@@ -44,15 +41,14 @@ func (b *binder) single(p *product, x, u, y ref) {
 
 // batched gives each worker whole products of a batch.
 func (b *binder) batched(p *product, batch int, it *iteration, x, u, y ref) {
-	mr := p.set.MR
 	b.ranges(batch, p.m*p.n*p.k/16+1, func(f *frame, w *worker, from, to int) {
 		for i := from; i < to; i++ {
 			xs := f.f32(x)[it.element(0, i)*p.m*p.k:][:p.m*p.k]
 			us := f.bytes(u)[it.element(1, i)*p.n*p.k*p.size:][:p.n*p.k*p.size]
 			var packed []float32
 			if p.packed() {
-				packed = w.second((p.m + mr - 1) / mr * mr * p.k)
-				p.set.PackRows(packed, xs, p.k, p.m, p.k)
+				packed = w.second(p.packElements())
+				p.packRows(packed, 0, xs)
 			}
 			p.columns(w, f.f32(y)[i*p.m*p.n:(i+1)*p.m*p.n], p.n, xs, packed, us, 0, p.n)
 		}
@@ -80,8 +76,7 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	}
 	w, kw, outW := x.Dim(-2), kern.Dim(-1), n.Dim(-2)
 	m, k := outH*outW, in*kh*kw
-	p := b.product(m, kern, k)
-	p.n = kern.Dim(0)
+	p := b.product(m, kern.Dim(0), k, kern, false)
 	if n.Elements() == 0 {
 		return true
 	}
@@ -110,8 +105,7 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	if p.packed() {
 		b.ranges((m+mr-1)/mr, mr*k*2, func(f *frame, _ *worker, from, to int) {
 			for i := from * mr; i < min(to*mr, m); i += mr {
-				rows := min(mr, m-i)
-				b.set.PackRows(f.shared[i*k:i*k+mr*k], gathered(f)[i*k:(i+rows)*k], k, rows, k)
+				p.packRows(f.shared, i, gathered(f)[i*k:min(i+mr, m)*k])
 			}
 		})
 	}

@@ -69,7 +69,7 @@ func bindLinearTopK(b *binder, n *backend.Tensor) bool {
 	a := n.Attrs()
 	l := a.Linear(n.Args())
 	m, k, top := l.X.Dim(0), l.X.Dim(1), a.K
-	p := b.product(m, l.Weights[0], k)
+	p := b.product(m, l.Weights[0].Dim(0), k, l.Weights[0], false)
 	var bias []float32
 	if len(l.Biases) > 0 {
 		bias = b.vector(l.Biases[0])

@@ -5,8 +5,10 @@ package peers
 import (
 	"embed"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 //go:embed *.py setup requirements.txt
@@ -14,14 +16,16 @@ var files embed.FS
 
 // scripts are the files and arguments of each lane.
 var scripts = map[string][]string{
-	"exla":           {"exla.py"},
-	"emlx":           {"emlx.py"},
-	"torch":          {"pytorch.py"},
-	"torch-compile":  {"pytorch.py", "--compile"},
-	"llama.cpp":      {"llama.py", "bf16"},
-	"llama.cpp-q8_0": {"llama.py", "q8_0"},
-	"onnxruntime":    {"onnx_runtime.py"},
-	"ctranslate2":    {"ctranslate.py"},
+	"exla":             {"exla.py"},
+	"emlx":             {"emlx.py"},
+	"torch":            {"pytorch.py"},
+	"torch-compile":    {"pytorch.py", "--compile"},
+	"llama.cpp":        {"llama.py", "bf16"},
+	"llama.cpp-q8_0":   {"llama.py", "q8_0"},
+	"onnxruntime":      {"onnx_runtime.py"},
+	"onnxruntime-int8": {"onnx_runtime.py", "int8"},
+	"ctranslate2":      {"ctranslate.py", "float32"},
+	"ctranslate2-int8": {"ctranslate.py", "int8"},
 }
 
 // Write puts the scripts into a folder.
@@ -58,7 +62,10 @@ func Python(dir string) string {
 	return python
 }
 
-// Command is what runs a lane's script, which Write put into dir.
+// Lanes are the names that Command knows, in order.
+func Lanes() []string { return slices.Sorted(maps.Keys(scripts)) }
+
+// Command is what runs the script of one of Lanes, which Write put into dir.
 func Command(python, dir, lane string) []string {
 	s := scripts[lane]
 	return append([]string{python, "-u", filepath.Join(dir, s[0])}, s[1:]...)

@@ -2,6 +2,7 @@
 stored as XLA likes them, [in, out]."""
 import glob
 import math
+import os
 
 from lanes import Job, absent, best_span, serve
 
@@ -79,6 +80,14 @@ def gelu(x):
     return jax.nn.gelu(x, approximate=False)
 
 
+def cached(tier):
+    """The tier with programs that an earlier run may have compiled, as EXLA keeps them too."""
+    def load(job):
+        jax.config.update("jax_compilation_cache_dir", os.path.join(job.cache, "xla"))
+        return tier(job)
+    return load
+
+
 def ops(job: Job):
     op = OPS[job.op]
     run = jax.jit(lambda a, b: jnp.sum(op(a, b)))
@@ -118,12 +127,9 @@ def distilbert(job: Job):
     return call
 
 
-def qwen3(job: Job):
-    w, c = Weights(job), job.qwen3_config()
-    heads, kv_heads, size, eps = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"], c["rms_norm_eps"]
-    theta, n_layers, inner = c["rope_theta"], c["num_hidden_layers"], c["intermediate_size"]
-    layers = []
-    for i in range(n_layers):
+def qwen3_weights(job, c):
+    w, layers = Weights(job), []
+    for i in range(c["num_hidden_layers"]):
         at = f"model.layers.{i}."
         layers.append({
             "qkv": w.matrix(*(at + f"self_attn.{n}_proj.weight" for n in "qkv")), "out": w.matrix(at + "self_attn.o_proj.weight"),
@@ -132,9 +138,14 @@ def qwen3(job: Job):
             "q_norm": w.vector(at + "self_attn.q_norm.weight"), "k_norm": w.vector(at + "self_attn.k_norm.weight"),
         })
     head = "model.embed_tokens.weight" if c["tie_word_embeddings"] else "lm_head.weight"
-    params = {"layers": layers, "words": w.vector("model.embed_tokens.weight"), "norm": w.vector("model.norm.weight"), "head": w.matrix(head)}
-    dtype = w.dtype
-    w.tensors = None
+    return {"layers": layers, "words": w.vector("model.embed_tokens.weight"), "norm": w.vector("model.norm.weight"), "head": w.matrix(head)}
+
+
+def qwen3(job: Job):
+    c, dtype = job.qwen3_config(), DTYPES[job.dtype]
+    heads, kv_heads, size, eps = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"], c["rms_norm_eps"]
+    theta, n_layers, inner = c["rope_theta"], c["num_hidden_layers"], c["intermediate_size"]
+    params = job.loaded(lambda: qwen3_weights(job, c))
 
     def rotate(x, positions):
         angle = positions[:, None] * theta ** (-jnp.arange(0, size, 2, dtype=jnp.float32) / size)
@@ -273,4 +284,4 @@ def whisper(job: Job):
 
 
 serve(f"jax {jax.__version__}", "jit of the whole call, static cache, matrices [in, out]",
-      {"1": ops, "2": distilbert, "3": qwen3, "4": vit, "5": whisper, "addendum": qwen3})
+      {"1": ops, **{tier: cached(f) for tier, f in {"2": distilbert, "3": qwen3, "4": vit, "5": whisper, "addendum": qwen3}.items()}})

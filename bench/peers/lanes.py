@@ -9,9 +9,13 @@ unasked, says what it is. The library stays loaded between requests, so emily ti
     -> {"do": "call", "times": 30}
     <- {"output": {"number": 1.5}}           the last call's: number, span, tokens or label, by tier
 """
+import functools
+import hashlib
 import json
 import math
+import multiprocessing
 import os
+import shutil
 import sys
 import traceback
 
@@ -62,10 +66,56 @@ class Job:
     """What is to be run: the request's fields as attributes, and the inputs that every lane computes alike."""
 
     own_dtype = None  # set by a peer that computes in another dtype than it is asked for
+    kept = {}  # what the last job loaded
 
     def __init__(self, fields):
-        defaults = dict(op="", n=0, model="", cache="", ids=[], prompt="", question="", context="", new_tokens=0)
+        defaults = dict(op="", n=0, model="", cache="", ids=[], prompt="", prompt_tokens=0, question="", context="", new_tokens=0)
         self.__dict__.update(defaults, **fields)
+
+    def loaded(self, load):
+        """What load gives, or gave for the last job: cases of a tier share their model."""
+        key = self.model, self.dtype
+        if key not in self.kept:
+            self.kept.clear()
+            self.kept[key] = load()
+        return self.kept[key]
+
+    def converted(self, suffix, write):
+        """The checkpoint in another format: a file or folder that write(path) makes once, in a child process, since what the
+        conversion takes is not the lane's memory."""
+        weights = [self.file(f) for f in os.listdir(self.model) if f.endswith(".safetensors")]
+        path = os.path.join(self.cache, f"{os.path.basename(self.model)}-{hashlib.sha1(self.model.encode()).hexdigest()[:8]}{suffix}")
+        if os.path.exists(path) and os.path.getmtime(path) >= max(map(os.path.getmtime, weights)):
+            return path
+        part = path + ".part"
+        os.makedirs(self.cache, exist_ok=True)
+        for old in (path, part):
+            shutil.rmtree(old) if os.path.isdir(old) else os.path.exists(old) and os.remove(old)
+        most = 2 * sum(map(os.path.getsize, weights)) + 10**9  # from bf16 to f32, and some to spare
+        if shutil.disk_usage(self.cache).free < most:
+            raise RuntimeError(f"{self.cache} has not the {most / 1e9:.1f} GB free that converting the checkpoint may take")
+        result, reply = multiprocessing.Pipe(False)
+
+        def work():
+            try:
+                write(part)
+                reply.send("")
+            except Exception as e:
+                traceback.print_exc()
+                reply.send(f"{type(e).__name__}: {e}")
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        reply.close()
+        try:
+            failure = result.recv()
+        except EOFError:
+            failure = "the conversion was killed, most likely for memory"
+        child.join()
+        if failure:
+            raise RuntimeError(failure)
+        os.utime(part)  # a renamed folder keeps its time
+        os.rename(part, path)
+        return path
 
     def file(self, name):
         return os.path.join(self.model, name)
@@ -101,15 +151,18 @@ class Job:
         return encode
 
     def prompt_ids(self):
-        """A function that gives the ids of the prompt."""
+        """A function that gives the ids of the prompt, which is repeated where the job asks for a length."""
         tokenizer = self.tokenizer()
-        return (lambda: self.ids) if tokenizer is None else (lambda: tokenizer.encode(self.prompt).ids)
+
+        def encode():
+            ids = self.ids if tokenizer is None else tokenizer.encode(self.prompt).ids
+            length = self.prompt_tokens or len(ids)
+            return (ids * -(-length // len(ids)))[:length]
+        return encode
 
     def op_inputs(self):
         """Tier 1: sin((iota + seed) / (n * n)), float32 [n, n], for seeds 1 and 2."""
-        import numpy as np
-        iota = np.arange(self.n * self.n, dtype=np.float32).reshape(self.n, self.n)
-        return [np.sin(((iota + np.float32(seed)) / np.float32(self.n * self.n)).astype(np.float64)).astype(np.float32) for seed in (1, 2)]
+        return [sines(self.n, seed) for seed in (1, 2)]
 
     def pixels(self):
         """Tier 4: a function that preprocesses the image: float32 [3, 224, 224]. It is of the model's size, so there is nothing to resize."""
@@ -128,6 +181,13 @@ class Job:
         sound = np.sin(2 * math.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
         extract = WhisperFeatureExtractor.from_pretrained(self.model)
         return lambda: extract(sound, sampling_rate=16000, return_tensors="np").input_features
+
+
+@functools.cache
+def sines(n, seed):
+    import numpy as np
+    iota = np.arange(n * n, dtype=np.float32).reshape(n, n)
+    return np.sin(((iota + np.float32(seed)) / np.float32(n * n)).astype(np.float64)).astype(np.float32)
 
 
 def best_span(start, end, allowed, longest=15):

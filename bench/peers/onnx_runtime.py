@@ -1,7 +1,9 @@
-"""ONNX Runtime on models that torch exports once (kept in emily's cache)."""
+"""ONNX Runtime on models that torch exports once (kept in emily's cache). With the argument int8 their products are quantized
+as its own tool does it: weights in advance, activations as they come."""
 import os
+import sys
 
-from lanes import Absent, Job, absent, best_span, serve
+from lanes import Job, absent, best_span, serve
 
 try:
     import numpy as np
@@ -9,17 +11,18 @@ try:
 except ImportError as e:
     absent(f"{e.name} is not installed")
 
+INT8 = "int8" in sys.argv
+MODEL = "model.onnx"  # beside it lie its weights
+
 
 def session(job, cls, example, outputs):
     """The model as ONNX; example makes an input for the export, outputs picks the results."""
-    if job.dtype != "f32":
-        raise Absent("f32 only")
-    path = os.path.join(job.cache, os.path.basename(job.model) + ".onnx")
-    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(job.file("model.safetensors")):
-        export(job, cls, example, outputs, path)
+    path = job.converted(".onnx", lambda path: export(job, cls, example, outputs, path))
+    if INT8:
+        path = job.converted(".int8.onnx", lambda to, of=path: quantize(of, to))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job.threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(os.path.join(path, MODEL), options, providers=["CPUExecutionProvider"])
 
 
 def export(job, cls, example, outputs, path):
@@ -28,8 +31,8 @@ def export(job, cls, example, outputs, path):
         import transformers
         import onnxscript  # noqa: F401, the exporter needs it
     except ImportError as e:
-        raise Absent(f"{e.name} is not installed, which exports the model")
-    os.makedirs(job.cache, exist_ok=True)
+        raise RuntimeError(f"{e.name} is not installed, which exports the model")
+    os.makedirs(path)
 
     class Model(torch.nn.Module):
         def __init__(self):
@@ -39,7 +42,13 @@ def export(job, cls, example, outputs, path):
         def forward(self, x):
             return outputs(self.model, x)
     with torch.no_grad():
-        torch.onnx.export(Model(), (example(torch),), path, input_names=["x"], dynamo=True, external_data=True)
+        torch.onnx.export(Model(), (example(torch),), os.path.join(path, MODEL), input_names=["x"], dynamo=True, external_data=True)
+
+
+def quantize(path, to):
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    os.makedirs(to)
+    quantize_dynamic(os.path.join(path, MODEL), os.path.join(to, MODEL), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
 
 
 def distilbert(job: Job):
@@ -61,4 +70,5 @@ def vit(job: Job):
     return lambda: {"label": int(run(None, {"x": pixels()[None]})[0].argmax())}
 
 
-serve(f"onnxruntime {onnxruntime.__version__}", "all graph optimizations", {"2": distilbert, "4": vit})
+how = "all graph optimizations" + (", dynamic int8 in MatMul and Gemm" if INT8 else "")
+serve(f"onnxruntime {onnxruntime.__version__}", how, {"2": distilbert, "4": vit})

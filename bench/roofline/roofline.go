@@ -32,8 +32,10 @@ type Limits struct {
 	// Independent multiply-adds in registers, two operations each, FLOP/s.
 	F32One *Limit `json:"f32_1_thread,omitempty"`
 	F32All *Limit `json:"f32_all_threads,omitempty"`
-	// The same for dot products of bf16 and int8.
+	// The same for dot products of pairs of bf16 and of four int8.
+	BF16One *Limit `json:"bf16_1_thread,omitempty"`
 	BF16All *Limit `json:"bf16_all_threads,omitempty"`
+	Int8One *Limit `json:"int8_1_thread,omitempty"`
 	Int8All *Limit `json:"int8_all_threads,omitempty"`
 	// Copying from host to GPU, bytes/s.
 	CopyGPU *Limit `json:"copy_gpu,omitempty"`
@@ -69,15 +71,25 @@ func Measure(ctx context.Context, set *kernel.Set, threads int, opt Options) (Li
 	for i := range buffer { // touch every page
 		buffer[i] = 1
 	}
-	measures := []struct {
+	type measure struct {
 		limit   **Limit
 		threads int
 		work    func(thread, threads int) (units int)
-	}{
+	}
+	f32 := multiply(set.Peak, opt.Rounds)
+	measures := []measure{
 		{&l.ReadOne, 1, read(set, buffer)},
 		{&l.ReadAll, threads, read(set, buffer)},
-		{&l.F32One, 1, multiply(set, opt.Rounds)},
-		{&l.F32All, threads, multiply(set, opt.Rounds)},
+		{&l.F32One, 1, f32},
+		{&l.F32All, threads, f32},
+	}
+	if set.DotBF16 {
+		bf16 := multiply(set.PeakBF16, opt.Rounds)
+		measures = append(measures, measure{&l.BF16One, 1, bf16}, measure{&l.BF16All, threads, bf16})
+	}
+	if set.DotInt8 {
+		int8 := multiply(set.PeakInt8, opt.Rounds)
+		measures = append(measures, measure{&l.Int8One, 1, int8}, measure{&l.Int8All, threads, int8})
 	}
 	rates := make([][]float64, len(measures))
 	for range opt.Runs { // in turns, so that a busy moment spoils a run of each, not one limit
@@ -105,12 +117,12 @@ func read(set *kernel.Set, buffer []float32) func(thread, threads int) int {
 
 // multiply runs multiply-adds in pieces of under a millisecond, since the Go
 // runtime cannot stop a thread inside of one.
-func multiply(set *kernel.Set, rounds int) func(thread, threads int) int {
+func multiply(peak func(rounds int) int, rounds int) func(thread, threads int) int {
 	const piece = 10000
 	return func(int, int) int {
 		n := 0
 		for left := rounds; left > 0; left -= piece {
-			n += set.Peak(min(left, piece))
+			n += peak(min(left, piece))
 		}
 		return n
 	}
@@ -160,6 +172,8 @@ func summarize(rates []float64) *Limit {
 type Work struct {
 	Bytes int64 `json:"bytes"`
 	FLOPs int64 `json:"flops"`
+	// BF16 says that bf16 is enough for the operations.
+	BF16 bool `json:"bf16,omitempty"`
 }
 
 // Seconds is the shortest time for the work on all threads: that of the limit
@@ -168,5 +182,9 @@ func (l Limits) Seconds(w Work) float64 {
 	if l.ReadAll == nil || l.F32All == nil {
 		return 0
 	}
-	return max(float64(w.Bytes)/l.ReadAll.Value, float64(w.FLOPs)/l.F32All.Value)
+	multiply := l.F32All
+	if w.BF16 && l.BF16All != nil {
+		multiply = l.BF16All
+	}
+	return max(float64(w.Bytes)/l.ReadAll.Value, float64(w.FLOPs)/multiply.Value)
 }

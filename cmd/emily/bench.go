@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -33,11 +35,12 @@ func newBench(std stdio) *cli.Command {
 			&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32, bf16 or f32,bf16", Value: "f32"},
 			&cli.IntFlag{Name: "runs", Usage: "timed samples of each row", Value: 3},
 			&cli.IntFlag{Name: "warmup", Usage: "calls before the timed ones", DefaultText: "5 in tier 1, else 1"},
-			&cli.IntFlag{Name: "new-tokens", Usage: "tokens that tier 3 and the addendum generate", Value: 48},
+			&cli.IntFlag{Name: "new-tokens", Usage: "tokens that tier 3 and the addendum generate", DefaultText: "48, or 8 with --smoke"},
 			&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "another checkpoint for the only tier that runs"},
 			&cli.BoolFlag{Name: "random-weights", Usage: "make checkpoints with random weights from the real configurations (once, in emily's cache)"},
 			&cli.BoolFlag{Name: "smoke", Usage: "run everything once and leave out the addendum, and torch-compile unless it is named"},
 			&cli.IntFlag{Name: "threads", Usage: "worker threads of every lane, 0 for one per processor"},
+			&cli.DurationFlag{Name: "row-limit", Usage: "how long the calls of one row may take, before it is given up", Value: 5 * time.Minute},
 			&cli.StringFlag{Name: "markdown", Usage: "write the report to this `FILE`, - for standard output", DefaultText: "standard output"},
 			&cli.StringFlag{Name: "out-json", Usage: "write the figures to this `FILE`; - for standard output, instead of the report"},
 			&cli.StringFlag{Name: "compare", Usage: "hold the figures against those of an older `FILE` of --out-json"},
@@ -64,6 +67,9 @@ func runBench(ctx context.Context, c *cli.Context, std stdio) error {
 			return err
 		}
 	}
+	config.Finished = func(report *bench.Report) error {
+		return writeReport(c, std, report, before, report.Environment.Partial != "")
+	}
 	report, err := bench.Run(ctx, config)
 	if c := config.Progress; c != nil {
 		c(bench.Progress{})
@@ -73,10 +79,10 @@ func runBench(ctx context.Context, c *cli.Context, std stdio) error {
 		return usagef("%v", err)
 	}
 	if err != nil {
-		return err
-	}
-	if err := writeReport(c, std, report, before); err != nil {
-		return err
+		if report == nil || len(report.Results) == 0 {
+			return err
+		}
+		return errors.Join(err, writeReport(c, std, report, before, false))
 	}
 	return verdict(report)
 }
@@ -85,13 +91,15 @@ func benchConfig(c *cli.Context, std stdio) (bench.Config, error) {
 	config := bench.Config{
 		Tiers: c.StringSlice("tier"), Lanes: c.StringSlice("lanes"), DTypes: strings.Split(c.String("dtype"), ","),
 		Runs: c.Int("runs"), Warmup: -1, NewTokens: c.Int("new-tokens"), Model: c.String("model"),
-		RandomWeights: c.Bool("random-weights"), Smoke: c.Bool("smoke"), Threads: c.Int("threads"), Version: versionString(),
+		RandomWeights: c.Bool("random-weights"), Smoke: c.Bool("smoke"), Threads: c.Int("threads"), RowLimit: c.Duration("row-limit"), Version: versionString(),
 	}
 	switch {
 	case c.Int("runs") < 1:
 		return config, usagef("--runs must be 1 or more, got %d", c.Int("runs"))
-	case c.Int("new-tokens") < 1:
+	case c.IsSet("new-tokens") && c.Int("new-tokens") < 1:
 		return config, usagef("--new-tokens must be 1 or more, got %d", c.Int("new-tokens"))
+	case c.Duration("row-limit") <= 0:
+		return config, usagef("--row-limit must be longer than nothing, such as 90s or 5m, got %s", c.Duration("row-limit"))
 	case c.Int("warmup") < 0:
 		return config, usagef("--warmup must be 0 or more, got %d", c.Int("warmup"))
 	case c.Int("threads") < 0 || c.Int("threads") > cpu.MaxThreads:
@@ -163,8 +171,8 @@ func readReport(path string) (*bench.Report, error) {
 	return r, nil
 }
 
-// writeReport writes what the flags ask for.
-func writeReport(c *cli.Context, std stdio, report, before *bench.Report) error {
+// writeReport writes what the flags ask for; to files alone as long as the run goes on.
+func writeReport(c *cli.Context, std stdio, report, before *bench.Report, goesOn bool) error {
 	figures, markdown := c.String("out-json"), c.String("markdown")
 	if markdown == "" && figures != "-" {
 		markdown = "-"
@@ -172,31 +180,58 @@ func writeReport(c *cli.Context, std stdio, report, before *bench.Report) error 
 	if figures == "-" && markdown == "-" {
 		markdown = ""
 	}
-	if err := writeTo(std, figures, report.WriteJSON); err != nil {
-		return err
-	}
-	return writeTo(std, markdown, func(w io.Writer) error {
-		if err := report.WriteMarkdown(w); err != nil || before == nil {
+	for _, f := range []struct {
+		path  string
+		write func(io.Writer) error
+	}{
+		{figures, report.WriteJSON},
+		{markdown, func(w io.Writer) error {
+			if err := report.WriteMarkdown(w); err != nil || before == nil {
+				return err
+			}
+			fmt.Fprintln(w)
+			return bench.WriteComparison(w, bench.Compare(before, report))
+		}},
+	} {
+		var err error
+		switch {
+		case f.path == "-" && !goesOn:
+			err = f.write(std.out)
+		case f.path != "" && f.path != "-":
+			err = replaceFile(f.path, f.write)
+		}
+		if err != nil {
 			return err
 		}
-		fmt.Fprintln(w)
-		return bench.WriteComparison(w, bench.Compare(before, report))
-	})
+	}
+	return nil
 }
 
-// writeTo writes to a file, to standard output for "-", or nothing for "".
-func writeTo(std stdio, path string, write func(io.Writer) error) error {
-	switch path {
-	case "":
-		return nil
-	case "-":
-		return write(std.out)
+// replaceFile writes a file so that at any time its path holds the old text or
+// the whole new one. What is no plain file, such as a pipe, is written to.
+func replaceFile(path string, write func(io.Writer) error) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	}
-	f, err := os.Create(path)
+	mode := fs.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		if mode = info.Mode(); !mode.IsRegular() {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			return errors.Join(write(f), f.Close())
+		}
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(f), f.Close())
+	if err := errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // verdict is the error of a run whose report is not what was asked for.

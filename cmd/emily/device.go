@@ -10,12 +10,13 @@ import (
 	"emily/backend/cpu"
 	"emily/backend/gpu/cuda"
 	"emily/backend/gpu/emu"
+	"emily/backend/gpu/metal"
 )
 
 // deviceFlags choose what computes.
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, or emu, which runs the GPU's kernels on the CPU", Value: "cpu"},
+		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, metal, or emu, which runs the GPU's kernels on the CPU", Value: "cpu"},
 		&cli.StringFlag{Name: "device", Usage: "one of several GPUs, such as cuda:1"},
 		&cli.IntFlag{Name: "threads", Usage: "worker threads of the CPU, 0 for one per processor"},
 	}
@@ -34,7 +35,7 @@ func openBackend(c *cli.Context, packing *cpu.Packing) (backend.Backend, error) 
 }
 
 // backendNames are the kinds of devices.
-var backendNames = []string{"cpu", "cuda", "emu"}
+var backendNames = []string{"cpu", "cuda", "metal", "emu"}
 
 // startDevice starts a device of a kind. The index is for several GPUs, the
 // options for the CPU.
@@ -44,10 +45,12 @@ func startDevice(name string, index int, opt cpu.Options) (backend.Backend, erro
 		return cpu.New(opt)
 	case "cuda":
 		return cuda.New(index)
+	case "metal":
+		return metal.New()
 	case "emu":
 		return emu.New()
 	}
-	return nil, usagef("--backend: there is no %q; choose cpu, cuda or emu", name)
+	return nil, usagef("--backend: there is no %q; choose one of %s", name, strings.Join(backendNames, ", "))
 }
 
 // parseDevice joins --backend and --device, which may name the backend too.

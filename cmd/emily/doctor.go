@@ -13,6 +13,7 @@ import (
 	"emily/backend/cpu/kernel"
 	"emily/backend/gpu/cuda"
 	"emily/backend/gpu/emu"
+	"emily/backend/gpu/metal"
 	"emily/bench"
 	"emily/bench/roofline"
 	"emily/loader"
@@ -23,8 +24,8 @@ func newDoctor(std stdio) *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "what this machine can do, and what is in the way",
-		Description: "Each check is ok, warn, error or skip, with what to do next. An error ends with exit code 1.\n\nExample: emily doctor",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON array of checks"}},
+		Description: "Each check is ok, warn, error or skip, with what to do next. An error ends with exit code 1.\n\nWith --backend the device tests itself, which takes up to a minute: every kernel against its\ndefinition, the built-in model against the CPU, and how fast it reads weights.\n\nExamples: emily doctor\n          emily doctor --backend metal",
+		Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON array of checks"}}, deviceFlags()...),
 		Action:      func(c *cli.Context) error { return runDoctor(c.Context, c, std) },
 	}
 }
@@ -41,14 +42,25 @@ func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Args().Len() > 0 {
 		return usagef("doctor takes no arguments")
 	}
-	checks := []check{checkVersion(), checkKernels(), checkThreads(), checkMemory(), checkLimits(ctx), checkCache(), checkCUDA(), checkEmulator(), checkMetal()}
+	var checks []check
 	failed := 0
-	for _, k := range checks {
+	report := func(k check) {
+		checks = append(checks, k)
 		if k.Status == "error" {
 			failed++
 		}
 		if !c.Bool("json") {
 			printCheck(std, k)
+		}
+	}
+	if c.IsSet("backend") || c.IsSet("device") {
+		selfTest(ctx, c, report)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range []func() check{checkVersion, checkKernels, checkThreads, checkMemory, func() check { return checkLimits(ctx) }, checkCache, checkCUDA, checkEmulator, checkMetal} {
+			report(f())
 		}
 	}
 	if c.Bool("json") {
@@ -63,9 +75,9 @@ func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
 }
 
 func printCheck(std stdio, k check) {
-	fmt.Fprintf(std.out, "%-5s  %-8s  %s\n", k.Status, k.Name, k.Detail)
+	fmt.Fprintf(std.out, "%-5s  %-11s  %s\n", k.Status, k.Name, k.Detail)
 	if k.Next != "" {
-		fmt.Fprintf(std.out, "                 -> %s\n", k.Next)
+		fmt.Fprintf(std.out, "                    -> %s\n", k.Next)
 	}
 }
 
@@ -127,6 +139,12 @@ func checkLimits(ctx context.Context) check {
 	}
 	k := check{Name: "limits", Status: "ok"}
 	k.Detail = fmt.Sprintf("memory read at %.1f GB/s (%.1f by one thread), f32 multiply-adds at %.0f GFLOP/s (%.0f)", l.ReadAll.Value/1e9, l.ReadOne.Value/1e9, l.F32All.Value/1e9, l.F32One.Value/1e9)
+	if l.BF16All != nil {
+		k.Detail += fmt.Sprintf(", dot products of bf16 at %.0f GFLOP/s (%.0f)", l.BF16All.Value/1e9, l.BF16One.Value/1e9)
+	}
+	if l.Int8All != nil {
+		k.Detail += fmt.Sprintf(", of int8 at %.0f GOP/s (%.0f)", l.Int8All.Value/1e9, l.Int8One.Value/1e9)
+	}
 	for _, m := range []struct{ title, name string }{{"Qwen3-0.6B", "qwen3-0.6b"}, {"Qwen3-4B", "qwen3-4b"}} {
 		model, err := random.Named(m.name)
 		if err != nil {
@@ -184,9 +202,11 @@ func checkEmulator() check {
 	return check{Name: "emu", Status: "ok", Detail: "--backend emu compiles the GPU's kernels with " + compiler}
 }
 
+// checkMetal names the GPU of a Mac.
 func checkMetal() check {
-	if runtime.GOOS != "darwin" {
-		return check{Name: "metal", Status: "skip", Detail: "Metal is part of macOS"}
+	name, err := metal.Probe()
+	if err != nil {
+		return check{Name: "metal", Status: "skip", Detail: oneLine(err.Error())}
 	}
-	return check{Name: "metal", Status: "skip", Detail: "the driver for Metal has not been run on Apple hardware by the project yet, so no command uses it"}
+	return check{Name: "metal", Status: "warn", Detail: name + "; the project has not run its Metal driver on Apple hardware yet", Next: "try it with: emily doctor --backend metal"}
 }

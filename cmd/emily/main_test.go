@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"emily/backend"
+	"emily/backend/backendtest"
+	"emily/backend/cpu"
 	"emily/backend/gpu/emu"
 )
 
@@ -351,6 +354,36 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("an unknown EMILY_CPU: exit code %d\n%s", code, out)
 	}
 }
+
+// TestSelfTest: a device that computes passes, one that does not is told of.
+func TestSelfTest(t *testing.T) {
+	out := succeed(t, "", "doctor", "--backend", "cpu")
+	for _, name := range []string{"attention", "graphs in three lanes", "same 48 tokens", "GB/s"} {
+		if !strings.Contains(out, name) {
+			t.Errorf("the self-test does not tell of %s:\n%s", name, out)
+		}
+	}
+	if strings.Contains(out, "error") {
+		t.Error(out)
+	}
+	device, err := cpu.New(cpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	for _, g := range backendtest.Groups() {
+		if k := checkGroup(g, broken{device}); k.Status != "error" || !strings.Contains(k.Detail, "it is broken") {
+			t.Errorf("%s: a broken device gives %+v", g.Name, k)
+		}
+	}
+	if k := checkStory(t.Context(), broken{device}); k.Status != "error" || !strings.Contains(k.Detail, "it is broken") {
+		t.Errorf("a broken device gives %+v", k)
+	}
+}
+
+type broken struct{ backend.Backend }
+
+func (broken) Compile(*backend.Plan) (backend.Program, error) { return nil, errors.New("it is broken") }
 
 func TestCompletion(t *testing.T) {
 	for shell, want := range map[string]string{"bash": "complete -o", "zsh": "#compdef emily", "fish": "complete -c emily"} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"emily/arch"
+	"emily/backend"
 	"emily/backend/cpu"
 	"emily/loader"
 )
@@ -29,8 +30,8 @@ func BenchmarkPackedDecode(b *testing.B) {
 	for _, threads := range []int{1, 0} {
 		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
 			told := make(chan string, 8)
-			plain := openDecoder(b, path, cpu.Options{Threads: threads})
-			packed := openDecoder(b, path, cpu.Options{Threads: threads, Packing: &cpu.Packing{Dir: b.TempDir(), Notice: func(line string) { told <- line }}})
+			plain := openDecoder(b, path, backend.F32, cpu.Options{Threads: threads})
+			packed := openDecoder(b, path, backend.F32, cpu.Options{Threads: threads, Packing: &cpu.Packing{Dir: b.TempDir(), Notice: func(line string) { told <- line }}})
 			lanes := []*turns{
 				{name: "top", decoder: plain}, {name: "packed-top", decoder: packed},
 				{name: "logits", decoder: plain, all: true}, {name: "packed-logits", decoder: packed, all: true},
@@ -65,7 +66,7 @@ func BenchmarkPackedDecode(b *testing.B) {
 	}
 }
 
-func openDecoder(b *testing.B, path string, opt cpu.Options) arch.Decoder {
+func openDecoder(b *testing.B, path string, kv backend.DType, opt cpu.Options) arch.Decoder {
 	b.Helper()
 	folder, err := loader.Find(context.Background(), path, loader.Options{})
 	if err != nil {
@@ -75,7 +76,7 @@ func openDecoder(b *testing.B, path string, opt cpu.Options) arch.Decoder {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := arch.Load(context.Background(), folder, arch.Options{Backend: device})
+	m, err := arch.Load(context.Background(), folder, arch.Options{Backend: device, KV: kv})
 	if err != nil {
 		b.Fatal(err)
 	}

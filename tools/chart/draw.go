@@ -26,26 +26,30 @@ var (
 	other = color.RGBA{R: 0xb0, G: 0xb0, B: 0xb0, A: 0xff}
 )
 
-// titles of the tiers of models, in the chart's order. Tier 1 is a table of
-// many operations, which the report shows better.
-var titles = []struct{ tier, title string }{
-	{"2", "DistilBERT QA"}, {"3", "Qwen3-0.6B decode"}, {"4", "ViT-base"}, {"5", "Whisper-tiny"}, {"addendum", "Qwen3-4B decode"},
+// titles of the cases of models, in the chart's order.
+var titles = []struct{ tier, name, title string }{
+	{"2", "DistilBERT QA", "DistilBERT QA"},
+	{"3", "Qwen3-0.6B decode", "Qwen3-0.6B decode"},
+	{"3", "prefill 512", "Qwen3-0.6B prefill of 512 tokens"},
+	{"4", "ViT-base image classification", "ViT-base"},
+	{"5", "Whisper-tiny transcription", "Whisper-tiny"},
+	{"addendum", "Qwen3-4B decode", "Qwen3-4B decode"},
 }
 
-// panel is one tier: its lanes, the fastest last, so that it is drawn on top.
+// panel is one case: its lanes, the fastest last, so that it is drawn on top.
 type panel struct {
 	title, unit string
 	lanes       []result
 }
 
-// panels sorts the rows into tiers. Times become calls a second, so that a
+// panels sorts the rows into cases. Times become calls a second, so that a
 // longer bar is better everywhere.
 func panels(results []result) []panel {
 	var list []panel
 	for _, t := range titles {
 		p := panel{title: t.title, unit: "tokens / s"}
 		for _, r := range results {
-			if r.Tier != t.tier {
+			if r.Tier != t.tier || r.Case != t.name {
 				continue
 			}
 			if r.Unit != "tok/s" {
@@ -71,28 +75,33 @@ func panels(results []result) []panel {
 	return list
 }
 
-// draw writes the panels, two a row.
+// draw writes tier 1 across the page and the panels below it, two a row.
 func draw(w io.Writer, results []result) error {
 	const columns = 2
-	list := panels(results)
-	if len(list) == 0 {
-		return fmt.Errorf("the report holds figures of tier 1 alone, which is not drawn")
+	list, ops := panels(results), opCases(results)
+	if len(list) == 0 && len(ops) == 0 {
+		return fmt.Errorf("the report holds no tier that is drawn")
 	}
 	rows := (len(list) + columns - 1) / columns
 	lanes := 0
 	for _, p := range list {
 		lanes = max(lanes, len(p.lanes))
 	}
-	height := vg.Length(lanes)*barHeight + frame
-	canvas := vgsvg.New(columns*panelWidth, vg.Length(rows)*height)
+	height, top := vg.Length(lanes)*barHeight+frame, opsHeight(ops)
+	canvas := vgsvg.New(columns*panelWidth, top+vg.Length(rows)*height)
 	page := vgdraw.New(canvas)
+	if len(ops) > 0 {
+		if err := drawOps(vgdraw.Crop(page, margin, -margin, page.Max.Y-top+margin, -margin), ops); err != nil {
+			return err
+		}
+	}
 	for i, p := range list {
 		chart, err := p.plot()
 		if err != nil {
 			return err
 		}
-		left, top := vg.Length(i%columns)*panelWidth, page.Max.Y-vg.Length(i/columns)*height
-		panel := vgdraw.Crop(page, left, left+panelWidth-page.Max.X, top-height, top-page.Max.Y)
+		left, high := vg.Length(i%columns)*panelWidth, page.Max.Y-top-vg.Length(i/columns)*height
+		panel := vgdraw.Crop(page, left, left+panelWidth-page.Max.X, high-height, high-page.Max.Y)
 		chart.Draw(vgdraw.Crop(panel, margin, -margin, margin, -margin))
 	}
 	_, err := canvas.WriteTo(w)

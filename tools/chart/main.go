@@ -1,5 +1,5 @@
-// Command chart draws the figures of emily bench as SVG: for each tier of
-// models the speed of every lane.
+// Command chart draws the figures of emily bench as SVG: how far the lanes are
+// apart in each single operation, and for each model the speed of every lane.
 //
 //	emily bench --out-json figures.json
 //	go -C tools/chart run . ../../figures.json ../../docs/bench.svg

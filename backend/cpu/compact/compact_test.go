@@ -60,7 +60,7 @@ func checkExact(t *testing.T, s *Store, m Matrix) *kernel.Compact {
 	}
 	got := make([]byte, 2*m.K)
 	for j := range m.N {
-		kernel.Best().Expand(got, w, j, 0, m.K)
+		kernel.Best().ExpandRows(got, w, j, 1, 0, m.K)
 		if want := m.Data[2*j*m.K:][:2*m.K]; !bytes.Equal(got, want) {
 			t.Fatalf("row %d: got % x, want % x", j, got, want)
 		}

@@ -37,6 +37,11 @@ func (l storedLoops) stored(nr int) Stored {
 	s.Gemv = l.runGemv
 	s.Accumulate = l.runAccumulate
 	s.Pack = func(dst []float32, w []byte, ldw, n, k int) { l.runPack(nr, dst, w, ldw, n, k) }
+	s.PackPairs = l.dtype.packPairs(nr)
+	if l.dtype == float32s { // these processors are little endian
+		s.Widen = func(dst []float32, src []byte) { copy(rawBytes(dst), src[:4*len(dst)]) }
+		s.Narrow = func(dst []byte, src []float32) { copy(dst[:4*len(src)], rawBytes(src)) }
+	}
 	if l.widen != nil {
 		s.Widen = l.runWiden
 	}
@@ -125,6 +130,11 @@ func (l storedLoops) whole(n int) int {
 		return n
 	}
 	return n / l.lanes * l.lanes
+}
+
+// rawBytes views x as bytes.
+func rawBytes(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), 4*len(x))
 }
 
 func (l storedLoops) runWiden(dst []float32, src []byte) {

@@ -8,11 +8,14 @@ import "unsafe"
 type tileLoops struct {
 	rows, columns int // of the tile
 	step          int // packRows takes a multiple of so many columns
-	tile          func(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
+	tile          tileFunc
 	packRows      packFunc
 	packCols      func(dst, b *float32, ldb, k, n int)
 	peak          func(rounds int) int
 }
+
+// tileFunc multiplies two panels of k elements: see Set.Tile.
+type tileFunc func(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
 
 // packFunc transposes up to one row per lane: see storedLoops.pack.
 type packFunc func(dst *float32, stride int, w *byte, ldw, n, k int)
@@ -20,22 +23,27 @@ type packFunc func(dst *float32, stride int, w *byte, ldw, n, k int)
 // into replaces the functions of s.
 func (l tileLoops) into(s *Set) {
 	s.MR, s.NR = l.rows, l.columns
-	s.Tile = l.runTile
+	s.Tile = l.runTile(l.tile)
 	s.PackRows = l.runPackRows
 	s.PackCols = l.runPackCols
 	s.Peak = l.peak
+	s.PackRowPairs = packRowPairs(l.rows)
+	s.PackColPairs = packColPairs(l.columns)
+	s.TilePairs = tilePairs(l.rows, l.columns)
 }
 
-func (l tileLoops) runTile(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
-	if m == 0 || n == 0 {
-		return
+func (l tileLoops) runTile(tile tileFunc) func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
+	return func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
+		if m == 0 || n == 0 {
+			return
+		}
+		c = c[:span(m, n, ldc)]
+		add := 0
+		if accumulate {
+			add = 1
+		}
+		tile(unsafe.SliceData(c), 4*ldc, first(a, k*l.rows), first(b, k*l.columns), k, m, n, add)
 	}
-	c = c[:span(m, n, ldc)]
-	add := 0
-	if accumulate {
-		add = 1
-	}
-	l.tile(unsafe.SliceData(c), 4*ldc, first(a, k*l.rows), first(b, k*l.columns), k, m, n, add)
 }
 
 func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {

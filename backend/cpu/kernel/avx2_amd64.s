@@ -3451,59 +3451,68 @@ round_done_190:
 	RET
 
 // func packFloat32AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·packFloat32AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+8
-	JLT  block_done_192
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+8, BX, R8
+	CMPQ   DI, $+8
+	JLT    block_done_192
 
 block_191:
-	MOVQ    DX, R8
-	VXORPS  X0, X0, X0
-	VXORPS  X1, X1, X1
-	VXORPS  X2, X2, X2
-	VXORPS  X3, X3, X3
-	VXORPS  X4, X4, X4
-	VXORPS  X5, X5, X5
-	VXORPS  X6, X6, X6
-	VXORPS  X7, X7, X7
-	CMPQ    SI, $+0
-	JLE     ready_193
-	VMOVUPS (R8), Y0
-	ADDQ    BX, R8
-	CMPQ    SI, $+1
-	JLE     ready_193
-	VMOVUPS (R8), Y1
-	ADDQ    BX, R8
-	CMPQ    SI, $+2
-	JLE     ready_193
-	VMOVUPS (R8), Y2
-	ADDQ    BX, R8
-	CMPQ    SI, $+3
-	JLE     ready_193
-	VMOVUPS (R8), Y3
-	ADDQ    BX, R8
-	CMPQ    SI, $+4
-	JLE     ready_193
-	VMOVUPS (R8), Y4
-	ADDQ    BX, R8
-	CMPQ    SI, $+5
-	JLE     ready_193
-	VMOVUPS (R8), Y5
-	ADDQ    BX, R8
-	CMPQ    SI, $+6
-	JLE     ready_193
-	VMOVUPS (R8), Y6
-	ADDQ    BX, R8
-	CMPQ    SI, $+7
-	JLE     ready_193
-	VMOVUPS (R8), Y7
-	ADDQ    BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	CMPQ       SI, $+0
+	JLE        ready_193
+	VMOVUPS    (R9), Y0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_193
+	VMOVUPS    (R9), Y1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_193
+	VMOVUPS    (R9), Y2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_193
+	VMOVUPS    (R9), Y3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_193
+	VMOVUPS    (R9), Y4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_193
+	VMOVUPS    (R9), Y5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_193
+	VMOVUPS    (R9), Y6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_193
+	VMOVUPS    (R9), Y7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_193:
 	VUNPCKLPS  Y1, Y0, Y8
@@ -3556,67 +3565,76 @@ block_done_192:
 	RET
 
 // func packBFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·packBFloat16AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+8
-	JLT  block_done_195
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+8, BX, R8
+	CMPQ   DI, $+8
+	JLT    block_done_195
 
 block_194:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	CMPQ      SI, $+0
-	JLE       ready_196
-	VPMOVZXWD (R8), Y0
-	VPSLLD    $0x10, Y0, Y0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_196
-	VPMOVZXWD (R8), Y1
-	VPSLLD    $0x10, Y1, Y1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_196
-	VPMOVZXWD (R8), Y2
-	VPSLLD    $0x10, Y2, Y2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_196
-	VPMOVZXWD (R8), Y3
-	VPSLLD    $0x10, Y3, Y3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_196
-	VPMOVZXWD (R8), Y4
-	VPSLLD    $0x10, Y4, Y4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_196
-	VPMOVZXWD (R8), Y5
-	VPSLLD    $0x10, Y5, Y5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_196
-	VPMOVZXWD (R8), Y6
-	VPSLLD    $0x10, Y6, Y6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_196
-	VPMOVZXWD (R8), Y7
-	VPSLLD    $0x10, Y7, Y7
-	ADDQ      BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	CMPQ       SI, $+0
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y0
+	VPSLLD     $0x10, Y0, Y0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y1
+	VPSLLD     $0x10, Y1, Y1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y2
+	VPSLLD     $0x10, Y2, Y2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y3
+	VPSLLD     $0x10, Y3, Y3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y4
+	VPSLLD     $0x10, Y4, Y4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y5
+	VPSLLD     $0x10, Y5, Y5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y6
+	VPSLLD     $0x10, Y6, Y6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_196
+	VPMOVZXWD  (R9), Y7
+	VPSLLD     $0x10, Y7, Y7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_196:
 	VUNPCKLPS  Y1, Y0, Y8
@@ -3669,59 +3687,68 @@ block_done_195:
 	RET
 
 // func packFloat16AVX2(dst *float32, stride int, w *byte, ldw int, n int, k int)
-// Requires: AVX, F16C
+// Requires: AVX, F16C, MMX+
 TEXT ·packFloat16AVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stride+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ ldw+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ k+40(FP), DI
-	CMPQ DI, $+8
-	JLT  block_done_198
+	MOVQ   dst+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   w+16(FP), DX
+	MOVQ   ldw+24(FP), BX
+	MOVQ   n+32(FP), SI
+	MOVQ   k+40(FP), DI
+	IMUL3Q $+8, BX, R8
+	CMPQ   DI, $+8
+	JLT    block_done_198
 
 block_197:
-	MOVQ      DX, R8
-	VXORPS    X0, X0, X0
-	VXORPS    X1, X1, X1
-	VXORPS    X2, X2, X2
-	VXORPS    X3, X3, X3
-	VXORPS    X4, X4, X4
-	VXORPS    X5, X5, X5
-	VXORPS    X6, X6, X6
-	VXORPS    X7, X7, X7
-	CMPQ      SI, $+0
-	JLE       ready_199
-	VCVTPH2PS (R8), Y0
-	ADDQ      BX, R8
-	CMPQ      SI, $+1
-	JLE       ready_199
-	VCVTPH2PS (R8), Y1
-	ADDQ      BX, R8
-	CMPQ      SI, $+2
-	JLE       ready_199
-	VCVTPH2PS (R8), Y2
-	ADDQ      BX, R8
-	CMPQ      SI, $+3
-	JLE       ready_199
-	VCVTPH2PS (R8), Y3
-	ADDQ      BX, R8
-	CMPQ      SI, $+4
-	JLE       ready_199
-	VCVTPH2PS (R8), Y4
-	ADDQ      BX, R8
-	CMPQ      SI, $+5
-	JLE       ready_199
-	VCVTPH2PS (R8), Y5
-	ADDQ      BX, R8
-	CMPQ      SI, $+6
-	JLE       ready_199
-	VCVTPH2PS (R8), Y6
-	ADDQ      BX, R8
-	CMPQ      SI, $+7
-	JLE       ready_199
-	VCVTPH2PS (R8), Y7
-	ADDQ      BX, R8
+	MOVQ       DX, R9
+	VXORPS     X0, X0, X0
+	VXORPS     X1, X1, X1
+	VXORPS     X2, X2, X2
+	VXORPS     X3, X3, X3
+	VXORPS     X4, X4, X4
+	VXORPS     X5, X5, X5
+	VXORPS     X6, X6, X6
+	VXORPS     X7, X7, X7
+	CMPQ       SI, $+0
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y0
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+1
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y1
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+2
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y2
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+3
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y3
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+4
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y4
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+5
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y5
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+6
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y6
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
+	CMPQ       SI, $+7
+	JLE        ready_199
+	VCVTPH2PS  (R9), Y7
+	PREFETCHT0 (R9)(R8*1)
+	ADDQ       BX, R9
 
 ready_199:
 	VUNPCKLPS  Y1, Y0, Y8

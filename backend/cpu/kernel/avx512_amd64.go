@@ -229,6 +229,21 @@ func tileAVX512(c *float32, ldc int, a *float32, b *float32, k int, m int, n int
 //go:noescape
 func peakAVX512(rounds int) int
 
+// tileBF16AVX512 computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1. k counts lanes of 2 elements.
+//
+//go:noescape
+func tileBF16AVX512(c *float32, ldc int, a *float32, b *float32, k int, m int, n int, accumulate int)
+
+// peakBF16AVX512 runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakBF16AVX512(rounds int) int
+
+// peakInt8AVX512 runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakInt8AVX512(rounds int) int
+
 // packFloat32AVX512 sets 16 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.
 //
 //go:noescape
@@ -248,6 +263,26 @@ func packFloat16AVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
 //
 //go:noescape
 func packRowsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packFloat32PairsAVX512 sets 16 pairs at dst + p·stride to columns 2p and 2p+1 of w's n rows in bf16, zero past n; stride and ldw are in bytes, k counts pairs.
+//
+//go:noescape
+func packFloat32PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packFloat16PairsAVX512 sets 16 pairs at dst + p·stride to columns 2p and 2p+1 of w's n rows in bf16, zero past n; stride and ldw are in bytes, k counts pairs.
+//
+//go:noescape
+func packFloat16PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packRowsFloat32PairsAVX512 sets 12 pairs at dst + p·stride to columns 2p and 2p+1 of w's n rows in bf16, zero past n; stride and ldw are in bytes, k counts pairs.
+//
+//go:noescape
+func packRowsFloat32PairsAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// packColPairsAVX512 packs k rows of n numbers, 1 to a panel's width, in pairs of rows rounded to bf16 and padded with zeros; ldb is in bytes.
+//
+//go:noescape
+func packColPairsAVX512(dst *float32, b *float32, ldb int, k int, n int)
 
 // packColsAVX512 copies k rows of n numbers, 1 to a panel's width, and pads them with zeros; ldb is in bytes.
 //

@@ -157,13 +157,6 @@ func expand(dst, blocks []byte, tables *[32]byte) {
 	}
 }
 
-// Expand writes n weights of row j, from column from on, to dst as bf16. from
-// is a multiple of 64.
-func (s *Set) Expand(dst []byte, w *Compact, j, from, n int) {
-	tables := w.tables()
-	s.expandRow(dst[:2*n], w, &tables, j, from)
-}
-
 func (s *Set) expandRow(dst []byte, w *Compact, tables *[32]byte, j, from int) {
 	n := len(dst) / 2
 	blocks := w.Blocks[j*w.rowBytes()+from/BlockWeights*BlockBytes:]
@@ -186,8 +179,8 @@ func (s *Set) expandRow(dst []byte, w *Compact, tables *[32]byte, j, from int) {
 // multiples of what Gemv takes together, as many as the first-level cache holds.
 func expandTogether(k int) int { return max(4, (16<<10)/(2*max(k, 1))&^3) }
 
-// CompactScratch is the size of the scratch memory of GemvCompact and PackCompact.
-func (s *Set) CompactScratch(k int) int { return 2 * k * max(s.NR, expandTogether(k)) }
+// CompactScratch is the size of the scratch memory of GemvCompact.
+func (s *Set) CompactScratch(k int) int { return 2 * k * expandTogether(k) }
 
 // CompactPays reports whether these loops read compact weights faster than
 // plain ones. Others are for results, not for speed.
@@ -215,14 +208,13 @@ func (s *Set) GemvCompact(y []float32, ldy int, x []float32, ldx int, w *Compact
 	}
 }
 
-// PackCompact widens rows j to j+n-1, columns from to from+k-1, into one panel
-// of NR rows (n <= NR), as Stored.Pack does. from is a multiple of 64.
-func (s *Set) PackCompact(dst []float32, w *Compact, j, n, from, k int, scratch []byte) {
+// ExpandRows writes columns from to from+k-1 of rows j to j+n-1 to dst as bf16 [n,k].
+// from is a multiple of 64.
+func (s *Set) ExpandRows(dst []byte, w *Compact, j, n, from, k int) {
 	tables := w.tables()
 	for r := range n {
-		s.expandRow(scratch[2*r*k:2*(r+1)*k], w, &tables, j+r, from)
+		s.expandRow(dst[2*r*k:2*(r+1)*k], w, &tables, j+r, from)
 	}
-	s.BFloat16.Pack(dst, scratch, k, n, k)
 }
 
 // dotInt8 is the portable Set.GemvInt8.

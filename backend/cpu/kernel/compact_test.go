@@ -83,15 +83,17 @@ func everyCompact(t *testing.T, f func(a arena, s *Set, plain []byte, w *Compact
 	})
 }
 
-func TestExpand(t *testing.T) {
+func TestExpandRows(t *testing.T) {
 	everyCompact(t, func(a arena, s *Set, plain []byte, w *Compact) {
-		for j := range w.N {
-			for from := 0; from < w.K; from += BlockWeights {
-				n := 1 + a.rng.IntN(w.K-from)
-				got := guarded(a.t, 2*n, a.atEnd)
-				s.Expand(got, w, j, from, n)
-				if want := plain[2*(j*w.K+from):][:2*n]; !bytes.Equal(got, want) {
-					a.t.Fatalf("row %d, columns %d to %d: got % x, want % x", j, from, from+n, got, want)
+		for from := 0; from < w.K; from += BlockWeights {
+			j := a.rng.IntN(w.N + 1)
+			n, k := a.rng.IntN(w.N-j+1), 1+a.rng.IntN(w.K-from)
+			got := guarded(a.t, 2*n*k, a.atEnd)
+			s.ExpandRows(got, w, j, n, from, k)
+			for r := range n {
+				want := plain[2*((j+r)*w.K+from):][:2*k]
+				if got := got[2*r*k:][:2*k]; !bytes.Equal(got, want) {
+					a.t.Fatalf("row %d, columns %d to %d: got % x, want % x", j+r, from, from+k, got, want)
 				}
 			}
 		}
@@ -115,27 +117,6 @@ func TestGemvCompact(t *testing.T) {
 			for i := range got {
 				if math.Float32bits(got[i]) != math.Float32bits(want[i]) && !(got[i] != got[i] && want[i] != want[i]) {
 					a.t.Fatalf("rows %d, y[%d,%d] is %g, plain %g", rows, i/ldy, i%ldy, got[i], want[i])
-				}
-			}
-		}
-	})
-}
-
-func TestPackCompact(t *testing.T) {
-	everyCompact(t, func(a arena, s *Set, plain []byte, w *Compact) {
-		for from := 0; from < w.K; from += BlockWeights {
-			j := a.rng.IntN(w.N + 1)
-			n, k := a.rng.IntN(min(s.NR, w.N-j)+1), 1+a.rng.IntN(w.K-from)
-			got, want := a.filled(k*s.NR, sentinel), a.filled(k*s.NR, sentinel)
-			s.PackCompact(got, w, j, n, from, k, guarded(a.t, s.CompactScratch(w.K), a.atEnd))
-			if n == 0 {
-				s.BFloat16.Pack(want, nil, k, 0, k)
-			} else {
-				s.BFloat16.Pack(want, plain[2*(j*w.K+from):], w.K, n, k)
-			}
-			for i := range got {
-				if math.Float32bits(got[i]) != math.Float32bits(want[i]) && !(got[i] != got[i] && want[i] != want[i]) {
-					a.t.Fatalf("element %d is %g, plain %g", i, got[i], want[i])
 				}
 			}
 		}

@@ -19,6 +19,12 @@ func generic() *Set {
 		Tile:     tile,
 		Peak:     peak,
 
+		PackRowPairs: packRowPairs(genericMR),
+		PackColPairs: packColPairs(genericNR),
+		TilePairs:    tilePairs(genericMR, genericNR),
+		PeakBF16:     peakBF16,
+		PeakInt8:     peakInt8,
+
 		Dot:        dot,
 		Add:        add,
 		Sub:        sub,

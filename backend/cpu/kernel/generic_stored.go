@@ -19,7 +19,7 @@ const (
 const blockLen = 256
 
 func (t stored) stored() Stored {
-	return Stored{Gemv: t.gemv, Accumulate: t.accumulate, Pack: t.pack, Widen: t.widen, Narrow: t.narrow}
+	return Stored{Gemv: t.gemv, Accumulate: t.accumulate, Pack: t.pack, PackPairs: t.packPairs(genericNR), Widen: t.widen, Narrow: t.narrow}
 }
 
 // size returns the bytes of one element.

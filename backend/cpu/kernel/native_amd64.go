@@ -50,6 +50,15 @@ func avx512() *Set {
 		widen:      widenFloat16AVX512, narrow: narrowFloat16AVX512,
 		lanes: 16, masks: true,
 	}.stored(s.NR)
+	if cpu.X86.HasAVX512BF16 {
+		pairLoops{
+			tile: tileBF16AVX512, packRows: packRowsFloat32PairsAVX512, packCols: packColPairsAVX512, peak: peakBF16AVX512,
+			float32: packFloat32PairsAVX512, bfloat16: packFloat32AVX512, float16: packFloat16PairsAVX512,
+		}.into(s)
+	}
+	if cpu.X86.HasAVX512VNNI {
+		s.DotInt8, s.PeakInt8 = true, peakInt8AVX512
+	}
 	s.GemvInt8 = gemvInt8(gemv1Int8AVX512, 1)
 	compactLoops{gemv: gemvCompactAVX512, expand: expandAVX512}.into(s)
 	rowLoops{

@@ -42,5 +42,6 @@ func neon() *Set {
 		exp: expNEON, tanh: tanhNEON, erf: erfNEON, silu: siluNEON, gelu: geluNEON, geluTanh: geluTanhNEON,
 		swiGLU: swiGLUNEON, expSum: expSumNEON,
 	}.into(s)
+	dots(s)
 	return s
 }

@@ -144,10 +144,15 @@ func widenFloat16NEON(dst *float32, src *byte, n int)
 //go:noescape
 func expandNEON(dst, w, tables *byte, blocks int)
 
-// tileNEON computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.
+// tileNEON computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1. k counts elements of the panels.
 //
 //go:noescape
 func tileNEON(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
+
+// tileBF16NEON computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1. k counts elements of the panels.
+//
+//go:noescape
+func tileBF16NEON(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
 
 // packFloat32NEON sets 8 numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes, k is a multiple of 8.
 //
@@ -169,10 +174,30 @@ func packFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
 //go:noescape
 func packRowsNEON(dst *float32, stride int, w *byte, ldw int, n, k int)
 
+// narrowBFloat16NEON rounds n elements to the dtype. n is a multiple of 8.
+//
+//go:noescape
+func narrowBFloat16NEON(dst *byte, src *float32, n int)
+
+// packColPairsNEON packs k rows of 8 numbers, an even number of rows, into pairs of bf16; ldb is in bytes.
+//
+//go:noescape
+func packColPairsNEON(dst, b *float32, ldb, k int)
+
 // peakNEON runs rounds of independent multiply-adds and returns how many operations that were.
 //
 //go:noescape
 func peakNEON(rounds int) int
+
+// peakBF16NEON runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakBF16NEON(rounds int) int
+
+// peakInt8NEON runs rounds of independent multiply-adds and returns how many operations that were.
+//
+//go:noescape
+func peakInt8NEON(rounds int) int
 
 // addNEON sets dst to x + y.
 //

@@ -4766,6 +4766,595 @@ stored_199:
 done:
 	RET
 
+// func tileBF16NEON(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)
+TEXT ·tileBF16NEON(SB), NOSPLIT, $0-64
+	MOVD c+0(FP), R0
+	MOVD ldc+8(FP), R1
+	MOVD a+16(FP), R2
+	MOVD b+24(FP), R3
+	MOVD k+32(FP), R4
+	MOVD m+40(FP), R5
+	MOVD n+48(FP), R6
+	MOVD accumulate+56(FP), R7
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	CMP $1, R4
+	BLT products_203_done
+
+products_203:
+	VLD1.P 48(R2), [V24.S4, V25.S4, V26.S4]
+	VLD1.P 32(R3), [V27.S4, V28.S4]
+	WORD $0x4f58f360 // bfdot v0.4s, v27.8h, v24.2h[0]
+	WORD $0x4f58f381 // bfdot v1.4s, v28.8h, v24.2h[0]
+	WORD $0x4f78f362 // bfdot v2.4s, v27.8h, v24.2h[1]
+	WORD $0x4f78f383 // bfdot v3.4s, v28.8h, v24.2h[1]
+	WORD $0x4f58fb64 // bfdot v4.4s, v27.8h, v24.2h[2]
+	WORD $0x4f58fb85 // bfdot v5.4s, v28.8h, v24.2h[2]
+	WORD $0x4f78fb66 // bfdot v6.4s, v27.8h, v24.2h[3]
+	WORD $0x4f78fb87 // bfdot v7.4s, v28.8h, v24.2h[3]
+	WORD $0x4f59f368 // bfdot v8.4s, v27.8h, v25.2h[0]
+	WORD $0x4f59f389 // bfdot v9.4s, v28.8h, v25.2h[0]
+	WORD $0x4f79f36a // bfdot v10.4s, v27.8h, v25.2h[1]
+	WORD $0x4f79f38b // bfdot v11.4s, v28.8h, v25.2h[1]
+	WORD $0x4f59fb6c // bfdot v12.4s, v27.8h, v25.2h[2]
+	WORD $0x4f59fb8d // bfdot v13.4s, v28.8h, v25.2h[2]
+	WORD $0x4f79fb6e // bfdot v14.4s, v27.8h, v25.2h[3]
+	WORD $0x4f79fb8f // bfdot v15.4s, v28.8h, v25.2h[3]
+	WORD $0x4f5af370 // bfdot v16.4s, v27.8h, v26.2h[0]
+	WORD $0x4f5af391 // bfdot v17.4s, v28.8h, v26.2h[0]
+	WORD $0x4f7af372 // bfdot v18.4s, v27.8h, v26.2h[1]
+	WORD $0x4f7af393 // bfdot v19.4s, v28.8h, v26.2h[1]
+	WORD $0x4f5afb74 // bfdot v20.4s, v27.8h, v26.2h[2]
+	WORD $0x4f5afb95 // bfdot v21.4s, v28.8h, v26.2h[2]
+	WORD $0x4f7afb76 // bfdot v22.4s, v27.8h, v26.2h[3]
+	WORD $0x4f7afb97 // bfdot v23.4s, v28.8h, v26.2h[3]
+	SUB $1, R4, R4
+	CMP $1, R4
+	BGE products_203
+
+products_203_done:
+	CMP $8, R6
+	BNE part_204
+	CBZ R7, add_205
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+	WORD $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+
+add_205:
+	VST1 [V0.S4, V1.S4], (R0)
+	B stored_206
+
+part_204:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_207
+	CBZ R7, whole_208
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed400 // fadd v0.4s, v0.4s, v30.4s
+
+whole_208:
+	VST1.P [V0.S4], 16(R8)
+	VMOV V1.B16, V0.B16
+	SUB $4, R9, R9
+
+low_207:
+	CBZ R9, stored_206
+	CBZ R7, one_209
+	FMOVS (R8), F30
+	WORD $0x4e20d7de // fadd v30.4s, v30.4s, v0.4s
+	VMOV V30.S[0], V0.S[0]
+
+one_209:
+	FMOVS F0, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V0.B16, V0.B16, V0.B16
+	SUB $1, R9, R9
+	B low_207
+
+stored_206:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_210
+	CBZ R7, add_211
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+	WORD $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+
+add_211:
+	VST1 [V2.S4, V3.S4], (R0)
+	B stored_212
+
+part_210:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_213
+	CBZ R7, whole_214
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed442 // fadd v2.4s, v2.4s, v30.4s
+
+whole_214:
+	VST1.P [V2.S4], 16(R8)
+	VMOV V3.B16, V2.B16
+	SUB $4, R9, R9
+
+low_213:
+	CBZ R9, stored_212
+	CBZ R7, one_215
+	FMOVS (R8), F30
+	WORD $0x4e22d7de // fadd v30.4s, v30.4s, v2.4s
+	VMOV V30.S[0], V2.S[0]
+
+one_215:
+	FMOVS F2, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V2.B16, V2.B16, V2.B16
+	SUB $1, R9, R9
+	B low_213
+
+stored_212:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_216
+	CBZ R7, add_217
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+	WORD $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+
+add_217:
+	VST1 [V4.S4, V5.S4], (R0)
+	B stored_218
+
+part_216:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_219
+	CBZ R7, whole_220
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed484 // fadd v4.4s, v4.4s, v30.4s
+
+whole_220:
+	VST1.P [V4.S4], 16(R8)
+	VMOV V5.B16, V4.B16
+	SUB $4, R9, R9
+
+low_219:
+	CBZ R9, stored_218
+	CBZ R7, one_221
+	FMOVS (R8), F30
+	WORD $0x4e24d7de // fadd v30.4s, v30.4s, v4.4s
+	VMOV V30.S[0], V4.S[0]
+
+one_221:
+	FMOVS F4, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V4.B16, V4.B16, V4.B16
+	SUB $1, R9, R9
+	B low_219
+
+stored_218:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_222
+	CBZ R7, add_223
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+	WORD $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+
+add_223:
+	VST1 [V6.S4, V7.S4], (R0)
+	B stored_224
+
+part_222:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_225
+	CBZ R7, whole_226
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed4c6 // fadd v6.4s, v6.4s, v30.4s
+
+whole_226:
+	VST1.P [V6.S4], 16(R8)
+	VMOV V7.B16, V6.B16
+	SUB $4, R9, R9
+
+low_225:
+	CBZ R9, stored_224
+	CBZ R7, one_227
+	FMOVS (R8), F30
+	WORD $0x4e26d7de // fadd v30.4s, v30.4s, v6.4s
+	VMOV V30.S[0], V6.S[0]
+
+one_227:
+	FMOVS F6, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V6.B16, V6.B16, V6.B16
+	SUB $1, R9, R9
+	B low_225
+
+stored_224:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_228
+	CBZ R7, add_229
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed508 // fadd v8.4s, v8.4s, v30.4s
+	WORD $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+
+add_229:
+	VST1 [V8.S4, V9.S4], (R0)
+	B stored_230
+
+part_228:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_231
+	CBZ R7, whole_232
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed508 // fadd v8.4s, v8.4s, v30.4s
+
+whole_232:
+	VST1.P [V8.S4], 16(R8)
+	VMOV V9.B16, V8.B16
+	SUB $4, R9, R9
+
+low_231:
+	CBZ R9, stored_230
+	CBZ R7, one_233
+	FMOVS (R8), F30
+	WORD $0x4e28d7de // fadd v30.4s, v30.4s, v8.4s
+	VMOV V30.S[0], V8.S[0]
+
+one_233:
+	FMOVS F8, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V8.B16, V8.B16, V8.B16
+	SUB $1, R9, R9
+	B low_231
+
+stored_230:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_234
+	CBZ R7, add_235
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+	WORD $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+
+add_235:
+	VST1 [V10.S4, V11.S4], (R0)
+	B stored_236
+
+part_234:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_237
+	CBZ R7, whole_238
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed54a // fadd v10.4s, v10.4s, v30.4s
+
+whole_238:
+	VST1.P [V10.S4], 16(R8)
+	VMOV V11.B16, V10.B16
+	SUB $4, R9, R9
+
+low_237:
+	CBZ R9, stored_236
+	CBZ R7, one_239
+	FMOVS (R8), F30
+	WORD $0x4e2ad7de // fadd v30.4s, v30.4s, v10.4s
+	VMOV V30.S[0], V10.S[0]
+
+one_239:
+	FMOVS F10, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V10.B16, V10.B16, V10.B16
+	SUB $1, R9, R9
+	B low_237
+
+stored_236:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_240
+	CBZ R7, add_241
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed58c // fadd v12.4s, v12.4s, v30.4s
+	WORD $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+
+add_241:
+	VST1 [V12.S4, V13.S4], (R0)
+	B stored_242
+
+part_240:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_243
+	CBZ R7, whole_244
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed58c // fadd v12.4s, v12.4s, v30.4s
+
+whole_244:
+	VST1.P [V12.S4], 16(R8)
+	VMOV V13.B16, V12.B16
+	SUB $4, R9, R9
+
+low_243:
+	CBZ R9, stored_242
+	CBZ R7, one_245
+	FMOVS (R8), F30
+	WORD $0x4e2cd7de // fadd v30.4s, v30.4s, v12.4s
+	VMOV V30.S[0], V12.S[0]
+
+one_245:
+	FMOVS F12, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V12.B16, V12.B16, V12.B16
+	SUB $1, R9, R9
+	B low_243
+
+stored_242:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_246
+	CBZ R7, add_247
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+	WORD $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
+
+add_247:
+	VST1 [V14.S4, V15.S4], (R0)
+	B stored_248
+
+part_246:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_249
+	CBZ R7, whole_250
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed5ce // fadd v14.4s, v14.4s, v30.4s
+
+whole_250:
+	VST1.P [V14.S4], 16(R8)
+	VMOV V15.B16, V14.B16
+	SUB $4, R9, R9
+
+low_249:
+	CBZ R9, stored_248
+	CBZ R7, one_251
+	FMOVS (R8), F30
+	WORD $0x4e2ed7de // fadd v30.4s, v30.4s, v14.4s
+	VMOV V30.S[0], V14.S[0]
+
+one_251:
+	FMOVS F14, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V14.B16, V14.B16, V14.B16
+	SUB $1, R9, R9
+	B low_249
+
+stored_248:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_252
+	CBZ R7, add_253
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed610 // fadd v16.4s, v16.4s, v30.4s
+	WORD $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
+
+add_253:
+	VST1 [V16.S4, V17.S4], (R0)
+	B stored_254
+
+part_252:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_255
+	CBZ R7, whole_256
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed610 // fadd v16.4s, v16.4s, v30.4s
+
+whole_256:
+	VST1.P [V16.S4], 16(R8)
+	VMOV V17.B16, V16.B16
+	SUB $4, R9, R9
+
+low_255:
+	CBZ R9, stored_254
+	CBZ R7, one_257
+	FMOVS (R8), F30
+	WORD $0x4e30d7de // fadd v30.4s, v30.4s, v16.4s
+	VMOV V30.S[0], V16.S[0]
+
+one_257:
+	FMOVS F16, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V16.B16, V16.B16, V16.B16
+	SUB $1, R9, R9
+	B low_255
+
+stored_254:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_258
+	CBZ R7, add_259
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+	WORD $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
+
+add_259:
+	VST1 [V18.S4, V19.S4], (R0)
+	B stored_260
+
+part_258:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_261
+	CBZ R7, whole_262
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed652 // fadd v18.4s, v18.4s, v30.4s
+
+whole_262:
+	VST1.P [V18.S4], 16(R8)
+	VMOV V19.B16, V18.B16
+	SUB $4, R9, R9
+
+low_261:
+	CBZ R9, stored_260
+	CBZ R7, one_263
+	FMOVS (R8), F30
+	WORD $0x4e32d7de // fadd v30.4s, v30.4s, v18.4s
+	VMOV V30.S[0], V18.S[0]
+
+one_263:
+	FMOVS F18, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V18.B16, V18.B16, V18.B16
+	SUB $1, R9, R9
+	B low_261
+
+stored_260:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_264
+	CBZ R7, add_265
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed694 // fadd v20.4s, v20.4s, v30.4s
+	WORD $0x4e3fd6b5 // fadd v21.4s, v21.4s, v31.4s
+
+add_265:
+	VST1 [V20.S4, V21.S4], (R0)
+	B stored_266
+
+part_264:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_267
+	CBZ R7, whole_268
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed694 // fadd v20.4s, v20.4s, v30.4s
+
+whole_268:
+	VST1.P [V20.S4], 16(R8)
+	VMOV V21.B16, V20.B16
+	SUB $4, R9, R9
+
+low_267:
+	CBZ R9, stored_266
+	CBZ R7, one_269
+	FMOVS (R8), F30
+	WORD $0x4e34d7de // fadd v30.4s, v30.4s, v20.4s
+	VMOV V30.S[0], V20.S[0]
+
+one_269:
+	FMOVS F20, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V20.B16, V20.B16, V20.B16
+	SUB $1, R9, R9
+	B low_267
+
+stored_266:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+	CMP $8, R6
+	BNE part_270
+	CBZ R7, add_271
+	VLD1 (R0), [V30.S4, V31.S4]
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+	WORD $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
+
+add_271:
+	VST1 [V22.S4, V23.S4], (R0)
+	B stored_272
+
+part_270:
+	MOVD R0, R8
+	MOVD R6, R9
+	CMP $4, R9
+	BLT low_273
+	CBZ R7, whole_274
+	VLD1 (R8), [V30.S4]
+	WORD $0x4e3ed6d6 // fadd v22.4s, v22.4s, v30.4s
+
+whole_274:
+	VST1.P [V22.S4], 16(R8)
+	VMOV V23.B16, V22.B16
+	SUB $4, R9, R9
+
+low_273:
+	CBZ R9, stored_272
+	CBZ R7, one_275
+	FMOVS (R8), F30
+	WORD $0x4e36d7de // fadd v30.4s, v30.4s, v22.4s
+	VMOV V30.S[0], V22.S[0]
+
+one_275:
+	FMOVS F22, (R8)
+	ADD $4, R8, R8
+	VEXT $4, V22.B16, V22.B16, V22.B16
+	SUB $1, R9, R9
+	B low_273
+
+stored_272:
+	SUB $1, R5, R5
+	CBZ R5, done
+	ADD R1, R0, R0
+
+done:
+	RET
+
 // func packFloat32NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
 TEXT ·packFloat32NEON(SB), NOSPLIT, $0-48
 	MOVD dst+0(FP), R0
@@ -4775,9 +5364,9 @@ TEXT ·packFloat32NEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_203_done
+	BLT columns_276_done
 
-columns_203:
+columns_276:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -4788,27 +5377,27 @@ columns_203:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_204
+	BLE ready_277
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_204
+	BLE ready_277
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_204
+	BLE ready_277
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_204
+	BLE ready_277
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_204:
+ready_277:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4851,27 +5440,27 @@ ready_204:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_205
+	BLE ready_278
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_205
+	BLE ready_278
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_205
+	BLE ready_278
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_205
+	BLE ready_278
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_205:
+ready_278:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -4909,9 +5498,9 @@ ready_205:
 	ADD $32, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_203
+	BGE columns_276
 
-columns_203_done:
+columns_276_done:
 	RET
 
 // func packBFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
@@ -4923,9 +5512,9 @@ TEXT ·packBFloat16NEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_206_done
+	BLT columns_279_done
 
-columns_206:
+columns_279:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -4936,35 +5525,35 @@ columns_206:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_207
+	BLE ready_280
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613900 // shll v0.4s, v8.4h, #16
 	WORD $0x6e613901 // shll2 v1.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_207
+	BLE ready_280
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613902 // shll v2.4s, v8.4h, #16
 	WORD $0x6e613903 // shll2 v3.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_207
+	BLE ready_280
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613904 // shll v4.4s, v8.4h, #16
 	WORD $0x6e613905 // shll2 v5.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_207
+	BLE ready_280
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613906 // shll v6.4s, v8.4h, #16
 	WORD $0x6e613907 // shll2 v7.4s, v8.8h, #16
 	ADD R3, R6, R6
 
-ready_207:
+ready_280:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5007,35 +5596,35 @@ ready_207:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_208
+	BLE ready_281
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613900 // shll v0.4s, v8.4h, #16
 	WORD $0x6e613901 // shll2 v1.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_208
+	BLE ready_281
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613902 // shll v2.4s, v8.4h, #16
 	WORD $0x6e613903 // shll2 v3.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_208
+	BLE ready_281
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613904 // shll v4.4s, v8.4h, #16
 	WORD $0x6e613905 // shll2 v5.4s, v8.8h, #16
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_208
+	BLE ready_281
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x2e613906 // shll v6.4s, v8.4h, #16
 	WORD $0x6e613907 // shll2 v7.4s, v8.8h, #16
 	ADD R3, R6, R6
 
-ready_208:
+ready_281:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5073,9 +5662,9 @@ ready_208:
 	ADD $16, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_206
+	BGE columns_279
 
-columns_206_done:
+columns_279_done:
 	RET
 
 // func packFloat16NEON(dst *float32, stride int, w *byte, ldw int, n, k int)
@@ -5087,9 +5676,9 @@ TEXT ·packFloat16NEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_209_done
+	BLT columns_282_done
 
-columns_209:
+columns_282:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -5100,35 +5689,35 @@ columns_209:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_210
+	BLE ready_283
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217900 // fcvtl v0.4s, v8.4h
 	WORD $0x4e217901 // fcvtl2 v1.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_210
+	BLE ready_283
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217902 // fcvtl v2.4s, v8.4h
 	WORD $0x4e217903 // fcvtl2 v3.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_210
+	BLE ready_283
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217904 // fcvtl v4.4s, v8.4h
 	WORD $0x4e217905 // fcvtl2 v5.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_210
+	BLE ready_283
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217906 // fcvtl v6.4s, v8.4h
 	WORD $0x4e217907 // fcvtl2 v7.4s, v8.8h
 	ADD R3, R6, R6
 
-ready_210:
+ready_283:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5171,35 +5760,35 @@ ready_210:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_211
+	BLE ready_284
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217900 // fcvtl v0.4s, v8.4h
 	WORD $0x4e217901 // fcvtl2 v1.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_211
+	BLE ready_284
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217902 // fcvtl v2.4s, v8.4h
 	WORD $0x4e217903 // fcvtl2 v3.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_211
+	BLE ready_284
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217904 // fcvtl v4.4s, v8.4h
 	WORD $0x4e217905 // fcvtl2 v5.4s, v8.8h
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_211
+	BLE ready_284
 	MOVD R6, R7
 	VLD1.P 16(R7), [V8.H8]
 	WORD $0x0e217906 // fcvtl v6.4s, v8.4h
 	WORD $0x4e217907 // fcvtl2 v7.4s, v8.8h
 	ADD R3, R6, R6
 
-ready_211:
+ready_284:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5237,9 +5826,9 @@ ready_211:
 	ADD $16, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_209
+	BGE columns_282
 
-columns_209_done:
+columns_282_done:
 	RET
 
 // func packRowsNEON(dst *float32, stride int, w *byte, ldw int, n, k int)
@@ -5251,9 +5840,9 @@ TEXT ·packRowsNEON(SB), NOSPLIT, $0-48
 	MOVD n+32(FP), R4
 	MOVD k+40(FP), R5
 	CMP $8, R5
-	BLT columns_212_done
+	BLT columns_285_done
 
-columns_212:
+columns_285:
 	MOVD R2, R6
 	VEOR V0.B16, V0.B16, V0.B16
 	VEOR V1.B16, V1.B16, V1.B16
@@ -5264,27 +5853,27 @@ columns_212:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $0, R4
-	BLE ready_213
+	BLE ready_286
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $1, R4
-	BLE ready_213
+	BLE ready_286
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $2, R4
-	BLE ready_213
+	BLE ready_286
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $3, R4
-	BLE ready_213
+	BLE ready_286
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_213:
+ready_286:
 	ADD $0, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5327,27 +5916,27 @@ ready_213:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $4, R4
-	BLE ready_214
+	BLE ready_287
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $5, R4
-	BLE ready_214
+	BLE ready_287
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $6, R4
-	BLE ready_214
+	BLE ready_287
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $7, R4
-	BLE ready_214
+	BLE ready_287
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_214:
+ready_287:
 	ADD $16, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5390,27 +5979,27 @@ ready_214:
 	VEOR V6.B16, V6.B16, V6.B16
 	VEOR V7.B16, V7.B16, V7.B16
 	CMP $8, R4
-	BLE ready_215
+	BLE ready_288
 	MOVD R6, R7
 	VLD1.P 32(R7), [V0.S4, V1.S4]
 	ADD R3, R6, R6
 	CMP $9, R4
-	BLE ready_215
+	BLE ready_288
 	MOVD R6, R7
 	VLD1.P 32(R7), [V2.S4, V3.S4]
 	ADD R3, R6, R6
 	CMP $10, R4
-	BLE ready_215
+	BLE ready_288
 	MOVD R6, R7
 	VLD1.P 32(R7), [V4.S4, V5.S4]
 	ADD R3, R6, R6
 	CMP $11, R4
-	BLE ready_215
+	BLE ready_288
 	MOVD R6, R7
 	VLD1.P 32(R7), [V6.S4, V7.S4]
 	ADD R3, R6, R6
 
-ready_215:
+ready_288:
 	ADD $32, R0, R8
 	VTRN1 V2.S4, V0.S4, V20.S4
 	VTRN2 V2.S4, V0.S4, V21.S4
@@ -5448,9 +6037,57 @@ ready_215:
 	ADD $32, R2, R2
 	SUB $8, R5, R5
 	CMP $8, R5
-	BGE columns_212
+	BGE columns_285
 
-columns_212_done:
+columns_285_done:
+	RET
+
+// func narrowBFloat16NEON(dst *byte, src *float32, n int)
+TEXT ·narrowBFloat16NEON(SB), NOSPLIT, $0-24
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD n+16(FP), R2
+	CMP $8, R2
+	BLT eight_289_done
+
+eight_289:
+	VLD1.P 32(R1), [V0.S4, V1.S4]
+	WORD $0x0ea16802 // bfcvtn v2.4h, v0.4s
+	WORD $0x4ea16822 // bfcvtn2 v2.8h, v1.4s
+	VST1.P [V2.B16], 16(R0)
+	SUB $8, R2, R2
+	CMP $8, R2
+	BGE eight_289
+
+eight_289_done:
+	RET
+
+// func packColPairsNEON(dst, b *float32, ldb, k int)
+TEXT ·packColPairsNEON(SB), NOSPLIT, $0-32
+	MOVD dst+0(FP), R0
+	MOVD b+8(FP), R1
+	MOVD ldb+16(FP), R2
+	MOVD k+24(FP), R3
+	CMP $2, R3
+	BLT rows_290_done
+
+rows_290:
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x0ea16802 // bfcvtn v2.4h, v0.4s
+	WORD $0x4ea16822 // bfcvtn2 v2.8h, v1.4s
+	ADD R2, R1, R1
+	VLD1 (R1), [V0.S4, V1.S4]
+	WORD $0x0ea16803 // bfcvtn v3.4h, v0.4s
+	WORD $0x4ea16823 // bfcvtn2 v3.8h, v1.4s
+	ADD R2, R1, R1
+	VZIP1 V3.H8, V2.H8, V4.H8
+	VZIP2 V3.H8, V2.H8, V5.H8
+	VST1.P [V4.S4, V5.S4], 32(R0)
+	SUB $2, R3, R3
+	CMP $2, R3
+	BGE rows_290
+
+rows_290_done:
 	RET
 
 // func peakNEON(rounds int) int
@@ -5485,9 +6122,9 @@ TEXT ·peakNEON(SB), NOSPLIT, $0-16
 	MOVD $192, R1
 	MUL R0, R1, R1
 	CMP $1, R0
-	BLT round_216_done
+	BLT round_291_done
 
-round_216:
+round_291:
 	WORD $0x4e39cf00 // fmla v0.4s, v24.4s, v25.4s
 	WORD $0x4e39cf01 // fmla v1.4s, v24.4s, v25.4s
 	WORD $0x4e39cf02 // fmla v2.4s, v24.4s, v25.4s
@@ -5514,9 +6151,143 @@ round_216:
 	WORD $0x4e39cf17 // fmla v23.4s, v24.4s, v25.4s
 	SUB $1, R0, R0
 	CMP $1, R0
-	BGE round_216
+	BGE round_291
 
-round_216_done:
+round_291_done:
+	MOVD R1, ret+8(FP)
+	RET
+
+// func peakBF16NEON(rounds int) int
+TEXT ·peakBF16NEON(SB), NOSPLIT, $0-16
+	MOVD rounds+0(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	MOVD $384, R1
+	MUL R0, R1, R1
+	CMP $1, R0
+	BLT round_292_done
+
+round_292:
+	WORD $0x6e59ff00 // bfdot v0.4s, v24.8h, v25.8h
+	WORD $0x6e59ff01 // bfdot v1.4s, v24.8h, v25.8h
+	WORD $0x6e59ff02 // bfdot v2.4s, v24.8h, v25.8h
+	WORD $0x6e59ff03 // bfdot v3.4s, v24.8h, v25.8h
+	WORD $0x6e59ff04 // bfdot v4.4s, v24.8h, v25.8h
+	WORD $0x6e59ff05 // bfdot v5.4s, v24.8h, v25.8h
+	WORD $0x6e59ff06 // bfdot v6.4s, v24.8h, v25.8h
+	WORD $0x6e59ff07 // bfdot v7.4s, v24.8h, v25.8h
+	WORD $0x6e59ff08 // bfdot v8.4s, v24.8h, v25.8h
+	WORD $0x6e59ff09 // bfdot v9.4s, v24.8h, v25.8h
+	WORD $0x6e59ff0a // bfdot v10.4s, v24.8h, v25.8h
+	WORD $0x6e59ff0b // bfdot v11.4s, v24.8h, v25.8h
+	WORD $0x6e59ff0c // bfdot v12.4s, v24.8h, v25.8h
+	WORD $0x6e59ff0d // bfdot v13.4s, v24.8h, v25.8h
+	WORD $0x6e59ff0e // bfdot v14.4s, v24.8h, v25.8h
+	WORD $0x6e59ff0f // bfdot v15.4s, v24.8h, v25.8h
+	WORD $0x6e59ff10 // bfdot v16.4s, v24.8h, v25.8h
+	WORD $0x6e59ff11 // bfdot v17.4s, v24.8h, v25.8h
+	WORD $0x6e59ff12 // bfdot v18.4s, v24.8h, v25.8h
+	WORD $0x6e59ff13 // bfdot v19.4s, v24.8h, v25.8h
+	WORD $0x6e59ff14 // bfdot v20.4s, v24.8h, v25.8h
+	WORD $0x6e59ff15 // bfdot v21.4s, v24.8h, v25.8h
+	WORD $0x6e59ff16 // bfdot v22.4s, v24.8h, v25.8h
+	WORD $0x6e59ff17 // bfdot v23.4s, v24.8h, v25.8h
+	SUB $1, R0, R0
+	CMP $1, R0
+	BGE round_292
+
+round_292_done:
+	MOVD R1, ret+8(FP)
+	RET
+
+// func peakInt8NEON(rounds int) int
+TEXT ·peakInt8NEON(SB), NOSPLIT, $0-16
+	MOVD rounds+0(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+	VEOR V4.B16, V4.B16, V4.B16
+	VEOR V5.B16, V5.B16, V5.B16
+	VEOR V6.B16, V6.B16, V6.B16
+	VEOR V7.B16, V7.B16, V7.B16
+	VEOR V8.B16, V8.B16, V8.B16
+	VEOR V9.B16, V9.B16, V9.B16
+	VEOR V10.B16, V10.B16, V10.B16
+	VEOR V11.B16, V11.B16, V11.B16
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	MOVD $768, R1
+	MUL R0, R1, R1
+	CMP $1, R0
+	BLT round_293_done
+
+round_293:
+	WORD $0x4e999700 // sdot v0.4s, v24.16b, v25.16b
+	WORD $0x4e999701 // sdot v1.4s, v24.16b, v25.16b
+	WORD $0x4e999702 // sdot v2.4s, v24.16b, v25.16b
+	WORD $0x4e999703 // sdot v3.4s, v24.16b, v25.16b
+	WORD $0x4e999704 // sdot v4.4s, v24.16b, v25.16b
+	WORD $0x4e999705 // sdot v5.4s, v24.16b, v25.16b
+	WORD $0x4e999706 // sdot v6.4s, v24.16b, v25.16b
+	WORD $0x4e999707 // sdot v7.4s, v24.16b, v25.16b
+	WORD $0x4e999708 // sdot v8.4s, v24.16b, v25.16b
+	WORD $0x4e999709 // sdot v9.4s, v24.16b, v25.16b
+	WORD $0x4e99970a // sdot v10.4s, v24.16b, v25.16b
+	WORD $0x4e99970b // sdot v11.4s, v24.16b, v25.16b
+	WORD $0x4e99970c // sdot v12.4s, v24.16b, v25.16b
+	WORD $0x4e99970d // sdot v13.4s, v24.16b, v25.16b
+	WORD $0x4e99970e // sdot v14.4s, v24.16b, v25.16b
+	WORD $0x4e99970f // sdot v15.4s, v24.16b, v25.16b
+	WORD $0x4e999710 // sdot v16.4s, v24.16b, v25.16b
+	WORD $0x4e999711 // sdot v17.4s, v24.16b, v25.16b
+	WORD $0x4e999712 // sdot v18.4s, v24.16b, v25.16b
+	WORD $0x4e999713 // sdot v19.4s, v24.16b, v25.16b
+	WORD $0x4e999714 // sdot v20.4s, v24.16b, v25.16b
+	WORD $0x4e999715 // sdot v21.4s, v24.16b, v25.16b
+	WORD $0x4e999716 // sdot v22.4s, v24.16b, v25.16b
+	WORD $0x4e999717 // sdot v23.4s, v24.16b, v25.16b
+	SUB $1, R0, R0
+	CMP $1, R0
+	BGE round_293
+
+round_293_done:
 	MOVD R1, ret+8(FP)
 	RET
 
@@ -5527,9 +6298,9 @@ TEXT ·addNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_217_done
+	BLT eight_294_done
 
-eight_217:
+eight_294:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -5537,22 +6308,22 @@ eight_217:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_217
+	BGE eight_294
 
-eight_217_done:
+eight_294_done:
 	CMP $1, R3
-	BLT one_218_done
+	BLT one_295_done
 
-one_218:
+one_295:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_218
+	BGE one_295
 
-one_218_done:
+one_295_done:
 	RET
 
 // func subNEON(dst, x, y *float32, n int)
@@ -5562,9 +6333,9 @@ TEXT ·subNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_219_done
+	BLT eight_296_done
 
-eight_219:
+eight_296:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
@@ -5572,22 +6343,22 @@ eight_219:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_219
+	BGE eight_296
 
-eight_219_done:
+eight_296_done:
 	CMP $1, R3
-	BLT one_220_done
+	BLT one_297_done
 
-one_220:
+one_297:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_220
+	BGE one_297
 
-one_220_done:
+one_297_done:
 	RET
 
 // func mulNEON(dst, x, y *float32, n int)
@@ -5597,9 +6368,9 @@ TEXT ·mulNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_221_done
+	BLT eight_298_done
 
-eight_221:
+eight_298:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -5607,22 +6378,22 @@ eight_221:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_221
+	BGE eight_298
 
-eight_221_done:
+eight_298_done:
 	CMP $1, R3
-	BLT one_222_done
+	BLT one_299_done
 
-one_222:
+one_299:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_222
+	BGE one_299
 
-one_222_done:
+one_299_done:
 	RET
 
 // func divNEON(dst, x, y *float32, n int)
@@ -5632,9 +6403,9 @@ TEXT ·divNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_223_done
+	BLT eight_300_done
 
-eight_223:
+eight_300:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
@@ -5642,22 +6413,22 @@ eight_223:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_223
+	BGE eight_300
 
-eight_223_done:
+eight_300_done:
 	CMP $1, R3
-	BLT one_224_done
+	BLT one_301_done
 
-one_224:
+one_301:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x6e22fc00 // fdiv v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_224
+	BGE one_301
 
-one_224_done:
+one_301_done:
 	RET
 
 // func maxNEON(dst, x, y *float32, n int)
@@ -5667,9 +6438,9 @@ TEXT ·maxNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_225_done
+	BLT eight_302_done
 
-eight_225:
+eight_302:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
@@ -5677,22 +6448,22 @@ eight_225:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_225
+	BGE eight_302
 
-eight_225_done:
+eight_302_done:
 	CMP $1, R3
-	BLT one_226_done
+	BLT one_303_done
 
-one_226:
+one_303:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_226
+	BGE one_303
 
-one_226_done:
+one_303_done:
 	RET
 
 // func minNEON(dst, x, y *float32, n int)
@@ -5702,9 +6473,9 @@ TEXT ·minNEON(SB), NOSPLIT, $0-32
 	MOVD y+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_227_done
+	BLT eight_304_done
 
-eight_227:
+eight_304:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
@@ -5712,22 +6483,22 @@ eight_227:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_227
+	BGE eight_304
 
-eight_227_done:
+eight_304_done:
 	CMP $1, R3
-	BLT one_228_done
+	BLT one_305_done
 
-one_228:
+one_305:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_228
+	BGE one_305
 
-one_228_done:
+one_305_done:
 	RET
 
 // func addScalarNEON(dst, x *float32, y float32, n int)
@@ -5738,30 +6509,30 @@ TEXT ·addScalarNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_229_done
+	BLT eight_306_done
 
-eight_229:
+eight_306:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
 	WORD $0x4e3cd421 // fadd v1.4s, v1.4s, v28.4s
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_229
+	BGE eight_306
 
-eight_229_done:
+eight_306_done:
 	CMP $1, R3
-	BLT one_230_done
+	BLT one_307_done
 
-one_230:
+one_307:
 	FMOVS.P 4(R1), F0
 	WORD $0x4e3cd400 // fadd v0.4s, v0.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_230
+	BGE one_307
 
-one_230_done:
+one_307_done:
 	RET
 
 // func mulScalarNEON(dst, x *float32, y float32, n int)
@@ -5772,30 +6543,30 @@ TEXT ·mulScalarNEON(SB), NOSPLIT, $0-32
 	VDUP V28.S[0], V28.S4
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_231_done
+	BLT eight_308_done
 
-eight_231:
+eight_308:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	WORD $0x6e3cdc21 // fmul v1.4s, v1.4s, v28.4s
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_231
+	BGE eight_308
 
-eight_231_done:
+eight_308_done:
 	CMP $1, R3
-	BLT one_232_done
+	BLT one_309_done
 
-one_232:
+one_309:
 	FMOVS.P 4(R1), F0
 	WORD $0x6e3cdc00 // fmul v0.4s, v0.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_232
+	BGE one_309
 
-one_232_done:
+one_309_done:
 	RET
 
 // func axpyNEON(dst *float32, a float32, x *float32, n int)
@@ -5807,9 +6578,9 @@ TEXT ·axpyNEON(SB), NOSPLIT, $0-32
 	MOVD x+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $8, R3
-	BLT eight_233_done
+	BLT eight_310_done
 
-eight_233:
+eight_310:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4e3ccc40 // fmla v0.4s, v2.4s, v28.4s
@@ -5817,22 +6588,22 @@ eight_233:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R3, R3
 	CMP $8, R3
-	BGE eight_233
+	BGE eight_310
 
-eight_233_done:
+eight_310_done:
 	CMP $1, R3
-	BLT one_234_done
+	BLT one_311_done
 
-one_234:
+one_311:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4e3ccc40 // fmla v0.4s, v2.4s, v28.4s
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_234
+	BGE one_311
 
-one_234_done:
+one_311_done:
 	RET
 
 // func dotNEON(x, y *float32, n int) float32
@@ -5843,30 +6614,30 @@ TEXT ·dotNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R2
-	BLT eight_235_done
+	BLT eight_312_done
 
-eight_235:
+eight_312:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	VLD1.P 32(R1), [V2.S4, V3.S4]
 	WORD $0x4e22cc18 // fmla v24.4s, v0.4s, v2.4s
 	WORD $0x4e23cc39 // fmla v25.4s, v1.4s, v3.4s
 	SUB $8, R2, R2
 	CMP $8, R2
-	BGE eight_235
+	BGE eight_312
 
-eight_235_done:
+eight_312_done:
 	CMP $1, R2
-	BLT one_236_done
+	BLT one_313_done
 
-one_236:
+one_313:
 	FMOVS.P 4(R0), F0
 	FMOVS.P 4(R1), F2
 	WORD $0x4e22cc18 // fmla v24.4s, v0.4s, v2.4s
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_236
+	BGE one_313
 
-one_236_done:
+one_313_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5880,28 +6651,28 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_237_done
+	BLT eight_314_done
 
-eight_237:
+eight_314:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_237
+	BGE eight_314
 
-eight_237_done:
+eight_314_done:
 	CMP $1, R1
-	BLT one_238_done
+	BLT one_315_done
 
-one_238:
+one_315:
 	FMOVS.P 4(R0), F0
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_238
+	BGE one_315
 
-one_238_done:
+one_315_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5917,9 +6688,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_239_done
+	BLT eight_316_done
 
-eight_239:
+eight_316:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
@@ -5927,21 +6698,21 @@ eight_239:
 	WORD $0x4e21cc39 // fmla v25.4s, v1.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_239
+	BGE eight_316
 
-eight_239_done:
+eight_316_done:
 	CMP $1, R1
-	BLT one_240_done
+	BLT one_317_done
 
-one_240:
+one_317:
 	FMOVS.P 4(R0), F0
 	FSUBS F28, F0, F0
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_240
+	BGE one_317
 
-one_240_done:
+one_317_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -5956,28 +6727,28 @@ TEXT ·maxOfNEON(SB), NOSPLIT, $0-20
 	VDUP R2, V24.S4
 	VDUP R2, V25.S4
 	CMP $8, R1
-	BLT eight_241_done
+	BLT eight_318_done
 
-eight_241:
+eight_318:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	WORD $0x4e21f739 // fmax v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_241
+	BGE eight_318
 
-eight_241_done:
+eight_318_done:
 	CMP $1, R1
-	BLT one_242_done
+	BLT one_319_done
 
-one_242:
+one_319:
 	VLD1R.P 4(R0), [V0.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_242
+	BGE one_319
 
-one_242_done:
+one_319_done:
 	WORD $0x4e39f718 // fmax v24.4s, v24.4s, v25.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
@@ -5994,9 +6765,9 @@ TEXT ·rotateNEON(SB), NOSPLIT, $0-40
 	ADD R4<<2, R1, R5
 	ADD R4<<2, R0, R6
 	CMP $8, R4
-	BLT eight_243_done
+	BLT eight_320_done
 
-eight_243:
+eight_320:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R5), [V2.S4, V3.S4]
 	VLD1.P 32(R2), [V4.S4, V5.S4]
@@ -6013,13 +6784,13 @@ eight_243:
 	VST1.P [V18.S4, V19.S4], 32(R6)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_243
+	BGE eight_320
 
-eight_243_done:
+eight_320_done:
 	CMP $1, R4
-	BLT one_244_done
+	BLT one_321_done
 
-one_244:
+one_321:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R5), F2
 	FMOVS.P 4(R2), F4
@@ -6032,9 +6803,9 @@ one_244:
 	FMOVS.P F18, 4(R6)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_244
+	BGE one_321
 
-one_244_done:
+one_321_done:
 	RET
 
 // func normNEON(dst, x *float32, mean, scale float32, weight *float32, n int)
@@ -6048,9 +6819,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-40
 	MOVD weight+24(FP), R2
 	MOVD n+32(FP), R4
 	CMP $8, R4
-	BLT eight_245_done
+	BLT eight_322_done
 
-eight_245:
+eight_322:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -6062,13 +6833,13 @@ eight_245:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_245
+	BGE eight_322
 
-eight_245_done:
+eight_322_done:
 	CMP $1, R4
-	BLT one_246_done
+	BLT one_323_done
 
-one_246:
+one_323:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -6077,9 +6848,9 @@ one_246:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_246
+	BGE one_323
 
-one_246_done:
+one_323_done:
 	RET
 
 // func normBiasNEON(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
@@ -6094,9 +6865,9 @@ TEXT ·normBiasNEON(SB), NOSPLIT, $0-48
 	MOVD bias+32(FP), R3
 	MOVD n+40(FP), R4
 	CMP $8, R4
-	BLT eight_247_done
+	BLT eight_324_done
 
-eight_247:
+eight_324:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	VLD1.P 32(R3), [V4.S4, V5.S4]
@@ -6109,13 +6880,13 @@ eight_247:
 	VST1.P [V4.S4, V5.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_247
+	BGE eight_324
 
-eight_247_done:
+eight_324_done:
 	CMP $1, R4
-	BLT one_248_done
+	BLT one_325_done
 
-one_248:
+one_325:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	FMOVS.P 4(R3), F4
@@ -6125,9 +6896,9 @@ one_248:
 	FMOVS.P F4, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_248
+	BGE one_325
 
-one_248_done:
+one_325_done:
 	RET
 
 // func expNEON(dst, x *float32, n int)
@@ -6136,9 +6907,9 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_249_done
+	BLT four_326_done
 
-four_249:
+four_326:
 	MOVD $exp_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -6180,13 +6951,13 @@ four_249:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_249
+	BGE four_326
 
-four_249_done:
+four_326_done:
 	CMP $1, R2
-	BLT one_250_done
+	BLT one_327_done
 
-one_250:
+one_327:
 	MOVD $exp_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -6228,9 +6999,9 @@ one_250:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_250
+	BGE one_327
 
-one_250_done:
+one_327_done:
 	RET
 
 DATA exp_constants<>+0(SB)/4, $0xc2d10000
@@ -6293,9 +7064,9 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_251_done
+	BLT four_328_done
 
-four_251:
+four_328:
 	MOVD $tanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -6355,13 +7126,13 @@ four_251:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_251
+	BGE four_328
 
-four_251_done:
+four_328_done:
 	CMP $1, R2
-	BLT one_252_done
+	BLT one_329_done
 
-one_252:
+one_329:
 	MOVD $tanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -6421,9 +7192,9 @@ one_252:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_252
+	BGE one_329
 
-one_252_done:
+one_329_done:
 	RET
 
 DATA tanh_constants<>+0(SB)/4, $0xbbb97e12
@@ -6510,9 +7281,9 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_253_done
+	BLT four_330_done
 
-four_253:
+four_330:
 	MOVD $erf_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -6600,13 +7371,13 @@ four_253:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_253
+	BGE four_330
 
-four_253_done:
+four_330_done:
 	CMP $1, R2
-	BLT one_254_done
+	BLT one_331_done
 
-one_254:
+one_331:
 	MOVD $erf_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -6694,9 +7465,9 @@ one_254:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_254
+	BGE one_331
 
-one_254_done:
+one_331_done:
 	RET
 
 DATA erf_constants<>+0(SB)/4, $0x40800000
@@ -6835,9 +7606,9 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_255_done
+	BLT four_332_done
 
-four_255:
+four_332:
 	MOVD $silu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V1.S4]
@@ -6896,13 +7667,13 @@ four_255:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_255
+	BGE four_332
 
-four_255_done:
+four_332_done:
 	CMP $1, R2
-	BLT one_256_done
+	BLT one_333_done
 
-one_256:
+one_333:
 	MOVD $silu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V1.S4]
@@ -6961,9 +7732,9 @@ one_256:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_256
+	BGE one_333
 
-one_256_done:
+one_333_done:
 	RET
 
 DATA silu_constants<>+0(SB)/4, $0xc2dc0000
@@ -7034,9 +7805,9 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_257_done
+	BLT four_334_done
 
-four_257:
+four_334:
 	MOVD $gelu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V9.S4]
@@ -7136,13 +7907,13 @@ four_257:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_257
+	BGE four_334
 
-four_257_done:
+four_334_done:
 	CMP $1, R2
-	BLT one_258_done
+	BLT one_335_done
 
-one_258:
+one_335:
 	MOVD $gelu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V9.S4]
@@ -7242,9 +8013,9 @@ one_258:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_258
+	BGE one_335
 
-one_258_done:
+one_335_done:
 	RET
 
 DATA gelu_constants<>+0(SB)/4, $0xc16b3333
@@ -7383,9 +8154,9 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_259_done
+	BLT four_336_done
 
-four_259:
+four_336:
 	MOVD $geluTanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -7465,13 +8236,13 @@ four_259:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_259
+	BGE four_336
 
-four_259_done:
+four_336_done:
 	CMP $1, R2
-	BLT one_260_done
+	BLT one_337_done
 
-one_260:
+one_337:
 	MOVD $geluTanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -7551,9 +8322,9 @@ one_260:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_260
+	BGE one_337
 
-one_260_done:
+one_337_done:
 	RET
 
 DATA geluTanh_constants<>+0(SB)/4, $0xc1300000
@@ -7641,9 +8412,9 @@ TEXT ·swiGLUNEON(SB), NOSPLIT, $0-32
 	MOVD up+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $4, R3
-	BLT four_261_done
+	BLT four_338_done
 
-four_261:
+four_338:
 	MOVD $swiGLU_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R2), [V1.S4]
@@ -7705,13 +8476,13 @@ four_261:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE four_261
+	BGE four_338
 
-four_261_done:
+four_338_done:
 	CMP $1, R3
-	BLT one_262_done
+	BLT one_339_done
 
-one_262:
+one_339:
 	MOVD $swiGLU_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F1
@@ -7773,9 +8544,9 @@ one_262:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_262
+	BGE one_339
 
-one_262_done:
+one_339_done:
 	RET
 
 DATA swiGLU_constants<>+0(SB)/4, $0xc2dc0000
@@ -7850,9 +8621,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $4, R2
-	BLT four_263_done
+	BLT four_340_done
 
-four_263:
+four_340:
 	MOVD $expSum_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -7896,13 +8667,13 @@ four_263:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_263
+	BGE four_340
 
-four_263_done:
+four_340_done:
 	CMP $1, R2
-	BLT one_264_done
+	BLT one_341_done
 
-one_264:
+one_341:
 	MOVD $expSum_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -7949,9 +8720,9 @@ one_264:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_264
+	BGE one_341
 
-one_264_done:
+one_341_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s

@@ -43,10 +43,26 @@ type Set struct {
 	// accumulate it adds to c, else it overwrites c.
 	Tile func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
 
+	// PackRowPairs, PackColPairs, Stored.PackPairs and TilePairs are PackRows,
+	// PackCols, Stored.Pack and Tile in bf16: each element of a panel holds the
+	// bits of two numbers that follow each other in the sum, the first in the low
+	// half. Numbers are rounded to bf16 (to nearest, ties to even) as they are
+	// packed. k counts pairs in TilePairs and numbers elsewhere, where it is even
+	// but for PackColPairs: its last row may pair with zeros. Products of bf16 are exact
+	// in f32; each addition rounds, in an order within the pair that is left open,
+	// and subnormal operands and results may count as zero (VDPBF16PS).
+	PackRowPairs func(dst, a []float32, lda, m, k int)
+	PackColPairs func(dst, b []float32, ldb, k, n int)
+	TilePairs    func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
+	// DotBF16 and DotInt8 say that the processor multiplies pairs of bf16, and
+	// groups of four int8, in one instruction. Without, TilePairs is slower than Tile.
+	DotBF16, DotInt8 bool
+
 	// Peak runs rounds of independent multiply-adds in registers and returns how
 	// many floating-point operations that were: timed, it is the processor's
-	// limit, which products are held against.
-	Peak func(rounds int) int
+	// limit, which products are held against. PeakBF16 and PeakInt8 do so with dot
+	// products of pairs of bf16 and of four int8.
+	Peak, PeakBF16, PeakInt8 func(rounds int) int
 
 	// Dot returns Σ x·y over len(x) elements.
 	Dot func(x, y []float32) float32
@@ -95,7 +111,8 @@ type Stored struct {
 	// the second product of attention. v is [n,d] with rows of ldv elements.
 	Accumulate func(y []float32, ldy int, p []float32, ldp int, v []byte, ldv int, rows, n, d int)
 	// Pack widens weight rows into one panel of NR rows (n <= NR): dst[p*NR+j] = w[j,p], zero past n.
-	Pack func(dst []float32, w []byte, ldw, n, k int)
+	// PackPairs does so in pairs of bf16: see Set.TilePairs.
+	Pack, PackPairs func(dst []float32, w []byte, ldw, n, k int)
 	// Widen converts len(dst) elements of src to f32, Narrow rounds len(src) elements to the dtype
 	// (to nearest, ties to even; NaN stays NaN).
 	Widen  func(dst []float32, src []byte)

@@ -91,11 +91,10 @@ func (d *driver) Info() gpu.Info {
 func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 	compiled := make([]gpu.Kernel, len(names))
 	return compiled, d.do(func() error {
-		const version3 = 3 << 16 // MTLLanguageVersion3_0
 		options := object(d.o.send(object(d.o.send(class("MTLCompileOptions"), d.o.alloc)), d.o.init))
 		defer d.o.send(options, d.o.release)
 		d.o.send(options, d.o.setFastMath, 0) // infinities and NaNs count
-		d.o.send(options, d.o.setLanguage, version3)
+		d.o.send(options, d.o.setLanguage, languageVersion3)
 		var failure object
 		library := object(d.o.send(d.device, d.o.newLibrary, uintptr(d.o.text(source)), uintptr(options), uintptr(unsafe.Pointer(&failure))))
 		if library == 0 {
@@ -122,8 +121,7 @@ func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 	m := gpu.Memory{Bytes: bytes}
 	err := d.do(func() error {
-		const shared = 0 // MTLResourceStorageModeShared
-		if m.Handle = d.o.send(d.device, d.o.newBuffer, uintptr(max(bytes, 1)), shared); m.Handle == 0 {
+		if m.Handle = d.o.send(d.device, d.o.newBuffer, uintptr(max(bytes, 1)), resourceShared); m.Handle == 0 {
 			limit := int(d.o.send(d.device, d.o.maxWorkingSet))
 			return fmt.Errorf("%s has no %d MiB of memory left; its limit is %d MiB", d.name, bytes>>20, limit>>20)
 		}
@@ -201,9 +199,8 @@ func (d *driver) wait() error {
 	d.o.send(d.encoder, d.o.endEncoding)
 	d.o.send(d.buffer, d.o.commit)
 	d.o.send(d.buffer, d.o.waitUntilCompleted)
-	const failed = 5 // MTLCommandBufferStatusError
 	var err error
-	if d.o.send(d.buffer, d.o.status) == failed {
+	if d.o.send(d.buffer, d.o.status) == commandBufferFailed {
 		err = fmt.Errorf("running the queued work: %w", d.o.errorOf(object(d.o.send(d.buffer, d.o.failure))))
 	}
 	for _, o := range append(d.released, d.encoder, d.buffer) {

@@ -37,6 +37,7 @@ func (v isa) bytes() int { return 4 * v.lanes }
 // function starts an assembly function; every pointer argument stays on the
 // caller's stack.
 func (v isa) function(name, signature, doc string) {
+	clear(held)
 	TEXT(name+v.name, NOSPLIT, "func"+signature)
 	Pragma("noescape")
 	Doc(name + v.name + " " + doc)
@@ -64,8 +65,8 @@ func (v isa) clear(i int) {
 // A tail is how the last, incomplete vector of a row is reached: a mask
 // register in AVX-512, a vector of masks in AVX2.
 type tail struct {
-	k OpmaskVirtual
-	m Op
+	k, high OpmaskVirtual // high is for the second vector of a row of pairs
+	m       Op
 }
 
 // tailMask makes the mask of the first count lanes, 0 < count < lanes. AVX2
@@ -84,6 +85,18 @@ func (v isa) tailMask(count Register, m int) tail {
 	SUBQ(count, offset)
 	VMOVDQU(Mem{Base: address, Index: offset, Scale: 4}, v.reg(m))
 	return tail{m: v.reg(m)}
+}
+
+// pairMask masks the elements of the first count pairs, 0 < count < lanes, in two vectors.
+func (v isa) pairMask(count GPVirtual) tail {
+	twice, ones, t := GP32(), GP32(), tail{k: K(), high: K()}
+	MOVL(I32(-1), ones)
+	LEAL(Mem{Base: count, Index: count, Scale: 1}, twice)
+	BZHIL(twice, ones, ones)
+	KMOVW(ones, t.k)
+	SHRL(U8(16), ones)
+	KMOVW(ones, t.high)
+	return t
 }
 
 // maskTable holds 8 lanes of ones, 8 of zeros and 8 of ones: 8 lanes from 8-c
@@ -110,8 +123,31 @@ func (v isa) storeTail(src VecPhysical, t tail, m Mem) {
 // them as plain memory operands.
 var constants []uint32
 
+// held are the constants that the function keeps in registers, by their bits.
+var held = map[uint32]VecPhysical{}
+
+// hold loads constants, the first of them that fit, into registers that AVX-512
+// has to spare, from the first free one up to the last two: a load for each use
+// would limit a loop that computes.
+func (v isa) hold(free int, constants ...float64) {
+	for _, f := range constants {
+		if _, twice := held[math.Float32bits(float32(f))]; twice {
+			continue
+		}
+		r := v.registers - 3 - len(held)
+		if !v.wide || r < free {
+			return
+		}
+		v.load(f, v.reg(r))
+		held[math.Float32bits(float32(f))] = v.reg(r)
+	}
+}
+
 // bits returns the constant vector whose lanes hold b.
-func (v isa) bits(b uint32) Mem {
+func (v isa) bits(b uint32) Op {
+	if r, ok := held[b]; ok {
+		return r
+	}
 	at := -1
 	for i, c := range constants {
 		if c == b {
@@ -125,7 +161,7 @@ func (v isa) bits(b uint32) Mem {
 	return NewDataAddr(Symbol{Name: "constants", Static: true}, at*v.bytes())
 }
 
-func (v isa) constant(f float64) Mem { return v.bits(math.Float32bits(float32(f))) }
+func (v isa) constant(f float64) Op { return v.bits(math.Float32bits(float32(f))) }
 
 func (v isa) writeConstants() {
 	if !v.wide {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"math"
+	"slices"
+
 	"kernelgen/poly"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -23,18 +26,20 @@ const (
 )
 
 func (v isa) transcendental() {
-	v.unary("exp", "e^x", 4, v.exp)
-	v.unary("tanh", "tanh x", 5, v.tanh)
-	v.unary("erf", "erf x", 7, v.erf)
-	v.unary("silu", "x·sigmoid(x)", 6, v.silu)
-	v.unary("gelu", "x·Φ(x)", 8, v.gelu)
-	v.unary("geluTanh", "x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³)", 8, v.geluTanh)
+	v.exp()
+	v.unary("tanh", "tanh x", 5, v.tanh, slices.Concat(expConstants, poly.Tanh, []float64{1, 2, 0.625}))
+	v.unary("erf", "erf x", 7, v.erf, slices.Concat(expConstants, poly.Tail, []float64{4, 1}, poly.Erf))
+	v.unary("silu", "x·sigmoid(x)", 6, v.silu, slices.Concat(expConstants, []float64{1, siluLow}))
+	v.unary("gelu", "x·Φ(x)", 8, v.gelu, slices.Concat(expConstants, poly.Tail, []float64{4, 1}, poly.Phi))
+	v.unary("geluTanh", "x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³)", 8, v.geluTanh, slices.Concat(expConstants, []float64{1, geluTanhLow, -geluTanhLow}))
 	v.swiGLU()
 	v.expSum()
 }
 
-func (v isa) unary(name, what string, temporaries int, f func(x VecPhysical, t []VecPhysical)) {
+// unary computes f of each element and keeps what it can of the constants in registers.
+func (v isa) unary(name, what string, temporaries int, f func(x VecPhysical, t []VecPhysical), constants []float64) {
 	v.function(name, "(dst, x *float32, n int)", "sets dst to "+what+".")
+	v.hold(1+temporaries, constants...)
 	dst, x := param("dst"), param("x")
 	v.run(pass{unroll: 1, in: []GPVirtual{x}, out: []GPVirtual{dst}, n: param("n"), temporaries: temporaries,
 		body: func(_ int, row []VecPhysical) []VecPhysical {
@@ -46,15 +51,22 @@ func (v isa) unary(name, what string, temporaries int, f func(x VecPhysical, t [
 
 func (v isa) load(f float64, dst VecPhysical) { VMOVUPS(v.constant(f), dst) }
 
+// inRegister returns a register with the constant f: t, unless another holds it.
+func (v isa) inRegister(f float64, t VecPhysical) VecPhysical {
+	if r, ok := held[math.Float32bits(float32(f))]; ok {
+		return r
+	}
+	v.load(f, t)
+	return t
+}
+
 // atLeast and atMost clamp x and keep a NaN, by way of register t.
 func (v isa) atLeast(x VecPhysical, f float64, t VecPhysical) {
-	v.load(f, t)
-	VMAXPS(x, t, x)
+	VMAXPS(x, v.inRegister(f, t), x)
 }
 
 func (v isa) atMost(x VecPhysical, f float64, t VecPhysical) {
-	v.load(f, t)
-	VMINPS(x, t, x)
+	VMINPS(x, v.inRegister(f, t), x)
 }
 
 // polynomial sets p = Σ c[i]·x^i.
@@ -65,30 +77,56 @@ func (v isa) polynomial(c []float64, x, p VecPhysical) {
 	}
 }
 
-// reduceExp sets n = round(x/ln 2) and takes n·ln 2 off x.
-func (v isa) reduceExp(x, n VecPhysical) {
-	const nearest = U8(8)
-	VMULPS(v.constant(1.4426950408889634), x, n)
-	if v.wide {
-		VRNDSCALEPS(nearest, n, n)
-	} else {
-		VROUNDPS(nearest, n, n)
-	}
-	// ln 2 in two parts; the first has 9 bits, so its multiples are exact.
-	VFNMADD231PS(v.constant(0.693359375), n, x)
-	VFNMADD231PS(v.constant(-2.12194440054690583e-4), n, x)
-}
+// ln 2 in two parts; the first has 9 bits, so its multiples are exact.
+const (
+	perLog2  = 1.4426950408889634
+	log2High = 0.693359375
+	log2Low  = -2.12194440054690583e-4
+)
+
+// expConstants are those of expParts.
+var expConstants = append([]float64{perLog2, log2High, log2Low}, poly.Exp...)
+
+// expRow holds what becomes of one vector of an exponential.
+type expRow struct{ x, low, n, p VecPhysical }
 
 // expParts sets n and p so that e^(x-low) = 2^n·(1+p); low, which may be nil,
 // is tiny beside x. It uses up x.
-func (v isa) expParts(x, low, n, p VecPhysical) {
-	v.reduceExp(x, n)
-	if low != nil {
-		VSUBPS(low, x, x)
+func (v isa) expParts(x, low, n, p VecPhysical) { v.expPartsOf([]expRow{{x, low, n, p}}) }
+
+// expPartsOf takes several vectors in turns, instruction by instruction: one
+// after the other they would fill the processor's scheduler with instructions
+// that wait for each other.
+func (v isa) expPartsOf(rows []expRow) {
+	each := func(f func(r expRow)) {
+		for _, r := range rows {
+			f(r)
+		}
 	}
-	v.polynomial(poly.Exp, x, p)
-	VMULPS(x, p, p)
-	VFMADD213PS(x, x, p)
+	// n = round(x/ln 2), and x loses n·ln 2.
+	const nearest = U8(8)
+	each(func(r expRow) { VMULPS(v.constant(perLog2), r.x, r.n) })
+	each(func(r expRow) {
+		if v.wide {
+			VRNDSCALEPS(nearest, r.n, r.n)
+		} else {
+			VROUNDPS(nearest, r.n, r.n)
+		}
+	})
+	each(func(r expRow) { VFNMADD231PS(v.constant(log2High), r.n, r.x) })
+	each(func(r expRow) { VFNMADD231PS(v.constant(log2Low), r.n, r.x) })
+	each(func(r expRow) {
+		if r.low != nil {
+			VSUBPS(r.low, r.x, r.x)
+		}
+	})
+	last := len(poly.Exp) - 1
+	each(func(r expRow) { v.load(poly.Exp[last], r.p) })
+	for i := last - 1; i >= 0; i-- {
+		each(func(r expRow) { VFMADD213PS(v.constant(poly.Exp[i]), r.x, r.p) })
+	}
+	each(func(r expRow) { VMULPS(r.x, r.p, r.p) })
+	each(func(r expRow) { VFMADD213PS(r.x, r.x, r.p) })
 }
 
 // powers prepares scale: AVX2, which cannot scale by an exponent, replaces n by
@@ -149,14 +187,47 @@ func (v isa) power(n, dst VecPhysical) {
 	VPSLLD(U8(23), dst, dst)
 }
 
-func (v isa) exp(x VecPhysical, t []VecPhysical) {
-	n, p, rest := t[0], t[1], t[2]
-	v.atLeast(x, expLow, n)
-	v.atMost(x, expHigh, n)
-	v.expParts(x, nil, n, p)
-	v.powers(n, rest)
-	VADDPS(v.constant(1), p, x)
-	v.scale(x, n, rest)
+// expTogether is how many vectors of an exponential take turns.
+func (v isa) expTogether() int {
+	if v.wide {
+		return 2
+	}
+	return 1
+}
+
+const (
+	expTemporaries = 3
+	expRegisters   = 16 // more than the vectors and the sum take
+)
+
+// exps replaces the first register of each row by its exponential.
+func (v isa) exps(rows [][]VecPhysical) {
+	var parts []expRow
+	for _, r := range rows {
+		parts = append(parts, expRow{x: r[0], n: r[1], p: r[2]})
+	}
+	for _, r := range parts {
+		v.atLeast(r.x, expLow, r.n)
+	}
+	for _, r := range parts {
+		v.atMost(r.x, expHigh, r.n)
+	}
+	v.expPartsOf(parts)
+	for i, r := range parts {
+		v.powers(r.n, rows[i][3])
+		VADDPS(v.constant(1), r.p, r.x)
+	}
+	for i, r := range parts {
+		v.scale(r.x, r.n, rows[i][3])
+	}
+}
+
+func (v isa) exp() {
+	v.function("exp", "(dst, x *float32, n int)", "sets dst to e^x.")
+	v.hold(expRegisters, slices.Concat(expConstants, []float64{expLow, expHigh, 1})...)
+	dst, x := param("dst"), param("x")
+	v.run(pass{unroll: v.expTogether(), in: []GPVirtual{x}, out: []GPVirtual{dst}, n: param("n"), temporaries: expTemporaries, together: v.exps})
+	finish()
 }
 
 // sigmoidTimes multiplies x by sigmoid(u) = 1/(1 + 2^n·(1+p)), given -u in two
@@ -319,6 +390,7 @@ func (v isa) erf(x VecPhysical, t []VecPhysical) {
 
 func (v isa) swiGLU() {
 	v.function("swiGLU", "(dst, gate, up *float32, n int)", "sets dst to gate·sigmoid(gate)·up.")
+	v.hold(8, slices.Concat(expConstants, []float64{1, siluLow})...)
 	dst, gate, up := param("dst"), param("gate"), param("up")
 	v.run(pass{unroll: 1, in: []GPVirtual{gate, up}, out: []GPVirtual{dst}, n: param("n"), temporaries: 6,
 		body: func(_ int, row []VecPhysical) []VecPhysical {
@@ -333,16 +405,20 @@ func (v isa) expSum() {
 	v.function("expSum", "(dst, x *float32, max float32, n int) float32", "sets dst to e^(x-max) and returns the sum.")
 	dst, x, largest := param("dst"), param("x"), v.broadcast("max", v.registers-2)
 	s := v.sums(1)
-	v.run(pass{unroll: 1, in: []GPVirtual{x}, out: []GPVirtual{dst}, n: param("n"), temporaries: 4,
-		body: func(_ int, row []VecPhysical) []VecPhysical {
-			VSUBPS(largest, row[0], row[0])
-			v.exp(row[0], row[1:])
-			VADDPS(row[0], s[0], s[0])
-			return row
+	v.hold(expRegisters, slices.Concat(expConstants, []float64{expLow, expHigh, 1})...)
+	v.run(pass{unroll: v.expTogether(), in: []GPVirtual{x}, out: []GPVirtual{dst}, n: param("n"), temporaries: expTemporaries,
+		together: func(rows [][]VecPhysical) {
+			for _, r := range rows {
+				VSUBPS(largest, r[0], r[0])
+			}
+			v.exps(rows)
+			for _, r := range rows {
+				VADDPS(r[0], s[0], s[0])
+			}
 		},
 		last: func(t tail, row []VecPhysical) []VecPhysical {
 			VSUBPS(largest, row[0], row[0])
-			v.exp(row[0], row[1:])
+			v.exps([][]VecPhysical{row})
 			if v.wide {
 				VADDPS(row[0], s[0], t.k, s[0])
 			} else {

@@ -13,17 +13,29 @@ func (v isa) packs() {
 		v.pack("pack", d, v.lanes)
 	}
 	v.pack("packRows", dtypes[0], v.tileRows())
+	if v.wide {
+		for _, d := range pairs {
+			v.pack("pack", d, v.lanes)
+		}
+		v.pack("packRows", pairs[0], v.tileRows())
+		v.packColPairs()
+	}
 	v.packCols()
 }
 
 // pack transposes n rows of w, at most one per lane, block by block: a row
-// past n is zero, and each column is stored with so many lanes.
+// past n is zero, and each column is stored with so many lanes. Of pairs, each
+// lane holds two columns rounded to bf16.
 func (v isa) pack(name string, d dtype, lanes int) {
-	if name == "pack" {
+	doc := fmt.Sprintf("sets %d numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.%s", lanes, v.wholeColumns())
+	if d.half != nil {
+		doc = fmt.Sprintf("sets %d pairs at dst + p·stride to columns 2p and 2p+1 of w's n rows in bf16, zero past n; stride and ldw are in bytes, k counts pairs.", lanes)
+	}
+	weights := name == "pack"
+	if weights || d.half != nil {
 		name += d.name
 	}
-	v.function(name, "(dst *float32, stride int, w *byte, ldw int, n, k int)",
-		fmt.Sprintf("sets %d numbers at dst + p·stride to column p of w's n rows, zero past n; stride and ldw are in bytes.%s", lanes, v.wholeColumns()))
+	v.function(name, "(dst *float32, stride int, w *byte, ldw int, n, k int)", doc)
 	dst, stride, w, ldw, n, left := param("dst"), param("stride"), param("w"), param("ldw"), param("n"), param("k")
 	var partial OpmaskVirtual
 	if v.wide && lanes < v.lanes {
@@ -46,6 +58,12 @@ func (v isa) pack(name string, d dtype, lanes int) {
 		}
 		ADDQ(stride, dst)
 	}
+	// The rows after those in use are fetched meanwhile: the caller packs them next.
+	var ahead GPVirtual
+	if weights {
+		ahead = GP64()
+		IMUL3Q(I32(int32(lanes)), ldw, ahead)
+	}
 	load := func(read func(m Mem, dst VecPhysical)) {
 		row := GP64()
 		MOVQ(w, row)
@@ -57,6 +75,9 @@ func (v isa) pack(name string, d dtype, lanes int) {
 			CMPQ(n, I32(int32(j)))
 			JLE(LabelRef(ready))
 			read(Mem{Base: row}, v.reg(j))
+			for b := 0; weights && b < v.lanes*d.size; b += 64 {
+				PREFETCHT0(Mem{Base: row, Index: ahead, Scale: 1, Disp: b})
+			}
 			ADDQ(ldw, row)
 		}
 		Label(ready)
@@ -74,6 +95,9 @@ func (v isa) pack(name string, d dtype, lanes int) {
 	if v.wide {
 		unlessZero("tail", left, func() {
 			mask := v.tailMask(left, 0)
+			if d.half != nil {
+				mask = v.pairMask(left)
+			}
 			load(func(m Mem, dst VecPhysical) { v.decodeTail(d, m, mask, dst) })
 			for _, column := range v.transpose() {
 				store(column)
@@ -149,6 +173,43 @@ func (v isa) packCols() {
 		}
 		ADDQ(ldb, b)
 		ADDQ(I32(int32(2*v.bytes())), dst)
+	})
+	finish()
+}
+
+// packColPairs rounds two rows to bf16 and interleaves them.
+func (v isa) packColPairs() {
+	v.function("packColPairs", "(dst, b *float32, ldb int, k, n int)",
+		"packs k rows of n numbers, 1 to a panel's width, in pairs of rows rounded to bf16 and padded with zeros; ldb is in bytes.")
+	dst, b, ldb, k := param("dst"), param("b"), param("ldb"), param("k")
+	masks := v.columnMasks(param("n"), nil)
+	low, high := v.reg(0), v.reg(1)
+	// column rounds both rows to one vector, then puts its halves side by side.
+	column := func(c int, two bool) {
+		v.loadTail(Mem{Base: b, Disp: c * v.bytes()}, masks[c], low)
+		v.clear(1)
+		if two {
+			v.loadTail(Mem{Base: b, Index: ldb, Scale: 1, Disp: c * v.bytes()}, masks[c], high)
+		}
+		roundBF16.emit(low, high, low)
+		VEXTRACTI64X4(U8(1), low, high.AsY())
+		VPMOVZXWD(high.AsY(), high)
+		VPMOVZXWD(low.AsY(), low)
+		VPSLLD(U8(16), high, high)
+		VPORD(high, low, low)
+		VMOVUPS(low, Mem{Base: dst, Disp: c * v.bytes()})
+	}
+	loop("rows", k, 2, func() {
+		for c := range masks {
+			column(c, true)
+		}
+		LEAQ(Mem{Base: b, Index: ldb, Scale: 2}, b)
+		ADDQ(I32(int32(2*v.bytes())), dst)
+	})
+	unlessZero("row", k, func() {
+		for c := range masks {
+			column(c, false)
+		}
 	})
 	finish()
 }

@@ -36,6 +36,8 @@ type pass struct {
 	// body computes vector u of an unrolled step from the registers that row
 	// holds and returns the vectors for out.
 	body func(u int, row []VecPhysical) []VecPhysical
+	// together, if not nil, replaces body for the vectors of a whole step, in place.
+	together func(rows [][]VecPhysical)
 	// last, if not nil, replaces body for the incomplete vector at the end.
 	last func(t tail, row []VecPhysical) []VecPhysical
 	// registers used for each vector beyond the rows.
@@ -60,11 +62,17 @@ func (v isa) run(p pass) {
 					VMOVUPS(m, row[i])
 				}
 			}
-			if mask != nil && p.last != nil {
+			switch {
+			case mask != nil && p.last != nil:
 				results[u] = p.last(*mask, row)
-			} else {
+			case p.together != nil:
+				results[u] = row
+			default:
 				results[u] = p.body(u, row)
 			}
+		}
+		if p.together != nil && (mask == nil || p.last == nil) {
+			p.together(results)
 		}
 		for u := range count {
 			for i, base := range p.out {

@@ -11,13 +11,18 @@ import (
 // dtype is a stored number format.
 type dtype struct {
 	name string
-	size int
+	size int    // bytes of a lane's worth
+	half *dtype // of a pair, what its halves are stored in before they are rounded to bf16
 }
 
-var dtypes = []dtype{{"Float32", 4}, {"BFloat16", 2}, {"Float16", 2}}
+var dtypes = []dtype{{name: "Float32", size: 4}, {name: "BFloat16", size: 2}, {name: "Float16", size: 2}}
+
+// pairs are two numbers that are rounded to bf16 and fill a lane. Those of
+// bf16 need no rounding: they are moved as one f32.
+var pairs = []dtype{{name: "Float32Pairs", size: 8, half: &dtypes[0]}, {name: "Float16Pairs", size: 4, half: &dtypes[2]}}
 
 // int8s are read only, by one row of activations.
-var int8s = dtype{"Int8", 1}
+var int8s = dtype{name: "Int8", size: 1}
 
 func (v isa) stored() {
 	for _, d := range dtypes {
@@ -37,6 +42,12 @@ func (v isa) stored() {
 
 // decode widens one vector of stored numbers.
 func (v isa) decode(d dtype, m Mem, dst VecPhysical) {
+	if d.half != nil {
+		v.decode(*d.half, m, dst)
+		v.decode(*d.half, m.Offset(v.lanes*d.half.size), v.pairHigh())
+		roundBF16.emit(dst, v.pairHigh(), dst)
+		return
+	}
 	switch d.name {
 	case "Float32":
 		VMOVUPS(m, dst)
@@ -53,6 +64,12 @@ func (v isa) decode(d dtype, m Mem, dst VecPhysical) {
 
 // decodeTail widens what is left of a row under a mask, zeros elsewhere.
 func (v isa) decodeTail(d dtype, m Mem, t tail, dst VecPhysical) {
+	if d.half != nil {
+		v.decodeTail(*d.half, m, t, dst)
+		v.decodeTail(*d.half, m.Offset(v.lanes*d.half.size), tail{k: t.high}, v.pairHigh())
+		roundBF16.emit(dst, v.pairHigh(), dst)
+		return
+	}
 	if !v.wide {
 		v.decode(d, m, dst)
 		VANDPS(t.m, dst, dst)
@@ -71,6 +88,9 @@ func (v isa) decodeTail(d dtype, m Mem, t tail, dst VecPhysical) {
 		VCVTDQ2PS(dst, dst)
 	}
 }
+
+// pairHigh holds the second half of a vector's pairs before they are rounded.
+func (v isa) pairHigh() VecPhysical { return v.reg(v.registers - 1) }
 
 // gemvRows is the largest number of activation rows that go through the
 // weights together.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -15,16 +17,39 @@ func (v isa) tileRows() int {
 	return 6
 }
 
+// multiplyAdd is an instruction that adds the products of the elements in
+// each 32-bit lane of x and y to the lane of sum.
+type multiplyAdd struct {
+	suffix   string // of the functions that use it
+	elements int    // of a lane
+	add      func(x, y, sum VecPhysical)
+}
+
+var (
+	multiplyF32  = multiplyAdd{"", 1, func(x, y, sum VecPhysical) { VFMADD231PS(x, y, sum) }}
+	multiplyBF16 = multiplyAdd{"BF16", 2, dotBF16.emit}
+	multiplyInt8 = multiplyAdd{"Int8", 4, dotInt8.emit}
+)
+
 func (v isa) tiles() {
-	v.tile()
-	v.peak()
+	v.tile(multiplyF32)
+	v.peak(multiplyF32)
+	if v.wide {
+		v.tile(multiplyBF16)
+		v.peak(multiplyBF16)
+		v.peak(multiplyInt8)
+	}
 }
 
 // tile dispatches on m to a loop over as many rows, rounded up, that leaves
 // the rows past m in registers.
-func (v isa) tile() {
-	v.function("tile", "(c *float32, ldc int, a, b *float32, k, m, n int, accumulate int)",
-		"computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.")
+func (v isa) tile(op multiplyAdd) {
+	elements := ""
+	if op.elements > 1 {
+		elements = fmt.Sprintf(" k counts lanes of %d elements.", op.elements)
+	}
+	v.function("tile"+op.suffix, "(c *float32, ldc int, a, b *float32, k, m, n int, accumulate int)",
+		"computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1."+elements)
 	m := param("m")
 	step := v.tileRows() / 3
 	for rows := step; rows <= v.tileRows(); rows += step {
@@ -33,7 +58,7 @@ func (v isa) tile() {
 			CMPQ(m, I32(int32(rows)))
 			JG(LabelRef(next))
 		}
-		v.tileOf(rows, rows-step, m)
+		v.tileOf(op, rows, rows-step, m)
 		if rows < v.tileRows() {
 			Label(next)
 		}
@@ -42,7 +67,7 @@ func (v isa) tile() {
 
 // tileOf computes the first rows of the tile and stores m of them, which are
 // more than least.
-func (v isa) tileOf(rows, least int, m GPVirtual) {
+func (v isa) tileOf(op multiplyAdd, rows, least int, m GPVirtual) {
 	const columns = 2
 	sum := func(r, c int) VecPhysical { return v.reg(r*columns + c) }
 	free := rows * columns
@@ -59,7 +84,7 @@ func (v isa) tileOf(rows, least int, m GPVirtual) {
 		for r := range rows {
 			VBROADCASTSS(Mem{Base: a, Disp: 4 * (u*v.tileRows() + r)}, factors[r%2])
 			for c := range columns {
-				VFMADD231PS(bs[c], factors[r%2], sum(r, c))
+				op.add(bs[c], factors[r%2], sum(r, c))
 			}
 		}
 	}
@@ -154,18 +179,18 @@ func (v isa) columnMasks(n GPVirtual, m []VecPhysical) []tail {
 func columnTable() Mem { return NewDataAddr(Symbol{Name: "columnmask", Static: true}, 0) }
 
 // peak runs multiply-adds that depend on nothing but themselves.
-func (v isa) peak() {
+func (v isa) peak(op multiplyAdd) {
 	const sums = 12
-	v.function("peak", "(rounds int) int", "runs rounds of independent multiply-adds and returns how many operations that were.")
+	v.function("peak"+op.suffix, "(rounds int) int", "runs rounds of independent multiply-adds and returns how many operations that were.")
 	rounds, count := param("rounds"), GP64()
-	IMUL3Q(I32(int32(2*v.lanes*sums*4)), rounds, count)
+	IMUL3Q(I32(int32(2*op.elements*v.lanes*sums*4)), rounds, count)
 	for i := range sums + 2 {
 		v.clear(i)
 	}
 	loop("round", rounds, 1, func() {
 		for range 4 {
 			for i := range sums {
-				VFMADD231PS(v.reg(sums), v.reg(sums+1), v.reg(i))
+				op.add(v.reg(sums), v.reg(sums+1), v.reg(i))
 			}
 		}
 	})

@@ -45,6 +45,8 @@ var op2 = map[string]struct {
 	"sshr":    {0x4f3f0400, "4s", "4s", ", #1"},
 	"cmlt":    {0x4ea0a800, "4s", "4s", ", #0"},
 	"fcvtn":   {0x0e216800, "4h", "4s", ""},
+	"bfcvtn":  {0x0ea16800, "4h", "4s", ""},
+	"bfcvtn2": {0x4ea16800, "8h", "4s", ""},
 }
 
 // encode3 returns the instruction and how a disassembler writes it.
@@ -58,8 +60,28 @@ func encode2(name string, d, n vreg) (uint32, string) {
 	return op.code | uint32(n)<<5 | uint32(d), fmt.Sprintf("%s v%d.%s, v%d.%s%s", name, d, op.dst, n, op.src, op.suffix)
 }
 
-// encodeFMLA multiplies n by one lane of m.
-func encodeFMLA(d, n, m vreg, lane int) (uint32, string) {
-	code := 0x4f801000 | uint32(lane&1)<<21 | uint32(lane>>1)<<11 | uint32(m)<<16 | uint32(n)<<5 | uint32(d)
-	return code, fmt.Sprintf("fmla v%d.4s, v%d.4s, v%d.s[%d]", d, n, m, lane)
+// byLane is an instruction that adds n times one lane, of 32 bits, of m.
+type byLane struct {
+	name         string
+	code         uint32
+	source, lane string // arrangements
+}
+
+var (
+	fmlaByLane  = byLane{"fmla", 0x4f801000, "4s", "s"}
+	bfdotByLane = byLane{"bfdot", 0x4f40f000, "8h", "2h"} // of pairs of bf16
+)
+
+func (b byLane) encode(d, n, m vreg, lane int) (uint32, string) {
+	code := b.code | uint32(lane&1)<<21 | uint32(lane>>1)<<11 | uint32(m)<<16 | uint32(n)<<5 | uint32(d)
+	return code, fmt.Sprintf("%s v%d.4s, v%d.%s, v%d.%s[%d]", b.name, d, n, b.source, m, b.lane, lane)
+}
+
+// encodeDot adds dot products of pairs of bf16 (bfdot) or of four int8 (sdot) in each lane.
+func encodeDot(name string, d, n, m vreg) (uint32, string) {
+	dot := map[string]struct {
+		code   uint32
+		source string
+	}{"bfdot": {0x6e40fc00, "8h"}, "sdot": {0x4e809400, "16b"}}[name]
+	return dot.code | uint32(m)<<16 | uint32(n)<<5 | uint32(d), fmt.Sprintf("%s v%d.4s, v%d.%s, v%d.%s", name, d, n, dot.source, m, dot.source)
 }

@@ -29,7 +29,11 @@ func TestEncode(t *testing.T) {
 			add(encode2(name, r[0], r[1]))
 		}
 		for lane := range 4 {
-			add(encodeFMLA(r[0], r[1], r[2], lane))
+			add(fmlaByLane.encode(r[0], r[1], r[2], lane))
+			add(bfdotByLane.encode(r[0], r[1], r[2], lane))
+		}
+		for _, name := range []string{"bfdot", "sdot"} {
+			add(encodeDot(name, r[0], r[1], r[2]))
 		}
 	}
 	file := filepath.Join(t.TempDir(), "code")

@@ -6,9 +6,9 @@ const (
 )
 
 // tile keeps 12 rows of 8 sums in V0 to V23.
-func tile() {
-	function("tile", "(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)", 64,
-		"computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1.")
+func tile(name string, multiply byLane) {
+	function(name, "(c *float32, ldc int, a, b *float32, k, m, n, accumulate int)", 64,
+		"computes c[m,n] = a·b, added to c if accumulate is not 0; ldc is in bytes, m and n are at least 1. k counts elements of the panels.")
 	params("c", "ldc", "a", "b", "k", "m", "n", "accumulate")
 	const a, b = 24, 27
 	for i := range 24 {
@@ -19,7 +19,7 @@ func tile() {
 		asm("VLD1.P 32(R3), [V%d.S4, V%d.S4]", b, b+1)
 		for r := range tileRows {
 			for c := range 2 {
-				word(encodeFMLA(vreg(2*r+c), vreg(b+c), vreg(a+r/4), r%4))
+				word(multiply.encode(vreg(2*r+c), vreg(b+c), vreg(a+r/4), r%4))
 			}
 		}
 	})
@@ -77,19 +77,19 @@ func storeTileRow(v vreg) {
 	label(stored)
 }
 
-// peak runs multiply-adds that depend on nothing but themselves.
-func peak() {
+// peak runs multiply-adds, of so many numbers in each lane, that depend on nothing but themselves.
+func peak(name string, numbers int, multiply func(d, n, m vreg) (uint32, string)) {
 	const sums = 24
-	function("peak", "(rounds int) int", 16, "runs rounds of independent multiply-adds and returns how many operations that were.")
+	function(name, "(rounds int) int", 16, "runs rounds of independent multiply-adds and returns how many operations that were.")
 	params("rounds")
 	for i := range sums + 2 {
 		zero(vreg(i))
 	}
-	asm("MOVD $%d, R1", 2*4*sums)
+	asm("MOVD $%d, R1", 2*4*sums*numbers)
 	asm("MUL R0, R1, R1")
 	loop("round", "R0", 1, func() {
 		for i := range sums {
-			do3("fmla", vreg(i), sums, sums+1)
+			word(multiply(vreg(i), sums, sums+1))
 		}
 	})
 	asm("MOVD R1, ret+8(FP)")

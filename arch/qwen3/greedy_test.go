@@ -1,0 +1,79 @@
+package qwen3
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"emily/arch"
+	"emily/backend"
+	"emily/internal/golden"
+)
+
+// TestGreedy: the closed loop says what Extend says, past the growth of the
+// cache, after it was ended in the middle, and with cancelled calls between.
+func TestGreedy(t *testing.T) {
+	m := golden.Load(t, golden.Backend(t), "tiny-qwen3", backend.Fuse).Model.(*Model)
+	prompt := make([]int32, 250) // the cache grows at 256
+	for i := range prompt {
+		prompt[i] = int32(i%90 + 1)
+	}
+	want := greedy(t, m, prompt, 32)
+	seq, err := m.NewSequence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seq.Close()
+	top, _, err := seq.Extend(t.Context(), prompt, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []int32{top[0]}
+	for _, take := range []int{1, 3, 7, 20} { // of runs that could go on
+		n := len(got) + take - 1
+		err := seq.Greedy(t.Context(), got[len(got)-1], len(want)-len(got), func(id int32) bool {
+			got = append(got, id)
+			return len(got) <= n
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want[:len(got)]) {
+			t.Fatalf("after %d tokens the loop says %d, want %d", len(got), got, want[:len(got)])
+		}
+		if length := len(prompt) + len(got) - 1; seq.Length() != length {
+			t.Fatalf("the sequence has seen %d tokens, want %d", seq.Length(), length)
+		}
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := seq.Greedy(cancelled, got[len(got)-1], 1, func(int32) bool { return true }); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a cancelled loop returns %v", err)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("got %d tokens of %d", len(got), len(want))
+	}
+}
+
+func TestGreedyNotNumbers(t *testing.T) {
+	m := golden.Load(t, golden.Backend(t), "tiny-qwen3", backend.Fuse).Model.(*Model)
+	norm := *m.weights.Norm
+	norm.Data = slices.Clone(norm.Data)
+	for i := range norm.Data {
+		norm.Data[i] = 0xff // NaN in every float type
+	}
+	m.weights.Norm = &norm
+	seq, err := m.NewSequence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seq.Close()
+	if _, values, err := seq.Extend(t.Context(), []int32{1}, 1); err != nil || !math.IsNaN(float64(values[0])) {
+		t.Fatalf("got %v, %v, want NaN", values, err)
+	}
+	if err := seq.Greedy(t.Context(), 1, 3, func(id int32) bool { t.Errorf("got the token %d", id); return true }); !errors.Is(err, arch.ErrNotNumbers) {
+		t.Errorf("got %v, want ErrNotNumbers", err)
+	}
+}

@@ -1,0 +1,8 @@
+package metal
+
+// Numbers of Metal's interface, as its headers define them.
+const (
+	languageVersion3    = 3 << 16 // MTLLanguageVersion3_0
+	resourceShared      = 0       // MTLResourceStorageModeShared
+	commandBufferFailed = 5       // MTLCommandBufferStatusError
+)

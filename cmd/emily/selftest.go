@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"emily/arch"
+	"emily/backend"
+	"emily/backend/backendtest"
+	"emily/backend/cpu"
+	"emily/demo"
+	"emily/loader"
+	"emily/tools/randommodel/random"
+)
+
+// selfTest is `emily doctor --backend`: a minute in which a device shows that
+// it computes what it should. Every kernel is compared with a plain
+// interpreter, then the built-in model with the CPU, then bandwidth is
+// measured. Each check is reported as soon as it has ended.
+func selfTest(ctx context.Context, c *cli.Context, report func(check)) {
+	device, err := openBackend(c, nil)
+	if err != nil {
+		report(check{Name: "device", Status: "error", Detail: oneLine(err.Error()), Next: "emily doctor lists what is there"})
+		return
+	}
+	defer device.Close()
+	i := device.Info()
+	report(check{Name: "device", Status: "ok", Detail: fmt.Sprintf("%s: %s, kernels for %s", i.Backend, i.Device, i.Kernels)})
+	for _, g := range backendtest.Groups() {
+		if ctx.Err() != nil {
+			return
+		}
+		report(checkGroup(g, device))
+	}
+	report(checkStory(ctx, device))
+	report(checkBandwidth(ctx, device))
+}
+
+// checkGroup runs the graphs of one family of ops in all lanes.
+func checkGroup(g backendtest.Group, device backend.Backend) check {
+	start := time.Now()
+	errs := g.Check(device)
+	if len(errs) > 0 {
+		return check{Name: g.Name, Status: "error", Detail: fmt.Sprintf("%d of %d graphs are wrong; the first: %s", len(errs), g.Cases(), oneLine(errs[0].Error())), Next: "please report this line"}
+	}
+	return check{Name: g.Name, Status: "ok", Detail: fmt.Sprintf("%d graphs in three lanes agree with their definition, %.1f s", g.Cases(), time.Since(start).Seconds())}
+}
+
+// checkStory lets the built-in model write on the device and on the CPU.
+func checkStory(ctx context.Context, device backend.Backend) check {
+	k := check{Name: "story", Status: "error"}
+	reference, err := cpu.New(cpu.Options{})
+	if err != nil {
+		k.Detail = err.Error()
+		return k
+	}
+	defer reference.Close()
+	var stories [2][]int32
+	for i, be := range []backend.Backend{reference, device} {
+		if stories[i], err = story(ctx, be); err != nil {
+			k.Detail = oneLine(err.Error())
+			return k
+		}
+	}
+	if !slices.Equal(stories[0], stories[1]) {
+		k.Detail, k.Next = fmt.Sprintf("the built-in model writes %d, on the CPU %d", stories[1], stories[0]), "please report this line"
+		return k
+	}
+	return check{Name: "story", Status: "ok", Detail: fmt.Sprintf("the built-in model writes the same %d tokens as on the CPU", len(stories[0]))}
+}
+
+// story is the start of what the built-in model writes.
+func story(ctx context.Context, be backend.Backend) ([]int32, error) {
+	_, files, ok := demo.Find("generate")
+	if !ok {
+		return nil, fmt.Errorf("this build has no built-in model")
+	}
+	m, err := arch.Load(ctx, loader.FromFS(files, "the built-in model"), arch.Options{Backend: be})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	text, err := arch.NewText(m)
+	if err != nil {
+		return nil, err
+	}
+	g, err := text.Generate(ctx, text.Tokenizer.Encode("Once upon a time", false).IDs, arch.GenerateOptions{MaxTokens: 48}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return g.Tokens, nil
+}
+
+// checkBandwidth times the product of one row with a large matrix, which is
+// most of what decoding does.
+func checkBandwidth(ctx context.Context, device backend.Backend) check {
+	k := check{Name: "reading", Status: "error"}
+	speed, err := productBandwidth(ctx, device)
+	if err != nil {
+		k.Detail = oneLine(err.Error())
+		return k
+	}
+	model, err := random.Named("qwen3-0.6b")
+	if err != nil {
+		k.Detail = err.Error()
+		return k
+	}
+	return check{Name: "reading", Status: "ok", Detail: fmt.Sprintf("products of one row read bf16 weights at %.1f GB/s: at this speed Qwen3-0.6B decodes %.0f tok/s", speed/1e9, speed/float64(model.Bytes()))}
+}
+
+// productBandwidth returns the bytes of weights a second that products of one row read.
+func productBandwidth(ctx context.Context, device backend.Backend) (float64, error) {
+	const width, matrices, rounds = 4096, 8, 9 // 268 MB, more than caches hold
+	g := backend.NewGraph()
+	x := g.Input("x", backend.F32, 1, width)
+	total := 0
+	for range matrices {
+		// Every number is 1/width in bf16. Pages that were never written would all be the same one.
+		w := &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{width, width}, Data: bytes.Repeat([]byte{0x80, 0x39}, width*width)}
+		total += len(w.Data)
+		x = x.Linear(w, nil)
+	}
+	g.Output("y", x)
+	p, err := backend.Compile(device, g, backend.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	s, err := p.Bind()
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	row := backend.BufferOf(make([]float32, width))
+	result := backend.BufferOf(make([]float32, width))
+	var times []time.Duration
+	for range rounds {
+		start := time.Now()
+		if err := s.Run(ctx, []backend.Buffer{row}, []backend.Buffer{result}); err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(start))
+	}
+	return float64(total) / slices.Min(times).Seconds(), nil
+}
