@@ -45,8 +45,9 @@ type launch struct {
 // binder turns the steps of a plan into launches.
 type binder struct {
 	*program
-	step backend.Step
-	used int // bytes of scratch by the current step
+	step  backend.Step
+	round bool // the step's results are rounded to bf16
+	used  int  // bytes of scratch by the current step
 }
 
 // binders says how each op becomes launches. False means that the op is not
@@ -104,12 +105,17 @@ const mostElements = math.MaxInt32 - blockThreads
 // mostBlocks is the size of a grid in its second and third dimension.
 const mostBlocks = 1<<16 - 1
 
-func (b *binder) bind(st backend.Step) error {
-	b.step, b.used = st, 0
+func (b *binder) bind(t *task) error {
+	st := t.Step
+	b.step, b.round, b.used = st, t.round, 0
 	for _, t := range append([]*backend.Tensor{st.Node}, st.Node.Args()...) {
 		if t.Elements() > mostElements {
 			return fmt.Errorf("%s: the %s backend takes tensors of fewer than 2^31 elements", t, b.backend.info.Backend)
 		}
+	}
+	if t.parts != nil {
+		b.express(t)
+		return nil
 	}
 	f, ok := binders[st.Node.Op()]
 	if !ok || !f(b, st.Node) {
@@ -149,6 +155,12 @@ func rowThreads(n int) int {
 // arg is operand i of the step.
 func (b *binder) arg(i int) operand { return b.operand(b.step.Args[i]) }
 
+// exactArg reports whether all elements of operand i are bf16.
+func (b *binder) exactArg(i int) bool {
+	s := b.step.Args[i]
+	return s.Place == backend.InArena && b.exact[s.Index] || s.Tensor.DType() == backend.BF16
+}
+
 // args are the operands from i on.
 func (b *binder) args(i int) []operand {
 	var ops []operand
@@ -170,6 +182,8 @@ func (b *binder) operand(s backend.Slot) operand {
 		o.kind = inInput
 	case backend.InOutput:
 		o.kind = inOutput
+	case inStateSlot:
+		o.kind = inState
 	case backend.InWeight:
 		o.kind = inWeight
 		var err error

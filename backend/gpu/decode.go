@@ -26,8 +26,29 @@ type decodeArgs struct {
 	eps, headEps, scale, rotaryScale  float32
 }
 
-// takes reports whether the kernel does a step of the plan.
-func (d *decodeKernel) takes(step int) bool { return d != nil && d.steps[step] }
+// runs reports whether the kernel does the step of a node.
+func (d *decodeKernel) runs(n *backend.Tensor) bool {
+	return d != nil && n == d.plan.Steps[d.last].Node
+}
+
+// replace returns the plan with one step, the head's, for all that the kernel
+// does. Its operands are the token and the segments.
+func (d *decodeKernel) replace(plan *backend.Plan) *backend.Plan {
+	if d == nil {
+		return plan
+	}
+	shorter := *plan
+	shorter.Steps = nil
+	for i, st := range plan.Steps {
+		if i == d.last {
+			st.Args = []backend.Slot{d.ids, d.segments}
+		} else if d.steps[i] {
+			continue
+		}
+		shorter.Steps = append(shorter.Steps, st)
+	}
+	return &shorter
+}
 
 // decoder returns the kernel for a plan that is a decoder's step, or nil where
 // the plan is none or runs as kernels for its steps. The latter is an event.
@@ -87,13 +108,9 @@ func (b *Backend) decodeKernel(s *decodeSizes) (Kernel, error) {
 // threads of a block: those that multiply, and those that feed them.
 func (s *decodeSizes) threads() int { return (s.warps + s.feeders) * warpSize }
 
-// decode adds the kernel in the place of the last step that it takes; the
-// others have no launches.
-func (b *binder) decode(d *decodeKernel, step int) error {
-	if step != d.last {
-		return nil
-	}
-	b.step, b.used = b.plan.Steps[step], 0
+// decode adds the kernel.
+func (b *binder) decode(d *decodeKernel, t *task) error {
+	b.step, b.round, b.used = t.Step, false, 0
 	n := b.step.Node
 	args := decodeArgs{slots: i32(d.keys.Shape[1]), capacity: i32(d.keys.Shape[3]), vocabulary: i32(d.embedding.Shape[0]),
 		eps: d.eps, headEps: d.headEps, scale: d.scale, rotaryScale: d.rotaryScale}
@@ -118,7 +135,7 @@ func (b *binder) decode(d *decodeKernel, step int) error {
 	embedding := weight(d.embedding)
 	embedding.bytes = len(d.embedding.Data)
 	b.launches = append(b.launches, launch{own: d.kernel, grid: [3]int{d.sizes.blocks, 1, 1}, threads: d.sizes.threads(), shared: d.sizes.sharedWithTiles(), args: bytesOf(args),
-		operands: []operand{b.constant(b.addresses(d)), b.constant(vectors), embedding, b.operand(d.frequencies), b.operand(d.ids), b.operand(d.segments),
+		operands: []operand{b.constant(b.addresses(d)), b.constant(vectors), embedding, b.operand(d.frequencies), b.arg(0), b.arg(1),
 			b.state(d.keys), b.state(d.values), {kind: inExchange, bytes: d.sizes.exchange()}, logits, ids, values, d.profile()}})
 	if d.sizes.profiled {
 		b.profiled = d

@@ -103,7 +103,7 @@ func (w walker) take(n *backend.Tensor) *backend.Tensor {
 
 // unrounded goes past the rounding of activations to bf16, which must be there if the plan asks for it.
 func (w walker) unrounded(t *backend.Tensor) *backend.Tensor {
-	inner, rounds := rounding(t)
+	inner, rounds := roundingOf(t)
 	w.need(rounds == (w.plan.Options.DType == backend.BF16), "%s is rounded in an unusual place", t)
 	if rounds {
 		w.take(w.take(t).Args()[0])
@@ -111,8 +111,8 @@ func (w walker) unrounded(t *backend.Tensor) *backend.Tensor {
 	return w.take(inner)
 }
 
-// rounding returns what is rounded to bf16.
-func rounding(t *backend.Tensor) (of *backend.Tensor, ok bool) {
+// roundingOf returns what is rounded to bf16.
+func roundingOf(t *backend.Tensor) (of *backend.Tensor, ok bool) {
 	if t.Op() == backend.OpCast && t.DType() == backend.F32 && t.Args()[0].Op() == backend.OpCast && t.Args()[0].DType() == backend.BF16 {
 		return t.Args()[0].Args()[0], true
 	}
@@ -128,7 +128,7 @@ func (w walker) walk(head *backend.Tensor) {
 	w.decodeStep.head, w.norm, w.eps = weightOf(l.Weights[0]), weightOf(l.Norm[0]), head.Attrs().Eps
 	x := l.X
 	for { // the choice of the one row
-		if inner, ok := rounding(x); ok && inner.Op() == backend.OpGather {
+		if inner, ok := roundingOf(x); ok && inner.Op() == backend.OpGather {
 			x = w.unrounded(x)
 		}
 		if x.Op() != backend.OpGather || x.Args()[0].Dim(0) != 1 || x.Args()[0].Op() == backend.OpWeight {
@@ -138,7 +138,7 @@ func (w walker) walk(head *backend.Tensor) {
 	}
 	w.current = x
 	for {
-		if inner, _ := rounding(w.current); inner.Op() == backend.OpGather {
+		if inner, _ := roundingOf(w.current); inner.Op() == backend.OpGather {
 			break
 		}
 		w.layer()
@@ -255,7 +255,7 @@ func (w walker) part(t *backend.Tensor, i int) *backend.Tensor {
 
 // embed ends the walk at the token and its place.
 func (w walker) embed() {
-	n, rounds := rounding(w.current)
+	n, rounds := roundingOf(w.current)
 	if rounds {
 		n = w.unrounded(w.current)
 	}

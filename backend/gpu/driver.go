@@ -42,6 +42,8 @@ type Info struct {
 	// Backend and Device name the driver and the device in words; Kernels says
 	// what the kernels are compiled for.
 	Backend, Device, Kernels string
+	// Matrix says that the dialect has matrix units: the kernels of src/matrix.cu.
+	Matrix bool
 	// Units is the number of blocks that keep the device busy: its multiprocessors.
 	Units int
 	// Resident is the grid of kernels whose blocks wait for each other; without

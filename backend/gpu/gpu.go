@@ -23,7 +23,11 @@ type Backend struct {
 // New compiles the kernels for a device. The backend owns the driver from then on.
 func New(d Driver) (*Backend, error) {
 	info := d.Info()
-	compiled, err := d.Compile(kernels.Source(info.Dialect), kernelNames[:])
+	names := kernelNames[:]
+	if !info.Matrix {
+		names = names[:firstMatrix]
+	}
+	compiled, err := d.Compile(kernels.Source(info.Dialect), names)
 	if err != nil {
 		d.Close()
 		return nil, err

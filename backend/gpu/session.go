@@ -38,7 +38,7 @@ func (s *session) allocate() error {
 	if p.Options.Lane == backend.Eager {
 		s.storages = make([]Memory, len(p.Storages))
 	} else {
-		s.arena = take(p.Arena)
+		s.arena = take(s.program.placed.Arena)
 	}
 	s.scratch = take(s.program.scratchBytes)
 	s.exchange = take(s.program.exchangeBytes)
@@ -128,7 +128,7 @@ func (s *session) span(o operand) Span {
 		if s.storages != nil {
 			at.Memory = s.storages[o.index]
 		} else {
-			at.Offset += s.arena + s.program.plan.Storages[o.index].Offset
+			at.Offset += s.arena + s.program.placed.Storages[o.index].Offset
 		}
 	}
 	return at

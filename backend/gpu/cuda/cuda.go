@@ -48,13 +48,16 @@ type driver struct {
 	capture uintptr // a second stream, on which recordings are made
 	modules []uintptr
 	pools   bool // memory is allocated in the stream's order
-	shared  int  // bytes of shared memory a block, where blocks can wait for each other
+	most    int  // bytes of shared memory a block, where blocks can wait for each other
+
+	kept keep
 
 	mu      sync.Mutex
 	staging []byte // pinned
 	staged  int    // bytes in use by copies that may not have ended
 	results []byte // pinned
 	names   map[gpu.Kernel]string
+	shared  map[gpu.Kernel]int // dynamic shared memory above the usual that was asked for
 	// What cuLaunchKernel reads.
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
@@ -68,7 +71,7 @@ func open(index int) (*driver, error) {
 	if index < 0 || index >= len(list) {
 		return nil, fmt.Errorf("there is no CUDA device %d: %d to choose from, counted from 0", index, len(list))
 	}
-	d := &driver{lib: l, device: list[index], names: map[gpu.Kernel]string{}}
+	d := &driver{lib: l, device: list[index], names: map[gpu.Kernel]string{}, shared: map[gpu.Kernel]int{}}
 	if err := d.start(); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("CUDA device %d, %s: %w", index, d.device.Name, err)
@@ -123,7 +126,7 @@ func (d *driver) startResident() error {
 		return err
 	}
 	var err error
-	d.shared, err = d.lib.attribute(d.device.id, attributeShared)
+	d.most, err = d.lib.attribute(d.device.id, attributeShared)
 	return err
 }
 
@@ -142,21 +145,20 @@ func (d *driver) do(f func() error) error {
 func (d *driver) capability() int { return 10*d.device.Major + d.device.Minor }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Units: d.device.Multiprocessors, Resident: d.grid()}
+	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Units: d.device.Multiprocessors, Resident: d.grid()}
 }
 
 // grid leaves a block each multiprocessor to itself. A warpgroup feeds two others.
 func (d *driver) grid() gpu.Grid {
-	if d.shared == 0 {
+	if d.most == 0 {
 		return gpu.Grid{}
 	}
-	return gpu.Grid{Blocks: d.device.Multiprocessors, Warps: 8, Feeders: 4, Shared: d.shared}
+	return gpu.Grid{Blocks: d.device.Multiprocessors, Warps: 8, Feeders: 4, Shared: d.most}
 }
 
 func (d *driver) Resident(k gpu.Kernel, threads, shared int) (blocks int, err error) {
-	const maxDynamicShared = 8
 	err = d.do(func() error {
-		if err := d.lib.call("asking for shared memory", d.lib.functionSet, uintptr(k), maxDynamicShared, uintptr(shared)); err != nil {
+		if err := d.allowShared(&gpu.Launch{Kernel: k, Shared: shared}); err != nil {
 			return err
 		}
 		var n int32
@@ -213,19 +215,32 @@ func (d *driver) load(code []byte, names []string, compiled []gpu.Kernel) error 
 }
 
 func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
+	if m, ok := d.kept.take(bytes); ok {
+		return m, nil
+	}
+	m, err := d.allocate(bytes)
+	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
+		for _, kept := range d.kept.all() {
+			d.release(kept)
+		}
+		m, err = d.allocate(bytes)
+	}
+	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
+		free, total := d.memory()
+		return m, fmt.Errorf("%s has no %.1f MiB of memory left: %.1f of its %.1f MiB are free", d.device.Name, mib(bytes), mib(free), mib(total))
+	}
+	return m, err
+}
+
+func (d *driver) allocate(bytes int) (gpu.Memory, error) {
 	m := gpu.Memory{Bytes: bytes}
-	err := d.do(func() error {
+	return m, d.do(func() error {
 		size := uintptr(max(bytes, 1))
 		if d.pools {
 			return d.lib.call("allocating device memory", d.lib.allocAsync, uintptr(unsafe.Pointer(&m.Handle)), size, d.stream)
 		}
 		return d.lib.call("allocating device memory", d.lib.alloc, uintptr(unsafe.Pointer(&m.Handle)), size)
 	})
-	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
-		free, total := d.memory()
-		return m, fmt.Errorf("%s has no %.1f MiB of memory left: %.1f of its %.1f MiB are free", d.device.Name, mib(bytes), mib(free), mib(total))
-	}
-	return m, err
 }
 
 func mib(bytes int) float64 { return float64(bytes) / (1 << 20) }
@@ -239,9 +254,12 @@ func (d *driver) memory() (free, total int) {
 }
 
 func (d *driver) Free(m gpu.Memory) {
-	if m.Handle == 0 {
-		return
+	if m.Handle != 0 && !d.kept.keep(m) {
+		d.release(m)
 	}
+}
+
+func (d *driver) release(m gpu.Memory) {
 	d.do(func() error { // an error here is an earlier one, which Synchronize has told
 		if d.pools {
 			return d.lib.call("freeing device memory", d.lib.freeAsync, m.Handle, d.stream)
@@ -327,6 +345,9 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 		}
 		d.params[1+i] = unsafe.Pointer(&d.pointers[i])
 	}
+	if err := d.allowShared(l); err != nil {
+		return err
+	}
 	function := d.lib.launch
 	if l.Resident {
 		function = d.lib.launchResident // has one argument less, which is not read
@@ -339,10 +360,23 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	return nil
 }
 
+// allowShared raises the kernel's limit of dynamic shared memory, once.
+func (d *driver) allowShared(l *gpu.Launch) error {
+	const always, maxDynamicShared = 48 << 10, 8
+	if l.Shared <= max(always, d.shared[l.Kernel]) {
+		return nil
+	}
+	d.shared[l.Kernel] = l.Shared
+	return d.lib.call("asking for shared memory", d.lib.functionSet, uintptr(l.Kernel), maxDynamicShared, uintptr(l.Shared))
+}
+
 // Close gives the device back.
 func (d *driver) Close() error {
 	if d.context == 0 {
 		return nil
+	}
+	for _, m := range d.kept.all() {
+		d.release(m)
 	}
 	err := d.do(func() error {
 		var errs []error

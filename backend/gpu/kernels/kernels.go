@@ -22,7 +22,7 @@ import (
 var sources embed.FS
 
 // files are the parts of a program after the target's header, in order.
-var files = []string{"args.h", "dialect.h", "elementwise.cu", "rows.cu", "product.cu", "heads.cu", "attention.cu", "topk.cu"}
+var files = []string{"args.h", "dialect.h", "elementwise.cu", "rows.cu", "chain.cu", "product.cu", "matrix.cu", "heads.cu", "attention.cu", "flash.cu", "topk.cu"}
 
 // decodeFiles are the parts of the program of package gpu's decoders.
 var decodeFiles = []string{"args.h", "dialect.h", "topk.cu", "decode.h", "decode_ring.cu", "decode_attention.cu", "decode.cu"}

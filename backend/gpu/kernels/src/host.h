@@ -70,12 +70,25 @@ struct Fragment {
   float a[8], b[4];
 };
 
+// Copy is an asynchronous copy of 16 bytes, of zeros without a source, in a thread's group of copies.
+struct Copy {
+  void *to;
+  const void *from;
+  int group;
+};
+
+struct Copies {
+  std::vector<Copy> pending;
+  int group;
+};
+
 // Block is what the threads of a block share.
 struct Block {
   Thread place;
   Meeting all, some, warps[max_threads / warp_size];
   uint exchanged[max_threads / warp_size][2][warp_size];
   Fragment fragments[max_threads / warp_size][2][warp_size];
+  Copies copies[max_threads];
   std::vector<char> memory; // dynamic shared memory, and room to align it
 };
 static std::vector<Block> blocks;
@@ -84,6 +97,7 @@ static std::vector<Block> blocks;
 static Meeting *all, *warps;
 static uint (*exchanged)[2][warp_size];
 static Fragment (*fragments)[2][warp_size];
+static Copies *copies;
 static char *dynamic_memory;
 static int dynamic_bytes;
 
@@ -93,6 +107,7 @@ static void use(Block *b) {
   warps = b->warps;
   exchanged = b->exchanged;
   fragments = b->fragments;
+  copies = b->copies;
   dynamic_memory = b->memory.data() + (-uintptr_t(b->memory.data()) & 127);
 }
 
@@ -253,6 +268,7 @@ static void run_blocks(int first, int n, const int *grid, int count) {
     b.place = Thread{0, count, at % grid[0], at / grid[0] % grid[1], at / grid[0] / grid[1]};
     b.all = b.some = Meeting{};
     memset(b.warps, 0, sizeof b.warps);
+    for (int j = 0; j < count; j++) b.copies[j] = Copies{};
     b.memory.assign(dynamic_bytes + 128, char(0xff)); // NaN
   }
   use(&blocks[0]);
@@ -297,6 +313,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define DEVICE static inline
 #define GLOBAL(T) emu::Pointer<T>
 #define LOCAL(T) T *
+#define OWN(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) emu::Pointer<T> name
 #define SHARED(T, name, n) alignas(16) static T name[n]
@@ -306,8 +323,10 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
     emu::call(name##_body, s, args, t);                                                           \
   }                                                                                               \
   static void name##_body(const A &args, Thread _thread, __VA_ARGS__)
+#define BOUNDED(threads, blocks, ...) KERNEL(__VA_ARGS__)
 #define UNROLL
 #define UNROLL_4
+#define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
 
 DEVICE void barrier() { emu::meet(*emu::all, emu::block.count, "the rest of its block"); }
@@ -399,6 +418,7 @@ struct Four {
 
 DEVICE Four four(const float *p) { return Four{{p[0], p[1], p[2], p[3]}}; }
 
+#define MATRIX 1
 // DYNAMIC is the shared memory whose size the launch gives.
 #define DYNAMIC(name) uchar *name = (uchar *)emu::dynamic_memory
 
@@ -412,11 +432,6 @@ static bool within(const void *p, int bytes) {
   return ok;
 }
 
-static void unpack(float *to, uint pair) {
-  to[0] = as_float(pair << 16);
-  to[1] = as_float(pair & 0xffff0000u);
-}
-
 } // namespace emu
 
 // local4 loads 16 aligned bytes of shared memory.
@@ -425,6 +440,40 @@ template <class T> DEVICE Words4 local4(const T *p) {
   if (emu::within(p, 16)) memcpy(&w, p, 16);
   return w;
 }
+
+// A copy arrives as late as it may, when its thread waits for it; what was
+// there before is lost as soon as it may be.
+template <class T, class S> DEVICE void copy16(T *to, emu::Pointer<S> from, bool inside) {
+  emu::Copies &c = emu::copies[emu::current->thread];
+  if (!emu::within(to, 16)) return;
+  if (inside) words4(from); // checks
+  c.pending.push_back({to, inside ? (const void *)from.at : nullptr, c.group});
+  memset(to, 0xff, 16);
+}
+
+DEVICE void copies_end() { emu::copies[emu::current->thread].group++; }
+
+template <int N> DEVICE void copies_wait() {
+  emu::Copies &c = emu::copies[emu::current->thread];
+  size_t done = 0;
+  for (; done < c.pending.size() && c.pending[done].group < c.group - N; done++) {
+    const emu::Copy &copy = c.pending[done];
+    if (copy.from)
+      memcpy(copy.to, copy.from, 16);
+    else
+      memset(copy.to, 0, 16);
+  }
+  c.pending.erase(c.pending.begin(), c.pending.begin() + done);
+}
+
+namespace emu {
+
+static void unpack(float *to, uint pair) {
+  to[0] = as_float(pair << 16);
+  to[1] = as_float(pair & 0xffff0000u);
+}
+
+} // namespace emu
 
 // matrix_add: lane 4g + t holds rows g and g + 8 of a and column g of b, of
 // each the elements 2t, 2t + 1, 2t + 8, 2t + 9 along k; of c it holds columns
@@ -458,6 +507,9 @@ DEVICE uint bf16_pair(float a, float b) {
   }
   return rounded[0] | rounded[1] << 16;
 }
+
+DEVICE uint low_halves(uint a, uint b) { return (a & 0xffff) | b << 16; }
+DEVICE uint high_halves(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
 
 // emu_launch runs a grid, its blocks one by one or all at once, and returns
 // nullptr or what went wrong.

@@ -3,7 +3,6 @@
 
 #if __CUDA_ARCH__ >= 900
 #define RESIDENT 1
-#define ROLLED _Pragma("unroll 1")
 #define RESIDENT_KERNEL(threads, name, A, ...) extern "C" __global__ void __launch_bounds__(threads, 1) name(const A args, __VA_ARGS__)
 
 DEVICE uint shared_address(const void *p) { return uint(__cvta_generic_to_shared(p)); }

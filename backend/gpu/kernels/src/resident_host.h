@@ -48,7 +48,6 @@ static Gate &gate_at(ulong *gate) {
 } // namespace emu
 
 #define RESIDENT 1
-#define ROLLED
 #define RESIDENT_KERNEL(threads, name, A, ...) KERNEL(name, A, __VA_ARGS__)
 
 DEVICE void gate_init(LOCAL(ulong) gate, int expected) {
