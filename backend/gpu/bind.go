@@ -29,11 +29,13 @@ const (
 	inInput
 	inOutput
 	inState
+	inExchange // zeros when the session begins, and its own from then on
 )
 
 // launch is a launch whose buffers have no address yet.
 type launch struct {
 	kernel   kernel
+	own      Kernel // of the program, instead of kernel
 	grid     [3]int
 	threads  int
 	shared   int // bytes
@@ -128,14 +130,19 @@ func (b *binder) launch(k kernel, grid [3]int, threads int, args []byte, operand
 	if max(grid[1], grid[2]) > mostBlocks {
 		b.err = fmt.Errorf("%s needs a grid of %v blocks, more than a GPU has", b.step.Node, grid)
 	}
-	for i, o := range operands {
+	if grid[0]*grid[1]*grid[2] > 0 {
+		b.add(launch{kernel: k, grid: grid, threads: threads, operands: operands, args: args})
+	}
+}
+
+// add adds a launch and uploads the weights that it reads.
+func (b *binder) add(l launch) {
+	for i, o := range l.operands {
 		if o.kind == inWeight && o.memory == (Memory{}) {
-			operands[i].memory = b.upload(o.weight, b.backend.uploaded)
+			l.operands[i].memory = b.upload(o.weight, b.backend.uploaded)
 		}
 	}
-	if grid[0]*grid[1]*grid[2] > 0 {
-		b.launches = append(b.launches, launch{kernel: k, grid: grid, threads: threads, operands: operands, args: args})
-	}
+	b.launches = append(b.launches, l)
 }
 
 // upload brings a weight to the device.

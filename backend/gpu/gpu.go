@@ -17,9 +17,10 @@ type Backend struct {
 	info    Info
 	kernels []Kernel // by kernel
 
-	mu      sync.Mutex
-	weights map[*backend.Weight]Memory
-	rounded map[*backend.Weight]Memory // f32 weights as bf16
+	mu       sync.Mutex
+	weights  map[*backend.Weight]Memory
+	rounded  map[*backend.Weight]Memory // f32 weights as bf16
+	decoders map[string]Kernel          // by their source
 }
 
 // New compiles the kernels for a device. The backend owns the driver from then on.
@@ -34,7 +35,7 @@ func New(d Driver) (*Backend, error) {
 		d.Close()
 		return nil, err
 	}
-	return &Backend{driver: d, info: info, kernels: compiled, weights: map[*backend.Weight]Memory{}, rounded: map[*backend.Weight]Memory{}}, nil
+	return &Backend{driver: d, info: info, kernels: compiled, weights: map[*backend.Weight]Memory{}, rounded: map[*backend.Weight]Memory{}, decoders: map[string]Kernel{}}, nil
 }
 
 // Info names the device.

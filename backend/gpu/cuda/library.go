@@ -22,6 +22,7 @@ type library struct {
 	alloc, free, memoryInfo, allocHost, freeHost, toDevice, toHost           uintptr
 	pool, poolSet, allocAsync, freeAsync                                     uintptr
 	moduleLoad, moduleUnload, moduleFunction, functionSet, launch            uintptr
+	occupancy, launchResident                                                uintptr
 }
 
 // openLibrary finds libcuda, which is part of NVIDIA's display driver.
@@ -43,6 +44,7 @@ func openLibrary() (*library, error) {
 		"cuMemcpyHtoDAsync_v2": &l.toDevice, "cuMemcpyDtoHAsync_v2": &l.toHost,
 		"cuDeviceGetDefaultMemPool": &l.pool, "cuMemPoolSetAttribute": &l.poolSet, "cuMemAllocAsync": &l.allocAsync, "cuMemFreeAsync": &l.freeAsync,
 		"cuModuleLoadData": &l.moduleLoad, "cuModuleUnload": &l.moduleUnload, "cuModuleGetFunction": &l.moduleFunction, "cuFuncSetAttribute": &l.functionSet, "cuLaunchKernel": &l.launch,
+		"cuOccupancyMaxActiveBlocksPerMultiprocessor": &l.occupancy, "cuLaunchCooperativeKernel": &l.launchResident,
 	} {
 		if *address, err = purego.Dlsym(handle, name); err != nil {
 			return nil, fmt.Errorf("the NVIDIA driver is too old: it has no %s (drivers for CUDA 11.4, version 470, and later do)", name)
@@ -103,6 +105,8 @@ const (
 	attributeMultiprocessors = 16
 	attributeMajor           = 75
 	attributeMinor           = 76
+	attributeCooperative     = 95
+	attributeShared          = 97 // that a block may ask for
 	attributePools           = 115
 )
 

@@ -14,9 +14,6 @@ struct Sums {
   float top, sum;
 };
 
-// rescale is the factor of a contribution whose largest score was top; one of no key counts nothing.
-DEVICE float rescale(float top, float to) { return top == -infinity() ? 0.0f : fexp(top - to); }
-
 // attend holds elements lane, lane + WARP... of the head, N a lane.
 template <int N>
 DEVICE void attend(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL(const uchar) k, GLOBAL(const uchar) v, GLOBAL(const int) table,
