@@ -74,8 +74,7 @@ func newPlan(recorded, g *Graph, opt Options) *Plan {
 		p.place(n)
 	}
 	p.copyOutputs()
-	p.liveness()
-	p.layout()
+	p.Layout()
 	return p.Plan
 }
 
@@ -193,8 +192,15 @@ func (p *planner) copyOutputs() {
 	}
 }
 
+// Layout places the storages in the arena. A backend that has merged steps of a
+// copy of a plan calls it again; storages that no step touches take no room.
+func (p *Plan) Layout() {
+	p.liveness()
+	p.layout()
+}
+
 // liveness finds the first and last step that touch each storage.
-func (p *planner) liveness() {
+func (p *Plan) liveness() {
 	for i := range p.Storages {
 		p.Storages[i].First = -1
 	}
@@ -214,7 +220,8 @@ func (p *planner) liveness() {
 
 // layout places the storages in the arena: each at the lowest offset that is
 // free while it lives, in the order of their first step.
-func (p *planner) layout() {
+func (p *Plan) layout() {
+	p.Arena = 0
 	type span struct{ from, to, last int }
 	var live []span // by offset
 	order := make([]*Storage, len(p.Storages))
@@ -225,6 +232,9 @@ func (p *planner) layout() {
 	// lives from its product's step on.
 	slices.SortStableFunc(order, func(a, b *Storage) int { return a.First - b.First })
 	for _, s := range order {
+		if s.First < 0 {
+			continue
+		}
 		live = slices.DeleteFunc(live, func(o span) bool { return o.last < s.First })
 		size := (s.Bytes + alignment - 1) / alignment * alignment
 		at := 0

@@ -11,21 +11,29 @@ type (
 		count, op, rank, a0, b0 int32
 		shape, a, b, c          [maxRank]int32
 	}
+	chainArgs struct {
+		count, rank, leaves, steps, result, dtype, fold, out0 int32
+		shape, out                                            [maxRank]int32
+		kind, first                                           [mostLeaves]int32
+		stride                                                [maxRank * mostLeaves]int32
+		step                                                  [4 * mostInstructions]int32
+	}
 	rowArgs    struct{ rows, width int32 }
 	reduceArgs struct{ outer, count, inner, op int32 }
 	normArgs   struct {
-		rows, width, kind, weightType, biasType int32
-		eps                                     float32
+		rows, width, kind, weightType, biasType, round int32
+		eps                                            float32
 	}
 	gatherArgs  struct{ rows, width, limit, dtype int32 }
 	productArgs struct {
-		m, k, wide                         int32
-		n, biasType                        [mostMembers]int32
-		xBatch, wBatch, batch              [4]int32
-		wRow, wColumn                      int32
-		activation, addResidual            int32
-		norm, normWeightType, normBiasType int32
-		eps                                float32
+		m, k, wide                            int32
+		n, biasType                           [mostMembers]int32
+		xBatch, wBatch, batch                 [4]int32
+		wRow, wColumn                         int32
+		activation, addResidual               int32
+		norm, normWeightType, normBiasType    int32
+		eps                                   float32
+		gated, round, roundNorm, splits, span int32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32
@@ -35,14 +43,15 @@ type (
 		scale       float32
 	}
 	headArgs struct {
-		rows, heads, dim, pairs, norm, weightType, biasType int32
-		eps                                                 float32
-		dtype, layer, slots, capacity                       int32
+		rows, heads, dim, pairs, norm, weightType, biasType, round int32
+		eps                                                        float32
+		dtype, layer, slots, capacity                              int32
 	}
 	cacheArgs     struct{ layer, slots, size int32 }
 	attentionArgs struct {
 		rows, heads, kvHeads, dim, causal, window, keys, splits int32
 		cached, layer, slots, capacity, keyType, valueType      int32
+		round                                                   int32
 		scale                                                   float32
 	}
 	topKArgs struct{ rows, width, chunk, chunks, k, withIDs, withValues int32 }

@@ -19,7 +19,7 @@ func TestArgs(t *testing.T) {
 	for _, m := range structs.FindAllStringSubmatch(source, -1) {
 		declared[m[1]] = fields(t, m[2])
 	}
-	for _, args := range []any{mapArgs{}, rowArgs{}, reduceArgs{}, normArgs{}, gatherArgs{}, productArgs{}, patchArgs{}, rotaryArgs{}, headArgs{}, cacheArgs{}, attentionArgs{}, topKArgs{}} {
+	for _, args := range []any{mapArgs{}, chainArgs{}, rowArgs{}, reduceArgs{}, normArgs{}, gatherArgs{}, productArgs{}, patchArgs{}, rotaryArgs{}, headArgs{}, cacheArgs{}, attentionArgs{}, topKArgs{}} {
 		typ := reflect.TypeOf(args)
 		name := strings.ToUpper(typ.Name()[:1]) + typ.Name()[1:]
 		var got []string
@@ -56,7 +56,8 @@ func fields(t *testing.T, body string) string {
 			if f == nil {
 				t.Fatalf("%q is no field", name)
 			}
-			length := map[string]string{"": "1", "max_rank": fmt.Sprint(maxRank)}[f[2]]
+			length := map[string]string{"": "1", "max_rank": fmt.Sprint(maxRank), "most_leaves": fmt.Sprint(mostLeaves),
+				"leaf_strides": fmt.Sprint(maxRank * mostLeaves), "program_words": fmt.Sprint(4 * mostInstructions)}[f[2]]
 			if length == "" {
 				length = f[2]
 			}

@@ -14,7 +14,8 @@ type operand struct {
 	index  int // storage, input, output or state
 	offset int
 	bytes  int
-	memory Memory // of a weight
+	weight *backend.Weight
+	memory Memory // of a weight, once a launch reads it
 }
 
 type kind uint8
@@ -28,13 +29,16 @@ const (
 	inInput
 	inOutput
 	inState
+	inExchange // zeros when the session begins, and its own from then on
 )
 
 // launch is a launch whose buffers have no address yet.
 type launch struct {
 	kernel   kernel
+	own      Kernel // of the program, instead of kernel
 	grid     [3]int
 	threads  int
+	shared   int // bytes
 	operands []operand
 	args     []byte
 }
@@ -42,8 +46,9 @@ type launch struct {
 // binder turns the steps of a plan into launches.
 type binder struct {
 	*program
-	step backend.Step
-	used int // bytes of scratch by the current step
+	step  backend.Step
+	round bool // the step's results are rounded to bf16
+	used  int  // bytes of scratch by the current step
 }
 
 // binders says how each op becomes launches. False means that the op is not
@@ -101,12 +106,17 @@ const mostElements = math.MaxInt32 - blockThreads
 // mostBlocks is the size of a grid in its second and third dimension.
 const mostBlocks = 1<<16 - 1
 
-func (b *binder) bind(st backend.Step) error {
-	b.step, b.used = st, 0
+func (b *binder) bind(t *task) error {
+	st := t.Step
+	b.step, b.round, b.used = st, t.round, 0
 	for _, t := range append([]*backend.Tensor{st.Node}, st.Node.Args()...) {
 		if t.Elements() > mostElements {
 			return fmt.Errorf("%s: the %s backend takes tensors of fewer than 2^31 elements", t, b.backend.info.Backend)
 		}
+	}
+	if t.parts != nil {
+		b.express(t)
+		return nil
 	}
 	f, ok := binders[st.Node.Op()]
 	if !ok || !f(b, st.Node) {
@@ -121,8 +131,27 @@ func (b *binder) launch(k kernel, grid [3]int, threads int, args []byte, operand
 		b.err = fmt.Errorf("%s needs a grid of %v blocks, more than a GPU has", b.step.Node, grid)
 	}
 	if grid[0]*grid[1]*grid[2] > 0 {
-		b.launches = append(b.launches, launch{k, grid, threads, operands, args})
+		b.add(launch{kernel: k, grid: grid, threads: threads, operands: operands, args: args})
 	}
+}
+
+// add adds a launch and uploads the weights that it reads.
+func (b *binder) add(l launch) {
+	for i, o := range l.operands {
+		if o.kind == inWeight && o.memory == (Memory{}) {
+			l.operands[i].memory = b.upload(o.weight, b.backend.uploaded)
+		}
+	}
+	b.launches = append(b.launches, l)
+}
+
+// upload brings a weight to the device.
+func (b *binder) upload(w *backend.Weight, how func(*backend.Weight) (Memory, error)) Memory {
+	m, err := how(w)
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return m
 }
 
 // blockThreads is the size of a block of independent threads or warps.
@@ -146,6 +175,12 @@ func rowThreads(n int) int {
 // arg is operand i of the step.
 func (b *binder) arg(i int) operand { return b.operand(b.step.Args[i]) }
 
+// exactArg reports whether all elements of operand i are bf16.
+func (b *binder) exactArg(i int) bool {
+	s := b.step.Args[i]
+	return s.Place == backend.InArena && b.exact[s.Index] || s.Tensor.DType() == backend.BF16
+}
+
 // args are the operands from i on.
 func (b *binder) args(i int) []operand {
 	var ops []operand
@@ -167,12 +202,10 @@ func (b *binder) operand(s backend.Slot) operand {
 		o.kind = inInput
 	case backend.InOutput:
 		o.kind = inOutput
+	case inStateSlot:
+		o.kind = inState
 	case backend.InWeight:
-		o.kind = inWeight
-		var err error
-		if o.memory, err = b.backend.uploaded(s.Weight); err != nil && b.err == nil {
-			b.err = err
-		}
+		o.kind, o.weight = inWeight, s.Weight
 	case backend.InConst:
 		return b.constant(s.Data)
 	}

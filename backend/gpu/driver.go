@@ -20,6 +20,10 @@ type Driver interface {
 	Write(dst Span, src []byte) error
 	// Read waits for the work queued so far and copies from the device.
 	Read(dst []byte, src Span) error
+	// Resident returns how many blocks of a kernel the device runs at once, each
+	// with as many threads and as much dynamic shared memory as given, which it
+	// allows the kernel from then on.
+	Resident(k Kernel, threads, shared int) (int, error)
 	// Launch queues one kernel.
 	Launch(l *Launch) error
 	// Record prepares launches that are always queued together. They must not
@@ -38,9 +42,18 @@ type Info struct {
 	// Backend and Device name the driver and the device in words; Kernels says
 	// what the kernels are compiled for.
 	Backend, Device, Kernels string
+	// Matrix says that the dialect has matrix units: the kernels of src/matrix.cu.
+	Matrix bool
 	// Units is the number of blocks that keep the device busy: its multiprocessors.
 	Units int
+	// Resident is the grid of kernels whose blocks wait for each other; without
+	// blocks there are none.
+	Resident Grid
 }
+
+// Grid is the most blocks that run at once, each with Shared bytes of shared
+// memory, Warps that compute, and Feeders, warps that copy for them.
+type Grid struct{ Blocks, Warps, Feeders, Shared int }
 
 // Kernel is a driver's handle of a compiled kernel.
 type Kernel uintptr
@@ -63,6 +76,9 @@ type Launch struct {
 	Kernel  Kernel
 	Grid    [3]int
 	Threads int // of a block, whole warps
+	Shared  int // bytes of dynamic shared memory
+	// Resident says that the blocks wait for each other: all must run at once.
+	Resident bool
 	// Spans are the kernel's buffers in order; one without bytes is not used.
 	Spans []Span
 	// Args is the kernel's struct of arguments.

@@ -49,7 +49,7 @@ func (b *binder) normOperands(i int) (weight, bias operand) {
 func bindRoPE(b *binder, n *backend.Tensor) bool {
 	a, args := n.Attrs(), n.Args()
 	h := b.headArgs(n.Dim(0), a.Heads, n.Dim(1)/a.Heads, a, args[2:])
-	h.pairs = i32(args[1].Dim(1) / 2)
+	h.pairs, h.round = i32(args[1].Dim(1)/2), flag(b.round)
 	weight, bias := b.normOperands(2)
 	b.each(rope, n.Dim(0)*a.Heads*warpSize, bytesOf(h), b.arg(0), b.arg(1), weight, bias, b.out(0))
 	return true
@@ -98,51 +98,5 @@ func bindStateRead(b *binder, n *backend.Tensor) bool {
 	}
 	args := cacheArgs{i32(a.Layer), i32(a.State.Shape[1]), i32(size)}
 	b.each(cacheRead, size, bytesOf(args), b.state(a.State), b.arg(0), b.out(0))
-	return true
-}
-
-const (
-	// attentionWarps share the keys of a block of the attention.
-	attentionWarps = 8
-	// mostHeadDim is the largest head that a warp of the attention holds.
-	mostHeadDim = 256
-	// leastSplit is the number of keys under which sharing them among blocks does not pay.
-	leastSplit = 256
-)
-
-func bindAttention(b *binder, n *backend.Tensor) bool {
-	a, t := n.Attrs(), n.Attrs().Attention(n.Args())
-	rows := n.Dim(0)
-	args := attentionArgs{rows: i32(rows), heads: i32(a.Heads), kvHeads: i32(a.KVHeads), dim: i32(n.Dim(1) / a.Heads), causal: flag(a.Causal),
-		window: i32(a.Window), keys: i32(a.Keys), splits: 1, keyType: i32(int(backend.F32)), valueType: i32(int(backend.F32)), scale: a.Scale}
-	var k, v, table operand
-	if a.State != nil {
-		k, v = b.state(a.State), b.state(a.Values)
-		args.cached, args.layer, args.slots, args.capacity = 1, i32(a.Layer), i32(a.State.Shape[1]), i32(a.State.Shape[3])
-		args.keyType, args.valueType = i32(int(a.State.DType)), i32(int(a.Values.DType))
-		if rows > 0 {
-			spare := 2 * b.backend.info.Units / (rows * a.Heads)
-			args.splits = i32(max(1, min(spare, int(args.capacity)/leastSplit)))
-		}
-	} else {
-		k, v = b.arg(1), b.arg(2)
-	}
-	if t.Table != nil {
-		table = b.arg(len(n.Args()) - 1)
-	} else { // one segment without padding
-		table = b.constant(backend.BufferOf([]int32{0, 0, int32(rows)}))
-	}
-	kernel := attention1
-	for wide := warpSize; wide < int(args.dim); wide *= 2 {
-		kernel++
-	}
-	places, partial := b.places(a.Segments), operand{}
-	if args.splits > 1 {
-		partial = b.scratch(4 * int(args.splits) * rows * a.Heads * int(args.dim+2))
-	}
-	b.launch(kernel, [3]int{rows, a.Heads, int(args.splits)}, attentionWarps*warpSize, bytesOf(args), b.arg(0), k, v, table, places, b.out(0), partial)
-	if args.splits > 1 {
-		b.launch(attentionMerge, [3]int{rows, a.Heads, 1}, rowThreads(int(args.dim)), bytesOf(args), partial, table, places, b.out(0))
-	}
 	return true
 }

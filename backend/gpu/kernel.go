@@ -30,14 +30,39 @@ const (
 	patches
 	attentionMerge
 	topK
+	chain
+	chainFold
 	attention1
 	attention2
 	attention4
 	attention8
-	productF32  // and vector4, vector16, tiles
-	productBF16 = productF32 + 4
-	productF16  = productF32 + 8
-	numKernels  = productF32 + 12
+	productF32  // and vector4, vector16, tiles, columns4, columns16
+	productBF16 = productF32 + 6
+	productF16  = productF32 + 12
+	// Kernels for matrix units: products by their tile, the number of terms of
+	// x and the dtype of the weights.
+	firstMatrix = productF32 + 18
+)
+
+const (
+	sharesSum kernel = firstMatrix + iota
+	small1Float
+	small3Float
+	small1BF16
+	small3BF16
+	small3F16
+	large3Float
+	large1BF16
+	large3BF16
+	flash1BF16At64 // by the terms of q, the dtype of keys and values, and the width of a head
+	flash3BF16At64
+	flash1FloatAt64
+	flash3FloatAt64
+	flash1BF16At128
+	flash3BF16At128
+	flash1FloatAt128
+	flash3FloatAt128
+	numKernels
 )
 
 // The kernels of one stored dtype, from productF32 and so on.
@@ -46,6 +71,8 @@ const (
 	vector4
 	vector16
 	tiles
+	columns4
+	columns16
 )
 
 var kernelNames = [numKernels]string{
@@ -53,11 +80,18 @@ var kernelNames = [numKernels]string{
 	select32: "select_32", iotas: "iota", cast: "cast", copy8: "copy_8", copy16: "copy_16", copy32: "copy_32", gather: "gather",
 	reduceRows: "reduce_rows", reduceColumns: "reduce_columns", softmax: "softmax", normalise: "normalise",
 	positions: "positions", rotaryTable: "rotary_table", rope: "rope", cacheUpdate: "cache_update", cacheRead: "cache_read",
-	patches: "patches", attentionMerge: "attention_merge", topK: "top_k",
+	patches: "patches", attentionMerge: "attention_merge", topK: "top_k", chain: "chain", chainFold: "chain_fold",
 	attention1: "attention_1", attention2: "attention_2", attention4: "attention_4", attention8: "attention_8",
 	productF32: "vector1_float", productF32 + vector4: "vector4_float", productF32 + vector16: "vector16_float", productF32 + tiles: "tiles_float",
+	productF32 + columns4: "columns4_float", productF32 + columns16: "columns16_float",
 	productBF16: "vector1_bf16", productBF16 + vector4: "vector4_bf16", productBF16 + vector16: "vector16_bf16", productBF16 + tiles: "tiles_bf16",
+	productBF16 + columns4: "columns4_bf16", productBF16 + columns16: "columns16_bf16",
 	productF16: "vector1_f16", productF16 + vector4: "vector4_f16", productF16 + vector16: "vector16_f16", productF16 + tiles: "tiles_f16",
+	productF16 + columns4: "columns4_f16", productF16 + columns16: "columns16_f16",
+	sharesSum: "shares_sum", small1Float: "small1_float", small3Float: "small3_float", small1BF16: "small1_bf16", small3BF16: "small3_bf16", small3F16: "small3_f16",
+	large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16",
+	flash1BF16At64: "flash1_bf16_64", flash3BF16At64: "flash3_bf16_64", flash1FloatAt64: "flash1_float_64", flash3FloatAt64: "flash3_float_64",
+	flash1BF16At128: "flash1_bf16_128", flash3BF16At128: "flash3_bf16_128", flash1FloatAt128: "flash1_float_128", flash3FloatAt128: "flash3_float_128",
 }
 
 // products returns the first of a stored dtype's product kernels.

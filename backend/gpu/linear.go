@@ -15,6 +15,7 @@ type linearOperands struct {
 	biases   []operand
 	residual operand
 	norm     []operand // if the product applies it
+	exact    bool      // all elements of x are bf16
 }
 
 // linearOperands sorts the step's operands. With many rows it adds the norm that comes first.
@@ -30,30 +31,38 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	if a.Residual {
 		l.residual, rest = rest[0], rest[1:]
 	}
+	l.exact = b.exactArg(0)
 	if l.m <= mostNormedRows {
-		l.norm = rest
+		l.norm, l.exact = rest, l.exact && len(rest) == 0
 	} else if a.Norm != backend.NoNorm {
 		y := b.scratch(l.X.Bytes())
-		b.normalise(l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, rest, y)
+		l.exact = b.rounds()
+		b.normalise(l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, rest, y, l.exact)
 		l.x = y
 	}
 	return l
 }
+
+// rounds reports whether activations are rounded to bf16: then so is a norm
+// that became part of another op, as transformers does.
+func (b *binder) rounds() bool { return b.plan.Options.DType == backend.BF16 }
 
 // multiply adds the products of x with every weight. Those of one dtype share
 // launches where a warp computes each column. finish completes the arguments.
 func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *product)) {
 	var p *product
 	for i, w := range l.Weights {
-		if p == nil || p.dtype != w.DType() || len(p.members) == mostMembers || !p.vectors() {
+		weight, dtype := b.meets(b.step.Args[1+i], l.weights[i], l.m, l.exact)
+		if p == nil || p.dtype != dtype || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
 			if p != nil {
 				b.multiply(p)
 			}
-			p = linear(l.x, l.m, l.k, w.DType())
-			l.normalise(p, b.step.Node.Attrs())
+			p = linear(l.x, l.m, l.k, dtype)
+			l.normalise(b, p, b.step.Node.Attrs())
+			p.round, p.exact = flag(b.round), l.exact
 			finish(p)
 		}
-		m := member{w: l.weights[i], y: outs[i]}
+		m := member{w: weight, y: outs[i]}
 		if l.biases != nil {
 			m.bias, p.biasType[len(p.members)] = l.biases[i], i32(int(l.Biases[i].DType()))
 		}
@@ -63,11 +72,11 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 }
 
 // normalise makes the product apply the norm of x, if that is its task.
-func (l *linearOperands) normalise(p *product, a backend.Attrs) {
+func (l *linearOperands) normalise(b *binder, p *product, a backend.Attrs) {
 	if len(l.norm) == 0 {
 		return
 	}
-	p.productArgs.norm, p.eps = i32(int(a.Norm)), a.Eps
+	p.productArgs.norm, p.eps, p.roundNorm = i32(int(a.Norm)), a.Eps, flag(b.rounds())
 	copy(p.norm[:], l.norm)
 	p.normWeightType = i32(int(l.Norm[0].DType()))
 	if len(l.Norm) > 1 {
@@ -91,6 +100,11 @@ func bindLinear(b *binder, n *backend.Tensor) bool {
 
 func bindGatedLinear(b *binder, n *backend.Tensor) bool {
 	l := b.linearOperands(n)
+	p := linear(l.x, l.m, l.k, l.Weights[0].DType())
+	if p.dtype == l.Weights[1].DType() && (p.vectors() || p.matrices(b)) {
+		l.multiply(b, []operand{b.out(0), {}}, func(p *product) { p.gated = 1 })
+		return true
+	}
 	gate, up := b.scratch(n.Bytes()), b.scratch(n.Bytes())
 	l.multiply(b, []operand{gate, up}, func(*product) {})
 	m := broadcast(n.Shape(), n, n)

@@ -11,6 +11,7 @@ type product struct {
 	x        operand
 	members  []member
 	residual operand
+	exact    bool       // all elements of x are bf16
 	norm     [2]operand // weight and bias of the norm of x that the product applies
 }
 
@@ -56,7 +57,21 @@ func (b *binder) multiply(p *product) {
 	for _, columns := range p.n {
 		n += int(columns)
 	}
+	if p.gated == 1 {
+		n = int(p.n[0])
+	}
 	if !p.vectors() {
+		if p.matrices(b) {
+			b.multiplyMatrices(p)
+			return
+		}
+		if m <= mostVectorRows && p.wColumn == 1 {
+			if k += columns4; m > 4 {
+				k++
+			}
+			b.launch(k, [3]int{(n + warpSize - 1) / warpSize, min(m, 1), p.count}, blockThreads, bytesOf(p.productArgs), operands...)
+			return
+		}
 		const side = 64 // of a tile
 		b.launch(k+tiles, [3]int{(n + side - 1) / side, (m + side - 1) / side, p.count}, 256, bytesOf(p.productArgs), operands...)
 		return
@@ -81,6 +96,7 @@ func (p *product) aligned() bool {
 	for i := range p.batch {
 		ok = ok && p.wBatch[i]%8 == 0
 	}
+	ok = ok && p.x.offset%16 == 0
 	for _, m := range p.members {
 		ok = ok && m.w.offset%16 == 0
 	}
@@ -91,11 +107,13 @@ func bindMatMul(b *binder, n *backend.Tensor) bool {
 	x, u := n.Args()[0], n.Args()[1]
 	batch := n.Shape()[:n.Rank()-2]
 	columns := i32(n.Dim(-1))
-	p := linear(b.arg(0), x.Dim(-2), x.Dim(-1), u.DType())
+	w, dtype := b.meets(b.step.Args[1], b.arg(1), x.Dim(-2), b.exactArg(0))
+	p := linear(b.arg(0), x.Dim(-2), x.Dim(-1), dtype)
 	if !n.Attrs().Transposed {
 		p.wRow, p.wColumn = columns, 1
 	}
-	p.add(int(columns), member{w: b.arg(1), y: b.out(0)})
+	p.add(int(columns), member{w: w, y: b.out(0)})
+	p.round, p.exact = flag(b.round), b.exactArg(0)
 	for _, d := range batch {
 		p.count *= d
 	}
@@ -128,6 +146,7 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	b.each(patches, m*k, bytesOf(g), b.arg(0), gathered)
 	p := linear(gathered, m, k, kern.DType())
 	p.add(kern.Dim(0), member{w: b.arg(1), y: b.out(0)})
+	p.round, p.exact = flag(b.round), b.exactArg(0)
 	b.multiply(p)
 	return true
 }

@@ -15,22 +15,43 @@ const memoryAlignment = 256
 type program struct {
 	backend      *Backend
 	plan         *backend.Plan
+	placed       *backend.Plan // of the tasks: the plan itself in the eager lane
+	exact        map[int]bool  // storages of f32 numbers that are all bf16
 	launches     []launch
 	steps        []int // the first launch of each step, and the number of launches at the end
 	constants    []operand
 	data         []byte // of the constants
 	memory       Memory // the same on the device
 	scratchBytes int
-	err          error // while binding
+	// exchangeBytes is the memory in which the blocks of a decoder's kernel meet.
+	exchangeBytes int
+	profiled      *decodeKernel // or nil
+	err           error         // while binding
 }
 
 // Compile binds each step of the plan to launches and uploads the weights.
 func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
-	p := &program{backend: b, plan: plan}
+	decode := b.decoder(plan)
+	steps := decode.replace(plan)
+	p := &program{backend: b, plan: plan, placed: steps}
+	var tasks []task
+	if plan.Options.Lane == backend.Eager {
+		for _, st := range plan.Steps {
+			tasks = append(tasks, task{Step: st})
+		}
+	} else {
+		var m *merger
+		tasks, m = merge(steps)
+		p.placed, p.exact = m.plan, m.exact
+	}
 	bind := &binder{program: p}
-	for _, st := range plan.Steps {
+	for i := range tasks {
 		p.steps = append(p.steps, len(p.launches))
-		if err := errors.Join(bind.bind(st), p.err); err != nil {
+		bindTask := bind.bind
+		if decode.runs(tasks[i].Node) {
+			bindTask = func(t *task) error { return bind.decode(decode, t) }
+		}
+		if err := errors.Join(bindTask(&tasks[i]), p.err); err != nil {
 			return nil, err
 		}
 	}

@@ -14,13 +14,16 @@ type session struct {
 	program         *program
 	driver          Driver
 	states          []*state
-	memory          Memory // arena, scratch, inputs and outputs, in this order
+	memory          Memory // arena, scratch, exchange, inputs and outputs, in this order
 	arena, scratch  int    // where they begin
+	exchange        int
 	inputs, outputs []int
-	storages        []Memory // of the eager lane
-	recording       Recording
-	steps           *stepper
-	closed          bool
+	// Few inputs or outputs are gathered here and go to or from the device as one.
+	gatheredIn, gatheredOut []byte
+	storages                []Memory // of the eager lane
+	recording               Recording
+	steps                   *stepper
+	closed                  bool
 }
 
 // allocate lays out one piece of memory for all that lives as long as the session.
@@ -35,18 +38,68 @@ func (s *session) allocate() error {
 	if p.Options.Lane == backend.Eager {
 		s.storages = make([]Memory, len(p.Storages))
 	} else {
-		s.arena = take(p.Arena)
+		s.arena = take(s.program.placed.Arena)
 	}
 	s.scratch = take(s.program.scratchBytes)
+	s.exchange = take(s.program.exchangeBytes)
+	first := end
 	for _, t := range g.Inputs() {
 		s.inputs = append(s.inputs, take(t.Bytes()))
 	}
+	s.gatheredIn = gathered(end - first)
+	first = end
 	for _, o := range g.Outputs() {
 		s.outputs = append(s.outputs, take(o.Tensor.Bytes()))
 	}
+	s.gatheredOut = gathered(end - first)
 	var err error
 	if s.memory, err = s.driver.Alloc(end); err != nil {
 		return fmt.Errorf("memory for a session: %w", err)
+	}
+	if s.program.exchangeBytes == 0 {
+		return nil
+	}
+	zeros := make([]byte, s.program.exchangeBytes)
+	return s.driver.Write(Span{s.memory, s.exchange, len(zeros)}, zeros)
+}
+
+// gathered returns memory for inputs or outputs of n bytes in all, or nil where
+// copying them costs more than a transfer for each.
+func gathered(n int) []byte {
+	if n > 4<<10 {
+		return nil
+	}
+	return make([]byte, n)
+}
+
+// write brings the inputs to the device.
+func (s *session) write(in []backend.Buffer) error {
+	for i, data := range in {
+		if s.gatheredIn != nil {
+			copy(s.gatheredIn[s.inputs[i]-s.inputs[0]:], data)
+		} else if err := s.driver.Write(Span{s.memory, s.inputs[i], len(data)}, data); err != nil {
+			return err
+		}
+	}
+	if len(s.gatheredIn) == 0 {
+		return nil
+	}
+	return s.driver.Write(Span{s.memory, s.inputs[0], len(s.gatheredIn)}, s.gatheredIn)
+}
+
+// read brings the outputs back.
+func (s *session) read(out []backend.Buffer) error {
+	if len(s.gatheredOut) > 0 {
+		if err := s.driver.Read(s.gatheredOut, Span{s.memory, s.outputs[0], len(s.gatheredOut)}); err != nil {
+			return err
+		}
+	}
+	for i, data := range out {
+		if s.gatheredOut != nil {
+			copy(data, s.gatheredOut[s.outputs[i]-s.outputs[0]:])
+		} else if err := s.driver.Read(data, Span{s.memory, s.outputs[i], len(data)}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -65,6 +118,8 @@ func (s *session) span(o operand) Span {
 		at.Memory = s.states[o.index].memory
 	case inScratch:
 		at.Offset += s.scratch
+	case inExchange:
+		at.Offset += s.exchange
 	case inInput:
 		at.Offset += s.inputs[o.index]
 	case inOutput:
@@ -73,7 +128,7 @@ func (s *session) span(o operand) Span {
 		if s.storages != nil {
 			at.Memory = s.storages[o.index]
 		} else {
-			at.Offset += s.arena + s.program.plan.Storages[o.index].Offset
+			at.Offset += s.arena + s.program.placed.Storages[o.index].Offset
 		}
 	}
 	return at
@@ -82,7 +137,10 @@ func (s *session) span(o operand) Span {
 func (s *session) resolve(launches []launch) []Launch {
 	list := make([]Launch, len(launches))
 	for i, l := range launches {
-		list[i] = Launch{Kernel: s.program.backend.kernels[l.kernel], Grid: l.grid, Threads: l.threads, Args: l.args, Spans: make([]Span, len(l.operands))}
+		list[i] = Launch{Kernel: l.own, Grid: l.grid, Threads: l.threads, Shared: l.shared, Resident: l.own != 0, Args: l.args, Spans: make([]Span, len(l.operands))}
+		if l.own == 0 {
+			list[i].Kernel = s.program.backend.kernels[l.kernel]
+		}
 		for j, o := range l.operands {
 			list[i].Spans[j] = s.span(o)
 		}
@@ -116,22 +174,20 @@ func (s *session) Run(ctx context.Context, in, out []backend.Buffer) error {
 		if len(in[i]) != t.Bytes() {
 			return fmt.Errorf("input %s: %d bytes, want %s%v", t.Attrs().Name, len(in[i]), t.DType(), t.Shape())
 		}
-		if err := s.driver.Write(Span{s.memory, s.inputs[i], len(in[i])}, in[i]); err != nil {
-			return err
-		}
 	}
 	for i, o := range g.Outputs() {
 		if len(out[i]) != o.Tensor.Bytes() {
 			return fmt.Errorf("output %s: %d bytes, want %s%v", o.Name, len(out[i]), o.Tensor.DType(), o.Tensor.Shape())
 		}
 	}
+	if err := s.write(in); err != nil {
+		return err
+	}
 	if err := s.compute(ctx); err != nil {
 		return err
 	}
-	for i := range out {
-		if err := s.driver.Read(out[i], Span{s.memory, s.outputs[i], len(out[i])}); err != nil {
-			return err
-		}
+	if err := s.read(out); err != nil {
+		return err
 	}
 	return s.driver.Synchronize()
 }
@@ -197,9 +253,9 @@ func (s *session) Close() error {
 		return nil
 	}
 	s.closed = true
-	var err error
+	err := s.profile()
 	if s.recording != nil {
-		err = s.recording.Close()
+		err = errors.Join(err, s.recording.Close())
 	}
 	if s.memory != (Memory{}) {
 		s.driver.Free(s.memory)

@@ -11,17 +11,23 @@ import (
 	"emily/arch"
 	_ "emily/arch/qwen3"
 	"emily/backend"
+	"emily/backend/backendtest"
+	"emily/backend/gpu"
 	"emily/internal/golden"
 )
 
 // BenchmarkCUDADecode is greedy decoding of a Qwen3-0.6B with random weights,
-// one call a token: 48 tokens after a prompt of 10.
+// one call a token: 48 tokens after a prompt of 10. Activations and cache are bf16 or f32.
 func BenchmarkCUDADecode(b *testing.B) {
 	be := openDevice(b)
 	folder := golden.Random(b, "qwen3-0.6b")
-	for _, lane := range []backend.Lane{backend.Fuse, backend.Native, backend.Eager} {
-		b.Run(lane.String(), func(b *testing.B) {
-			m := golden.LoadFolder(b, be, folder, lane).Model.(arch.Decoder)
+	for _, c := range []struct {
+		lane  backend.Lane
+		dtype backend.DType
+	}{{backend.Fuse, backend.BF16}, {backend.Fuse, backend.F32}, {backend.Native, backend.F32}, {backend.Eager, backend.F32}} {
+		b.Run(fmt.Sprintf("%s/%s", c.lane, c.dtype), func(b *testing.B) {
+			m := golden.LoadOptions(b, folder, arch.Options{Backend: be, Lane: c.lane, DType: c.dtype, KV: c.dtype, Strict: true,
+				Event: func(line string) { b.Log(line) }}).Model.(arch.Decoder)
 			seq, err := m.NewSequence()
 			if err != nil {
 				b.Fatal(err)
@@ -48,55 +54,50 @@ func BenchmarkCUDADecode(b *testing.B) {
 	}
 }
 
-// BenchmarkCUDASteps is the closed loop of the same decoder without a head
-// norm: token and position stay on the device.
+// BenchmarkCUDASteps is the closed loop of the same decoder: token and position
+// stay on the device. It has a context of 10 or 4000 tokens.
 func BenchmarkCUDASteps(b *testing.B) {
 	be := openDevice(b)
-	const hidden, inner, layers, heads, kvHeads, dim, vocab, capacity = 1024, 3072, 28, 16, 8, 128, 151936, 256
-	rng := rand.New(rand.NewPCG(1, 2))
-	weight := func(shape ...int) *backend.Weight {
-		w := &backend.Weight{Name: fmt.Sprint(shape), DType: backend.BF16, Shape: shape}
-		w.Data = make([]byte, w.Elements()*2)
-		for i := 0; i < len(w.Data); i += 8 { // numbers of size 2^-6 and either sign
-			r := rng.Uint64()
-			for j := range 4 {
-				w.Data[i+2*j], w.Data[i+2*j+1] = byte(r>>(16*j)), byte(r>>(16*j+8))&0x80|0x3c
+	draw := drawer()
+	for _, dtype := range []backend.DType{backend.BF16, backend.F32} {
+		for _, cache := range []backend.DType{backend.BF16, backend.F32} {
+			for _, context := range []int32{10, 4000} {
+				b.Run(fmt.Sprintf("%s/cache-%s/context-%d", dtype, cache, context), func(b *testing.B) { steps(b, be, draw(), dtype, cache, context) })
 			}
 		}
-		return w
 	}
-	keys := backend.CacheSpec("keys", backend.BF16, layers, 1, kvHeads, capacity, dim)
-	values := backend.CacheSpec("values", backend.BF16, layers, 1, kvHeads, capacity, dim)
-	token := &backend.StateSpec{Name: "token", DType: backend.I32, Shape: []int{1}}
-	place := &backend.StateSpec{Name: "segments", DType: backend.I32, Shape: []int{1, 3}}
-	frequencies := make([]float32, dim/2)
-	for i := range frequencies {
-		frequencies[i] = float32(math.Pow(1e6, -float64(i)/float64(dim/2)))
-	}
+}
 
-	g := backend.NewGraph()
-	segments := backend.SegmentsOf(g.ReadState(place), 1)
-	rotary := segments.Positions().RotaryTable(frequencies, 1)
-	embedding := weight(vocab, hidden)
-	x := g.Embedding(embedding, g.ReadState(token))
-	for l := range layers {
-		y := x.RMSNorm(weight(hidden), 1e-6)
-		q, k, v := y.Linear(weight(heads*dim, hidden), nil), y.Linear(weight(kvHeads*dim, hidden), nil), y.Linear(weight(kvHeads*dim, hidden), nil)
-		k.RMSNorm(weight(dim), 1e-6).RoPE(rotary, kvHeads).CacheUpdate(keys, l, segments)
-		v.CacheUpdate(values, l, segments)
-		q = q.RMSNorm(weight(dim), 1e-6).RoPE(rotary, heads).Attention(backend.AttentionSpec{
-			Heads: heads, KVHeads: kvHeads, Causal: true, KeyState: keys, ValueState: values, Layer: l, Segments: segments})
-		x = x.Add(q.Linear(weight(hidden, heads*dim), nil))
-		y = x.RMSNorm(weight(hidden), 1e-6)
-		x = x.Add(y.Linear(weight(inner, hidden), nil).SwiGLU(y.Linear(weight(inner, hidden), nil)).Linear(weight(hidden, inner), nil))
+// drawer returns a function that begins with the first weight again, so that
+// graphs of the same shape share their weights.
+func drawer() func() func(name string, shape ...int) *backend.Weight {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var drawn []*backend.Weight
+	return func() func(name string, shape ...int) *backend.Weight {
+		next := 0
+		return func(name string, shape ...int) *backend.Weight {
+			if next++; next <= len(drawn) {
+				return drawn[next-1]
+			}
+			w := &backend.Weight{Name: name, DType: backend.BF16, Shape: shape}
+			w.Data = make([]byte, w.Elements()*2)
+			for i := 0; i < len(w.Data); i += 8 { // numbers of size 2^-6 and either sign
+				r := rng.Uint64()
+				for j := range 4 {
+					w.Data[i+2*j], w.Data[i+2*j+1] = byte(r>>(16*j)), byte(r>>(16*j+8))&0x80|0x3c
+				}
+			}
+			drawn = append(drawn, w)
+			return w
+		}
 	}
-	next, _ := x.RMSNorm(weight(hidden), 1e-6).Linear(embedding, nil).TopK(1)
-	next = next.Reshape(1)
-	g.WriteState(token, next)
-	g.WriteState(place, segments.Table.Add(g.Ints([]int32{0, 1, 0}, 1, 3)))
-	g.Output("token", next)
+}
 
-	p, err := backend.Compile(be, g, backend.Options{Strict: true})
+func steps(b *testing.B, be *gpu.Backend, weight func(name string, shape ...int) *backend.Weight, dtype, cache backend.DType, context int32) {
+	d := backendtest.Decoder{Hidden: 1024, Heads: 16, KVHeads: 8, HeadDim: 128, Inner: 3072, Layers: 28, Vocabulary: 151936, Rotated: 128,
+		QKNorm: true, Capacity: 4096, Slots: 1, Cache: cache, Closed: true}
+	g, _, _ := d.Step(weight, nil)
+	p, err := backend.Compile(be, g, backend.Options{Strict: true, DType: dtype, Event: func(line string) { b.Log(line) }})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -118,8 +119,8 @@ func BenchmarkCUDASteps(b *testing.B) {
 	const tokens = 48
 	for b.Loop() {
 		for _, st := range states {
-			if st.Spec() == place {
-				if err := st.Write(backend.BufferOf([]int32{0, 10, 1}), 0); err != nil {
+			if st.Spec().Name == "segments" {
+				if err := st.Write(backend.BufferOf([]int32{0, context, 1}), 0); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -31,6 +31,9 @@ func New(index int) (*gpu.Backend, error) {
 // stagingBytes is the size of the pinned memory through which data goes to the device.
 const stagingBytes = 8 << 20
 
+// resultBytes is the end of the pinned memory, through which small results come back.
+const resultBytes = 4 << 10
+
 // poolBytes is how much freed memory stays with the process for the next allocations.
 const poolBytes = 256 << 20
 
@@ -43,13 +46,18 @@ type driver struct {
 	context uintptr
 	stream  uintptr
 	capture uintptr // a second stream, on which recordings are made
-	module  uintptr
+	modules []uintptr
 	pools   bool // memory is allocated in the stream's order
+	most    int  // bytes of shared memory a block, where blocks can wait for each other
+
+	kept keep
 
 	mu      sync.Mutex
 	staging []byte // pinned
 	staged  int    // bytes in use by copies that may not have ended
+	results []byte // pinned
 	names   map[gpu.Kernel]string
+	shared  map[gpu.Kernel]int // dynamic shared memory above the usual that was asked for
 	// What cuLaunchKernel reads.
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
@@ -63,7 +71,7 @@ func open(index int) (*driver, error) {
 	if index < 0 || index >= len(list) {
 		return nil, fmt.Errorf("there is no CUDA device %d: %d to choose from, counted from 0", index, len(list))
 	}
-	d := &driver{lib: l, device: list[index], names: map[gpu.Kernel]string{}}
+	d := &driver{lib: l, device: list[index], names: map[gpu.Kernel]string{}, shared: map[gpu.Kernel]int{}}
 	if err := d.start(); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("CUDA device %d, %s: %w", index, d.device.Name, err)
@@ -94,6 +102,10 @@ func (d *driver) start() error {
 			return err
 		}
 		d.staging = unsafe.Slice(host, stagingBytes)
+		d.staging, d.results = d.staging[:stagingBytes-resultBytes], d.staging[stagingBytes-resultBytes:]
+		if err := d.startResident(); err != nil {
+			return err
+		}
 		n, err := l.attribute(d.device.id, attributePools)
 		if d.pools = n != 0; err != nil || !d.pools {
 			return err
@@ -106,6 +118,16 @@ func (d *driver) start() error {
 		}
 		return l.call("setting up the memory pool", l.poolSet, pool, releaseThreshold, uintptr(unsafe.Pointer(&keep)))
 	})
+}
+
+// startResident finds out whether the device has kernels whose blocks wait for each other.
+func (d *driver) startResident() error {
+	if n, err := d.lib.attribute(d.device.id, attributeCooperative); err != nil || n == 0 || d.capability() < 90 {
+		return err
+	}
+	var err error
+	d.most, err = d.lib.attribute(d.device.id, attributeShared)
+	return err
 }
 
 // do runs f with the device's context current.
@@ -123,7 +145,28 @@ func (d *driver) do(f func() error) error {
 func (d *driver) capability() int { return 10*d.device.Major + d.device.Minor }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Units: d.device.Multiprocessors}
+	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Units: d.device.Multiprocessors, Resident: d.grid()}
+}
+
+// grid leaves a block each multiprocessor to itself. A warpgroup feeds two others.
+func (d *driver) grid() gpu.Grid {
+	if d.most == 0 {
+		return gpu.Grid{}
+	}
+	return gpu.Grid{Blocks: d.device.Multiprocessors, Warps: 8, Feeders: 4, Shared: d.most}
+}
+
+func (d *driver) Resident(k gpu.Kernel, threads, shared int) (blocks int, err error) {
+	err = d.do(func() error {
+		if err := d.allowShared(&gpu.Launch{Kernel: k, Shared: shared}); err != nil {
+			return err
+		}
+		var n int32
+		err := d.lib.call("asking how many blocks run at once", d.lib.occupancy, uintptr(unsafe.Pointer(&n)), uintptr(k), uintptr(threads), uintptr(shared))
+		blocks = int(n) * d.device.Multiprocessors
+		return err
+	})
+	return blocks, err
 }
 
 func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
@@ -146,7 +189,7 @@ func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 		}
 		return d.do(func() error { return d.load(code, names, compiled) })
 	}
-	key := fmt.Sprintf("nvrtc %d.%d sm_%d\n%s", nvrtc.major, nvrtc.minor, d.capability(), source)
+	key := fmt.Sprintf("nvrtc %d.%d %s\n%s", nvrtc.major, nvrtc.minor, target(d.capability()), source)
 	return compiled, kernels.Built(key, ".cubin", build, use)
 }
 
@@ -156,12 +199,14 @@ func (d *driver) load(code []byte, names []string, compiled []gpu.Kernel) error 
 		return errors.New("the compiled kernels are damaged")
 	}
 	l := d.lib
-	if err := l.call("loading the compiled kernels", l.moduleLoad, uintptr(unsafe.Pointer(&d.module)), uintptr(unsafe.Pointer(&code[0]))); err != nil {
+	var module uintptr
+	if err := l.call("loading the compiled kernels", l.moduleLoad, uintptr(unsafe.Pointer(&module)), uintptr(unsafe.Pointer(&code[0]))); err != nil {
 		return err
 	}
+	d.modules = append(d.modules, module)
 	for i, name := range names {
 		text := []byte(name + "\x00")
-		if err := l.call("finding the kernel "+name, l.moduleFunction, uintptr(unsafe.Pointer(&compiled[i])), d.module, uintptr(unsafe.Pointer(&text[0]))); err != nil {
+		if err := l.call("finding the kernel "+name, l.moduleFunction, uintptr(unsafe.Pointer(&compiled[i])), module, uintptr(unsafe.Pointer(&text[0]))); err != nil {
 			return err
 		}
 		d.names[compiled[i]] = name
@@ -170,19 +215,32 @@ func (d *driver) load(code []byte, names []string, compiled []gpu.Kernel) error 
 }
 
 func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
+	if m, ok := d.kept.take(bytes); ok {
+		return m, nil
+	}
+	m, err := d.allocate(bytes)
+	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
+		for _, kept := range d.kept.all() {
+			d.release(kept)
+		}
+		m, err = d.allocate(bytes)
+	}
+	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
+		free, total := d.memory()
+		return m, fmt.Errorf("%s has no %.1f MiB of memory left: %.1f of its %.1f MiB are free", d.device.Name, mib(bytes), mib(free), mib(total))
+	}
+	return m, err
+}
+
+func (d *driver) allocate(bytes int) (gpu.Memory, error) {
 	m := gpu.Memory{Bytes: bytes}
-	err := d.do(func() error {
+	return m, d.do(func() error {
 		size := uintptr(max(bytes, 1))
 		if d.pools {
 			return d.lib.call("allocating device memory", d.lib.allocAsync, uintptr(unsafe.Pointer(&m.Handle)), size, d.stream)
 		}
 		return d.lib.call("allocating device memory", d.lib.alloc, uintptr(unsafe.Pointer(&m.Handle)), size)
 	})
-	if r := (*result)(nil); errors.As(err, &r) && r.code == outOfMemory {
-		free, total := d.memory()
-		return m, fmt.Errorf("%s has no %.1f MiB of memory left: %.1f of its %.1f MiB are free", d.device.Name, mib(bytes), mib(free), mib(total))
-	}
-	return m, err
 }
 
 func mib(bytes int) float64 { return float64(bytes) / (1 << 20) }
@@ -196,9 +254,12 @@ func (d *driver) memory() (free, total int) {
 }
 
 func (d *driver) Free(m gpu.Memory) {
-	if m.Handle == 0 {
-		return
+	if m.Handle != 0 && !d.kept.keep(m) {
+		d.release(m)
 	}
+}
+
+func (d *driver) release(m gpu.Memory) {
 	d.do(func() error { // an error here is an earlier one, which Synchronize has told
 		if d.pools {
 			return d.lib.call("freeing device memory", d.lib.freeAsync, m.Handle, d.stream)
@@ -242,10 +303,18 @@ func (d *driver) Read(dst []byte, src gpu.Span) error {
 		return fmt.Errorf("%d bytes are not in %d at %d of %d", len(dst), src.Bytes, src.Offset, src.Memory.Bytes)
 	}
 	return d.do(func() error {
-		if err := d.lib.call("copying from the device", d.lib.toHost, uintptr(unsafe.Pointer(&dst[0])), address(src), uintptr(len(dst)), d.stream); err != nil {
-			return err
+		to := dst
+		if len(dst) <= len(d.results) { // pinned memory is faster for a few bytes
+			to = d.results[:len(dst)]
 		}
-		return d.wait()
+		err := d.lib.call("copying from the device", d.lib.toHost, uintptr(unsafe.Pointer(&to[0])), address(src), uintptr(len(to)), d.stream)
+		if err == nil {
+			err = d.wait()
+		}
+		if err == nil && len(dst) <= len(d.results) {
+			copy(dst, to)
+		}
+		return err
 	})
 }
 
@@ -276,61 +345,29 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 		}
 		d.params[1+i] = unsafe.Pointer(&d.pointers[i])
 	}
-	err := d.lib.call("launching "+d.names[l.Kernel], d.lib.launch, uintptr(l.Kernel), uintptr(l.Grid[0]), uintptr(l.Grid[1]), uintptr(l.Grid[2]),
-		uintptr(l.Threads), 1, 1, 0, stream, uintptr(unsafe.Pointer(&d.params[0])), 0)
+	if err := d.allowShared(l); err != nil {
+		return err
+	}
+	function := d.lib.launch
+	if l.Resident {
+		function = d.lib.launchResident // has one argument less, which is not read
+	}
+	err := d.lib.call("launching "+d.names[l.Kernel], function, uintptr(l.Kernel), uintptr(l.Grid[0]), uintptr(l.Grid[1]), uintptr(l.Grid[2]),
+		uintptr(l.Threads), 1, 1, uintptr(l.Shared), stream, uintptr(unsafe.Pointer(&d.params[0])), 0)
 	if err != nil {
 		return fmt.Errorf("%w: grid %v of %d threads", err, l.Grid, l.Threads)
 	}
 	return nil
 }
 
-// recording is a CUDA graph of launches.
-type recording struct {
-	driver *driver
-	graph  uintptr // executable
-}
-
-func (d *driver) Record(launches []gpu.Launch) (gpu.Recording, error) {
-	r := &recording{driver: d}
-	err := d.do(func() error {
-		l := d.lib
-		const relaxed = 2
-		if err := l.call("beginning a graph", l.captureBegin, d.capture, relaxed); err != nil {
-			return err
-		}
-		var graph uintptr
-		var failed error
-		for i := range launches {
-			if failed = d.launch(&launches[i], d.capture); failed != nil {
-				break
-			}
-		}
-		err := errors.Join(failed, l.call("ending a graph", l.captureEnd, d.capture, uintptr(unsafe.Pointer(&graph))))
-		if err == nil {
-			err = l.call("instantiating a graph", l.graphInstantiate, uintptr(unsafe.Pointer(&r.graph)), graph, 0)
-		}
-		if graph != 0 {
-			err = errors.Join(err, l.call("freeing a graph", l.graphDestroy, graph))
-		}
-		return err
-	})
-	return r, err
-}
-
-func (r *recording) Replay() error {
-	d := r.driver
-	return d.do(func() error { return d.lib.call("launching a graph", d.lib.graphLaunch, r.graph, d.stream) })
-}
-
-// Close waits for the replays under way.
-func (r *recording) Close() error {
-	d := r.driver
-	if r.graph == 0 {
+// allowShared raises the kernel's limit of dynamic shared memory, once.
+func (d *driver) allowShared(l *gpu.Launch) error {
+	const always, maxDynamicShared = 48 << 10, 8
+	if l.Shared <= max(always, d.shared[l.Kernel]) {
 		return nil
 	}
-	return d.do(func() error {
-		return errors.Join(d.wait(), d.lib.call("freeing a graph", d.lib.graphExecDestroy, r.graph))
-	})
+	d.shared[l.Kernel] = l.Shared
+	return d.lib.call("asking for shared memory", d.lib.functionSet, uintptr(l.Kernel), maxDynamicShared, uintptr(l.Shared))
 }
 
 // Close gives the device back.
@@ -338,13 +375,16 @@ func (d *driver) Close() error {
 	if d.context == 0 {
 		return nil
 	}
+	for _, m := range d.kept.all() {
+		d.release(m)
+	}
 	err := d.do(func() error {
 		var errs []error
 		if d.stream != 0 {
 			errs = append(errs, d.wait())
 		}
-		if d.module != 0 {
-			errs = append(errs, d.lib.call("unloading the kernels", d.lib.moduleUnload, d.module))
+		for _, m := range d.modules {
+			errs = append(errs, d.lib.call("unloading the kernels", d.lib.moduleUnload, m))
 		}
 		if d.staging != nil {
 			errs = append(errs, d.lib.call("freeing pinned memory", d.lib.freeHost, uintptr(unsafe.Pointer(&d.staging[0]))))

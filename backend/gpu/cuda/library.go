@@ -21,7 +21,8 @@ type library struct {
 	graphInstantiate, graphLaunch, graphDestroy, graphExecDestroy            uintptr
 	alloc, free, memoryInfo, allocHost, freeHost, toDevice, toHost           uintptr
 	pool, poolSet, allocAsync, freeAsync                                     uintptr
-	moduleLoad, moduleUnload, moduleFunction, launch                         uintptr
+	moduleLoad, moduleUnload, moduleFunction, functionSet, launch            uintptr
+	occupancy, launchResident                                                uintptr
 }
 
 // openLibrary finds libcuda, which is part of NVIDIA's display driver.
@@ -42,7 +43,8 @@ func openLibrary() (*library, error) {
 		"cuMemAlloc_v2": &l.alloc, "cuMemFree_v2": &l.free, "cuMemGetInfo_v2": &l.memoryInfo, "cuMemHostAlloc": &l.allocHost, "cuMemFreeHost": &l.freeHost,
 		"cuMemcpyHtoDAsync_v2": &l.toDevice, "cuMemcpyDtoHAsync_v2": &l.toHost,
 		"cuDeviceGetDefaultMemPool": &l.pool, "cuMemPoolSetAttribute": &l.poolSet, "cuMemAllocAsync": &l.allocAsync, "cuMemFreeAsync": &l.freeAsync,
-		"cuModuleLoadData": &l.moduleLoad, "cuModuleUnload": &l.moduleUnload, "cuModuleGetFunction": &l.moduleFunction, "cuLaunchKernel": &l.launch,
+		"cuModuleLoadData": &l.moduleLoad, "cuModuleUnload": &l.moduleUnload, "cuModuleGetFunction": &l.moduleFunction, "cuFuncSetAttribute": &l.functionSet, "cuLaunchKernel": &l.launch,
+		"cuOccupancyMaxActiveBlocksPerMultiprocessor": &l.occupancy, "cuLaunchCooperativeKernel": &l.launchResident,
 	} {
 		if *address, err = purego.Dlsym(handle, name); err != nil {
 			return nil, fmt.Errorf("the NVIDIA driver is too old: it has no %s (drivers for CUDA 11.4, version 470, and later do)", name)
@@ -103,6 +105,8 @@ const (
 	attributeMultiprocessors = 16
 	attributeMajor           = 75
 	attributeMinor           = 76
+	attributeCooperative     = 95
+	attributeShared          = 97 // that a block may ask for
 	attributePools           = 115
 )
 

@@ -93,27 +93,49 @@ func (c *compiler) supports(capability int) bool {
 	return false
 }
 
+// target is the name of a compute capability, from 9.0 on with the
+// instructions that only it has.
+func target(capability int) string {
+	if capability >= 90 {
+		return fmt.Sprintf("sm_%da", capability)
+	}
+	return fmt.Sprintf("sm_%d", capability)
+}
+
 // cubin compiles a program for a compute capability. The error holds the
 // compiler's messages.
 func (c *compiler) cubin(source string, capability int) ([]byte, error) {
+	code, _, err := c.build(source, capability)
+	return code, err
+}
+
+// build is cubin with more options, and returns the compiler's messages too.
+func (c *compiler) build(source string, capability int, more ...string) (code, messages []byte, err error) {
 	if !c.supports(capability) {
-		return nil, fmt.Errorf("NVRTC %d.%d makes no code for compute capability %d.%d: install a CUDA toolkit that does", c.major, c.minor, capability/10, capability%10)
+		return nil, nil, fmt.Errorf("NVRTC %d.%d makes no code for compute capability %d.%d: install a CUDA toolkit that does", c.major, c.minor, capability/10, capability%10)
 	}
 	var program uintptr
 	text, name := []byte(source+"\x00"), []byte("kernels.cu\x00")
 	if err := c.check("creating a program", c.create, uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&text[0])), uintptr(unsafe.Pointer(&name[0])), 0, 0, 0); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer c.check("destroying a program", c.destroy, uintptr(unsafe.Pointer(&program)))
-	architecture, standard := []byte(fmt.Sprintf("--gpu-architecture=sm_%d\x00", capability)), []byte("--std=c++17\x00")
+	architecture, standard := []byte("--gpu-architecture="+target(capability)+"\x00"), []byte("--std=c++17\x00")
 	options := []*byte{&architecture[0], &standard[0]}
+	for _, o := range more {
+		options = append(options, unsafe.StringData(o+"\x00"))
+	}
 	failed := c.check("compiling the kernels", c.compile, program, uintptr(len(options)), uintptr(unsafe.Pointer(&options[0])))
 	runtime.KeepAlive(options)
+	messages, err = c.read(program, c.logSize, c.log)
 	if failed != nil {
-		message, err := c.read(program, c.logSize, c.log)
-		return nil, errors.Join(failed, err, errors.New(strings.TrimRight(string(message), "\x00\n")))
+		return nil, messages, errors.Join(failed, err, errors.New(strings.TrimRight(string(messages), "\x00\n")))
 	}
-	return c.read(program, c.codeSize, c.code)
+	if err != nil {
+		return nil, nil, err
+	}
+	code, err = c.read(program, c.codeSize, c.code)
+	return code, messages, err
 }
 
 // read returns what one function gives the size of and another the contents.

@@ -15,7 +15,7 @@ func TestCUDASource(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for _, capability := range []int{75, 80, 90} {
+	for _, capability := range []int{75, 90} {
 		if !c.supports(capability) {
 			continue
 		}

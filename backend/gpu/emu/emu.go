@@ -28,7 +28,12 @@ var ErrNoCompiler = errors.New("the emulator needs a C++ compiler: install g++ o
 
 // New builds or loads the kernels and returns the emulated device.
 func New() (*gpu.Backend, error) {
-	return gpu.New(&driver{memory: map[uintptr][]byte{}, names: map[gpu.Kernel]*byte{}})
+	return NewGrid(gpu.Grid{Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10})
+}
+
+// NewGrid is New with the grid of kernels whose blocks wait for each other.
+func NewGrid(resident gpu.Grid) (*gpu.Backend, error) {
+	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, resident: resident})
 }
 
 // Probe names the C++ compiler that New would use.
@@ -43,18 +48,23 @@ func Probe() (string, error) {
 	return "", ErrNoCompiler
 }
 
+// kernel is what launching one takes besides its address.
+type kernel struct {
+	launch uintptr // emu_launch of its library
+	name   *byte   // zero-terminated
+}
+
 // driver runs each launch as it comes. Its memory is Go's, named by its address.
 type driver struct {
-	entry uintptr // emu_launch
-
 	mu        sync.Mutex
 	memory    map[uintptr][]byte
-	names     map[gpu.Kernel]*byte // zero-terminated
+	kernels   map[gpu.Kernel]kernel
 	backwards bool
+	resident  gpu.Grid
 }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Units: 32}
+	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Units: 32, Resident: d.resident}
 }
 
 var compilerFlags = []string{"-x", "c++", "-std=c++17", "-O2", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-shared", "-fPIC"}
@@ -79,7 +89,8 @@ func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 		if err != nil {
 			return fmt.Errorf("loading the compiled kernels: %w", err)
 		}
-		if d.entry, err = purego.Dlsym(lib, "emu_launch"); err != nil {
+		launch, err := purego.Dlsym(lib, "emu_launch")
+		if err != nil {
 			return err
 		}
 		for i, name := range names {
@@ -88,7 +99,9 @@ func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 				return fmt.Errorf("the kernel %s: %w", name, err)
 			}
 			compiled[i] = gpu.Kernel(address)
-			d.names[compiled[i]] = unsafe.StringData(name + "\x00")
+			d.mu.Lock()
+			d.kernels[compiled[i]] = kernel{launch, unsafe.StringData(name + "\x00")}
+			d.mu.Unlock()
 		}
 		return nil
 	}
@@ -151,6 +164,14 @@ type span struct {
 // running guards the fibers, of which the library has one set.
 var running sync.Mutex
 
+// Resident allows what the grid has: all blocks are fibers of one thread.
+func (d *driver) Resident(_ gpu.Kernel, threads, shared int) (int, error) {
+	if threads > 1024 || shared > d.resident.Shared {
+		return 0, nil
+	}
+	return d.resident.Blocks, nil
+}
+
 func (d *driver) Launch(l *gpu.Launch) error {
 	running.Lock()
 	defer running.Unlock()
@@ -168,12 +189,15 @@ func (d *driver) Launch(l *gpu.Launch) error {
 		spans[i] = span{unsafe.Pointer(&data[0]), int64(len(data))}
 	}
 	grid := [3]int32{int32(l.Grid[0]), int32(l.Grid[1]), int32(l.Grid[2])}
-	backwards := uintptr(0)
-	if d.backwards {
-		backwards = 1
+	flag := func(b bool) uintptr {
+		if b {
+			return 1
+		}
+		return 0
 	}
-	message, _, _ := purego.SyscallN(d.entry, uintptr(l.Kernel), uintptr(unsafe.Pointer(d.names[l.Kernel])), uintptr(unsafe.Pointer(&grid)),
-		uintptr(l.Threads), backwards, uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(unsafe.Pointer(unsafe.SliceData(l.Args))))
+	k := d.kernels[l.Kernel]
+	message, _, _ := purego.SyscallN(k.launch, uintptr(l.Kernel), uintptr(unsafe.Pointer(k.name)), uintptr(unsafe.Pointer(&grid)),
+		uintptr(l.Threads), uintptr(l.Shared), flag(l.Resident), flag(d.backwards), uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(unsafe.Pointer(unsafe.SliceData(l.Args))))
 	runtime.KeepAlive(spans)
 	runtime.KeepAlive(l)
 	if message != 0 {

@@ -15,5 +15,8 @@ var ErrNoCompiler = errors.New("this build of emily has no emulator: it needs Li
 // New fails in this build.
 func New() (*gpu.Backend, error) { return nil, ErrNoCompiler }
 
+// NewGrid fails in this build.
+func NewGrid(gpu.Grid) (*gpu.Backend, error) { return nil, ErrNoCompiler }
+
 // Probe fails in this build.
 func Probe() (string, error) { return "", ErrNoCompiler }

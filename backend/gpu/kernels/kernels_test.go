@@ -27,9 +27,9 @@ func TestMetalSource(t *testing.T) {
 // TestThreadgroupMemory bounds the shared arrays of every kernel by the least
 // that targets offer, Metal's 32 KiB.
 func TestThreadgroupMemory(t *testing.T) {
-	sizes := map[string]int{"stage_size": 4096, "WARP": 32, "depth *padded": 16 * 65, "attention_warps *most_dim": 8 * 256, "attention_warps": 8}
+	sizes := map[string]int{"stage_size": 4096, "WARP": 32, "depth *padded": 16 * 65, "attention_warps *most_dim": 8 * 256, "attention_warps": 8, "8 * R * WARP": 8 * 16 * 32}
 	shared := regexp.MustCompile(`SHARED\(\w+, \w+, ([^)]*)\)`)
-	for _, body := range strings.Split(Source("cuda"), "KERNEL(") {
+	for _, body := range regexp.MustCompile(`KERNEL\(|\n#define `).Split(Source("cuda"), -1) {
 		total := 0
 		for _, m := range shared.FindAllStringSubmatch(body, -1) {
 			n, ok := sizes[m[1]]

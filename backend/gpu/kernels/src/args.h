@@ -8,6 +8,16 @@ struct MapArgs { // element-wise ops and copies: strides of the operands, in ele
   int shape[max_rank], a[max_rank], b[max_rank], c[max_rank];
 };
 
+enum { most_leaves = 8, most_instructions = 16, leaf_strides = max_rank * most_leaves, program_words = 4 * most_instructions };
+
+struct ChainArgs { // an expression over a shape; first is the leaves' first elements, or literals
+  int count, rank, leaves, steps, result, dtype, fold, out0;
+  int shape[max_rank], out[max_rank];
+  int kind[most_leaves], first[most_leaves];
+  int stride[leaf_strides]; // of each leaf along each axis
+  int step[program_words];  // for each instruction the op and the values that it takes
+};
+
 struct RowArgs {
   int rows, width;
 };
@@ -17,7 +27,7 @@ struct ReduceArgs { // [outer, count, inner] along the middle
 };
 
 struct NormArgs {
-  int rows, width, kind, weightType, biasType;
+  int rows, width, kind, weightType, biasType, round;
   float eps;
 };
 
@@ -33,6 +43,10 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int activation, addResidual;
   int norm, normWeightType, normBiasType; // of x before the product
   float eps;
+  int gated;        // the result is SiLU of the first product times the second
+  int round;        // the result is rounded to bf16
+  int roundNorm;    // and so is the norm
+  int splits, span; // shares of k in separate blocks, and the elements of each
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output
@@ -45,7 +59,7 @@ struct RotaryArgs {
 };
 
 struct HeadArgs { // heads of rows, normalised, rotated, and perhaps stored in a cache
-  int rows, heads, dim, pairs, norm, weightType, biasType;
+  int rows, heads, dim, pairs, norm, weightType, biasType, round;
   float eps;
   int dtype, layer, slots, capacity;
 };
@@ -56,7 +70,7 @@ struct CacheArgs {
 
 struct AttentionArgs {
   int rows, heads, kvHeads, dim, causal, window, keys, splits;
-  int cached, layer, slots, capacity, keyType, valueType;
+  int cached, layer, slots, capacity, keyType, valueType, round;
   float scale;
 };
 

@@ -1,6 +1,7 @@
 // Attention with the online softmax (Milakov and Gimelshein 2018; Dao et al.
 // 2022): no score is stored. A block serves one head of one row; its warps
-// share the keys, and several blocks may share those of a long cache.
+// share the keys, and several blocks may share those of a long cache. A list
+// names the rows: segment, index there, and row.
 
 enum { attention_warps = 8, most_dim = 256 };
 
@@ -13,15 +14,12 @@ struct Sums {
   float top, sum;
 };
 
-// rescale is the factor of a contribution whose largest score was top; one of no key counts nothing.
-DEVICE float rescale(float top, float to) { return top == -infinity() ? 0.0f : fexp(top - to); }
-
 // attend holds elements lane, lane + WARP... of the head, N a lane.
 template <int N>
 DEVICE void attend(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL(const uchar) k, GLOBAL(const uchar) v, GLOBAL(const int) table,
                    GLOBAL(const int) places, GLOBAL(float) y, GLOBAL(float) partial, LOCAL(float) acc_of, LOCAL(float) top_of, LOCAL(float) sum_of) {
-  int row = t.group_x, head = t.group_y, split = t.group_z, lane = t.index % WARP, warp = t.index / WARP;
-  int segment = places[2 * row], index = places[2 * row + 1];
+  int segment = places[3 * t.group_x], index = places[3 * t.group_x + 1], row = places[3 * t.group_x + 2];
+  int head = t.group_y, split = t.group_z, lane = t.index % WARP, warp = t.index / WARP;
   int slot = table[3 * segment], position = index, real = table[3 * segment + 2];
   if (slot < 0 || index >= real) return; // padding: the whole block
   if (a.cached) position += table[3 * segment + 1];
@@ -85,12 +83,12 @@ DEVICE void attend(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBA
   float top = top_of[0], sum = 0;
   for (int w = 1; w < attention_warps; w++) top = larger(top, top_of[w]);
   for (int w = 0; w < attention_warps; w++) sum += sum_of[w] * rescale(top_of[w], top);
-  long part = ((long(split) * a.rows + row) * a.heads + head) * (a.dim + 2);
+  long part = ((long(split) * a.rows + t.group_x) * a.heads + head) * (a.dim + 2);
   for (int d = t.index; d < a.dim; d += t.count) {
     float e = 0;
     for (int w = 0; w < attention_warps; w++) e += acc_of[w * most_dim + d] * rescale(top_of[w], top);
     if (a.splits == 1)
-      y[own + d] = e / sum;
+      y[own + d] = a.round ? to_float(to_bf16(e / sum)) : e / sum;
     else
       partial[part + 2 + d] = e;
   }
@@ -117,15 +115,15 @@ ATTENTION(8)
 // attention_merge adds up the shares of the blocks.
 KERNEL(attention_merge, AttentionArgs, BUF(0, const float, partial), BUF(1, const int, table), BUF(2, const int, places), BUF(3, float, y)) {
   const Thread t = THREAD;
-  int row = t.group_x, head = t.group_y, segment = places[2 * row];
-  if (table[3 * segment] < 0 || places[2 * row + 1] >= table[3 * segment + 2]) return;
-  long size = args.dim + 2, step = long(args.rows) * args.heads * size, at = (long(row) * args.heads + head) * size;
+  int segment = places[3 * t.group_x], row = places[3 * t.group_x + 2], head = t.group_y;
+  if (table[3 * segment] < 0 || places[3 * t.group_x + 1] >= table[3 * segment + 2]) return;
+  long size = args.dim + 2, step = long(args.rows) * args.heads * size, at = (long(t.group_x) * args.heads + head) * size;
   float top = -infinity(), sum = 0;
   for (int s = 0; s < args.splits; s++) top = larger(top, partial[at + s * step]);
   for (int s = 0; s < args.splits; s++) sum += partial[at + s * step + 1] * rescale(partial[at + s * step], top);
   for (int d = t.index; d < args.dim; d += t.count) {
     float e = 0;
     for (int s = 0; s < args.splits; s++) e += partial[at + s * step + 2 + d] * rescale(partial[at + s * step], top);
-    y[(long(row) * args.heads + head) * args.dim + d] = e / sum;
+    y[(long(row) * args.heads + head) * args.dim + d] = args.round ? to_float(to_bf16(e / sum)) : e / sum;
   }
 }

@@ -14,12 +14,16 @@ struct Thread {
 #define DEVICE static __device__ __forceinline__
 #define GLOBAL(T) T *
 #define LOCAL(T) T *
+#define OWN(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) T *__restrict__ name
 #define SHARED(T, name, n) __shared__ alignas(16) T name[n]
-#define KERNEL(name, A, ...) extern "C" __global__ void name(const A args, __VA_ARGS__)
+#define KERNEL(name, A, ...) extern "C" __global__ void name(const __grid_constant__ A args, __VA_ARGS__)
+// BOUNDED is a kernel with a fixed number of threads, of whose blocks so many fit a multiprocessor at least.
+#define BOUNDED(threads, blocks, name, A, ...) extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ A args, __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll 4")
+#define ROLLED _Pragma("unroll 1")
 #define AS(T, p) ((T *)(p))
 
 DEVICE void barrier() { __syncthreads(); }
@@ -77,3 +81,47 @@ DEVICE Four four(const float *p) {
   float4 f = *(const float4 *)p;
   return Four{{f.x, f.y, f.z, f.w}};
 }
+
+#if __CUDA_ARCH__ >= 800
+#define MATRIX 1
+
+// DYNAMIC is the shared memory whose size the launch gives.
+#define DYNAMIC(name) extern __shared__ __align__(16) uchar name[]
+
+// local4 loads 16 aligned bytes of shared memory.
+template <class T> DEVICE Words4 local4(const T *p) {
+  uint4 u = *(const uint4 *)p;
+  return Words4{{u.x, u.y, u.z, u.w}};
+}
+
+// copy16 begins to copy 16 aligned bytes to shared memory, zeros if not inside.
+template <class T> DEVICE void copy16(T *to, const T *from, bool inside) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(uint(__cvta_generic_to_shared(to))), "l"(from), "r"(inside ? 16 : 0) : "memory");
+}
+
+// copies_end closes a group of copies; copies_wait waits until all groups but
+// the thread's last N have arrived.
+DEVICE void copies_end() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> DEVICE void copies_wait() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
+
+// matrix_add adds to c, 16 x 8, the product of a, 16 x 16, and b, 16 x 8, in
+// pairs of bf16: the layout over the warp is that of PTX's mma.m16n8k16.
+DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uint b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c.v[0]), "+f"(c.v[1]), "+f"(c.v[2]), "+f"(c.v[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// bf16_pair rounds two numbers, the first into the low half.
+DEVICE uint bf16_pair(float a, float b) {
+  uint u;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(b), "f"(a));
+  return u;
+}
+
+// low_halves are those of two words, the first in the low half.
+DEVICE uint low_halves(uint a, uint b) { return __byte_perm(a, b, 0x5410); }
+
+// high_halves are those of two words, the first in the low half.
+DEVICE uint high_halves(uint a, uint b) { return __byte_perm(a, b, 0x7632); }
+#endif

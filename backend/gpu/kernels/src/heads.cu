@@ -59,8 +59,10 @@ KERNEL(rope, HeadArgs, BUF(0, const float, x), BUF(1, const float, rotary), BUF(
   int at = warp_of(t), lane = t.index % WARP;
   if (at >= args.rows * args.heads) return;
   Head h = head_of(args, lane, x + long(at) * args.dim, weight, bias);
-  for (int i = lane; i < args.dim; i += WARP)
-    y[long(at) * args.dim + i] = rotated(args, h, rotary + long(at / args.heads) * 2 * args.pairs, i);
+  for (int i = lane; i < args.dim; i += WARP) {
+    float v = rotated(args, h, rotary + long(at / args.heads) * 2 * args.pairs, i);
+    y[long(at) * args.dim + i] = args.round ? to_float(to_bf16(v)) : v;
+  }
 }
 
 // cache_update writes each head of each row to its place in a layer of a

@@ -1,5 +1,6 @@
-// The dialect in standard C++, for the emulator. A block's threads are fibers
-// on one thread of the host: each runs until it meets a barrier.
+// The dialect in standard C++, for the emulator. Threads are fibers on one
+// thread of the host: each runs until it meets a barrier or waits. The blocks
+// of a grid run one after the other, or all at once if they wait for each other.
 
 #include <cmath>
 #include <csetjmp>
@@ -33,13 +34,16 @@ struct Span {
 typedef void (*Kernel)(const Span *, const void *, Thread);
 
 // Fiber is a stack on which threads of a block run, one at a time.
+struct Block;
 struct Fiber {
   bool entered;
+  Block *home;
   ucontext_t start;
   jmp_buf place;
   std::vector<char> stack;
   int thread;    // of the block
   uint exchanges; // so far
+  const char *waits; // for what, in words
   Fiber *prev, *next;
 };
 
@@ -47,21 +51,65 @@ static const char *kernel_name;
 static Kernel kernel;
 static const Span *spans;
 static const void *args;
-static Thread block;
+static Thread block;   // the current one
 static bool backwards; // threads run from the last to the first
 
-static char failure[512];
+static char failure[1024], deadlock[800];
 static jmp_buf scheduler;
 static std::vector<Fiber *> idle; // fibers without a thread
 static Fiber *current;
-static int started;
+static int threads, started, ended; // of all blocks that run at once
 
 // Meeting counts the threads that wait for each other.
 struct Meeting {
   int arrived, ended, generation;
 };
-static Meeting all, warps[max_threads / warp_size];
-static uint exchanged[max_threads / warp_size][2][warp_size];
+
+// Fragment is a lane's part of the operands of matrix_add.
+struct Fragment {
+  float a[8], b[4];
+};
+
+// Copy is an asynchronous copy of 16 bytes, of zeros without a source, in a thread's group of copies.
+struct Copy {
+  void *to;
+  const void *from;
+  int group;
+};
+
+struct Copies {
+  std::vector<Copy> pending;
+  int group;
+};
+
+// Block is what the threads of a block share.
+struct Block {
+  Thread place;
+  Meeting all, some, warps[max_threads / warp_size];
+  uint exchanged[max_threads / warp_size][2][warp_size];
+  Fragment fragments[max_threads / warp_size][2][warp_size];
+  Copies copies[max_threads];
+  std::vector<char> memory; // dynamic shared memory, and room to align it
+};
+static std::vector<Block> blocks;
+
+// The current block's.
+static Meeting *all, *warps;
+static uint (*exchanged)[2][warp_size];
+static Fragment (*fragments)[2][warp_size];
+static Copies *copies;
+static char *dynamic_memory;
+static int dynamic_bytes;
+
+static void use(Block *b) {
+  block = b->place;
+  all = &b->all;
+  warps = b->warps;
+  exchanged = b->exchanged;
+  fragments = b->fragments;
+  copies = b->copies;
+  dynamic_memory = b->memory.data() + (-uintptr_t(b->memory.data()) & 127);
+}
 
 static void fail(const char *what, long index, long size) {
   if (failure[0] == 0)
@@ -69,8 +117,13 @@ static void fail(const char *what, long index, long size) {
              block.group_x, block.group_y, block.group_z, current->thread, what, index, size);
 }
 
+static int idle_turns; // since a thread last got on
+
+static void got_on() { idle_turns = 0; }
+
 [[noreturn]] static void enter(Fiber *f) {
   current = f;
+  if (f->home != nullptr) use(f->home);
   if (!f->entered) {
     f->entered = true;
     setcontext(&f->start);
@@ -84,6 +137,7 @@ static void settle(Meeting &m, int size) {
   if (m.ended > 0) fail("some threads do not reach this barrier", m.arrived, size);
   m.arrived = 0;
   m.generation++;
+  got_on();
 }
 
 static int warp_threads(int warp) {
@@ -91,23 +145,30 @@ static int warp_threads(int warp) {
   return left < warp_size ? left : warp_size;
 }
 
-// run is the life of a fiber: it takes threads until the block has none left.
+// run is the life of a fiber: it takes threads until there are none left.
 static void run() {
   for (;;) {
     Fiber *f = current;
-    while (started < block.count) {
-      int at = started++;
-      f->thread = backwards ? block.count - 1 - at : at;
+    while (started < threads) {
+      int at = backwards ? threads - 1 - started : started;
+      started++;
+      f->home = &blocks[at / block.count];
+      f->thread = at % block.count;
       f->exchanges = 0;
+      use(f->home);
       Thread t = block;
       t.index = f->thread;
+      got_on();
       kernel(spans, args, t);
       int warp = f->thread / warp_size;
-      all.ended++;
+      got_on();
+      ended++;
+      all->ended++;
       warps[warp].ended++;
-      settle(all, block.count);
+      settle(*all, block.count);
       settle(warps[warp], warp_threads(warp));
     }
+    f->home = nullptr;
     Fiber *next = f->next;
     f->prev->next = next;
     next->prev = f->prev;
@@ -124,7 +185,7 @@ static Fiber *join(Fiber *after) {
   Fiber *f;
   if (idle.empty()) {
     f = new Fiber();
-    f->stack.resize(256 << 10);
+    f->stack.resize(128 << 10);
     getcontext(&f->start);
     f->start.uc_stack.ss_sp = f->stack.data();
     f->start.uc_stack.ss_size = f->stack.size();
@@ -141,24 +202,79 @@ static Fiber *join(Fiber *after) {
   return f;
 }
 
-// yield lets the next thread run.
-static void yield() {
+// abandon ends the launch, whose threads wait for each other in vain. The
+// message names a thread for each thing that is waited for.
+[[noreturn]] static void abandon() {
   Fiber *f = current;
-  Fiber *next = started < block.count ? join(f) : f->next;
+  std::vector<std::pair<const char *, Block *>> told;
+  int length = snprintf(deadlock, sizeof deadlock, "no thread gets on");
+  do {
+    bool known = f->home == nullptr;
+    for (auto &t : told) known = known || (t.first == f->waits && t.second == f->home);
+    if (!known && length < int(sizeof deadlock)) {
+      told.push_back({f->waits, f->home});
+      length += snprintf(deadlock + length, sizeof deadlock - length, "; thread %d of block %d waits for %s", f->thread, int(f->home - blocks.data()), f->waits);
+    }
+    f = f->next;
+  } while (f != current);
+  fail(deadlock, 0, 0);
+  do {
+    f->entered = false;
+    f->home = nullptr;
+    idle.push_back(f);
+    f = f->next;
+  } while (f != current);
+  _longjmp(scheduler, 1);
+}
+
+static bool land(); // ends a bulk copy, if one is under way
+static uint64_t chance = 1; // the state of a xorshift generator
+
+// roll returns a number below n.
+static uint roll(uint n) {
+  chance ^= chance << 13;
+  chance ^= chance >> 7;
+  chance ^= chance << 17;
+  return uint(chance >> 32) % n;
+}
+
+// yield lets another thread run: the next, or where blocks wait for each other
+// one of the next few.
+static void yield(const char *waits) {
+  Fiber *f = current;
+  f->waits = waits;
+  Fiber *next = started < threads ? join(f) : f->next;
+  if (threads > block.count && started == threads)
+    for (int skip = int(roll(4)); skip > 0; skip--) next = next->next;
+  int living = started - ended;
+  if (roll(32) == 0 || idle_turns > 4 * living) land();
+  if (++idle_turns > 64 * living + 1000) abandon();
   if (next != f && _setjmp(f->place) == 0) enter(next);
 }
 
-static void meet(Meeting &m, int size) {
+static void meet(Meeting &m, int size, const char *who = "the rest of its warp") {
   int generation = m.generation;
   m.arrived++;
   settle(m, size);
-  while (m.generation == generation) yield();
+  while (m.generation == generation) yield(who);
 }
 
-static void run_block() {
-  started = 0;
-  all = Meeting{};
-  memset(warps, 0, sizeof warps);
+// run_blocks runs blocks first..first+n-1 of a grid at once.
+static void run_blocks(int first, int n, const int *grid, int count) {
+  blocks.resize(n);
+  for (int i = 0; i < n; i++) {
+    Block &b = blocks[i];
+    int at = first + i;
+    b.place = Thread{0, count, at % grid[0], at / grid[0] % grid[1], at / grid[0] / grid[1]};
+    b.all = b.some = Meeting{};
+    memset(b.warps, 0, sizeof b.warps);
+    for (int j = 0; j < count; j++) b.copies[j] = Copies{};
+    b.memory.assign(dynamic_bytes + 128, char(0xff)); // NaN
+  }
+  use(&blocks[0]);
+  threads = n * count;
+  started = ended = 0;
+  got_on();
   if (_setjmp(scheduler) == 0) enter(join(nullptr));
 }
 
@@ -197,6 +313,7 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define DEVICE static inline
 #define GLOBAL(T) emu::Pointer<T>
 #define LOCAL(T) T *
+#define OWN(T) T *
 #define ARGS(A) const A &
 #define BUF(i, T, name) emu::Pointer<T> name
 #define SHARED(T, name, n) alignas(16) static T name[n]
@@ -206,11 +323,13 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
     emu::call(name##_body, s, args, t);                                                           \
   }                                                                                               \
   static void name##_body(const A &args, Thread _thread, __VA_ARGS__)
+#define BOUNDED(threads, blocks, ...) KERNEL(__VA_ARGS__)
 #define UNROLL
 #define UNROLL_4
+#define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
 
-DEVICE void barrier() { emu::meet(emu::all, emu::block.count); }
+DEVICE void barrier() { emu::meet(*emu::all, emu::block.count, "the rest of its block"); }
 
 DEVICE float as_float(uint u) {
   float f;
@@ -299,8 +418,102 @@ struct Four {
 
 DEVICE Four four(const float *p) { return Four{{p[0], p[1], p[2], p[3]}}; }
 
-// emu_launch runs a grid and returns nullptr or what went wrong.
-extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int backwards,
+#define MATRIX 1
+// DYNAMIC is the shared memory whose size the launch gives.
+#define DYNAMIC(name) uchar *name = (uchar *)emu::dynamic_memory
+
+namespace emu {
+
+// within checks an access to dynamic shared memory.
+static bool within(const void *p, int bytes) {
+  long at = (const char *)p - dynamic_memory;
+  bool ok = at >= 0 && at + bytes <= dynamic_bytes && at % bytes == 0;
+  if (!ok) fail("outside of dynamic shared memory or not aligned", at, dynamic_bytes);
+  return ok;
+}
+
+} // namespace emu
+
+// local4 loads 16 aligned bytes of shared memory.
+template <class T> DEVICE Words4 local4(const T *p) {
+  Words4 w = {};
+  if (emu::within(p, 16)) memcpy(&w, p, 16);
+  return w;
+}
+
+// A copy arrives as late as it may, when its thread waits for it; what was
+// there before is lost as soon as it may be.
+template <class T, class S> DEVICE void copy16(T *to, emu::Pointer<S> from, bool inside) {
+  emu::Copies &c = emu::copies[emu::current->thread];
+  if (!emu::within(to, 16)) return;
+  if (inside) words4(from); // checks
+  c.pending.push_back({to, inside ? (const void *)from.at : nullptr, c.group});
+  memset(to, 0xff, 16);
+}
+
+DEVICE void copies_end() { emu::copies[emu::current->thread].group++; }
+
+template <int N> DEVICE void copies_wait() {
+  emu::Copies &c = emu::copies[emu::current->thread];
+  size_t done = 0;
+  for (; done < c.pending.size() && c.pending[done].group < c.group - N; done++) {
+    const emu::Copy &copy = c.pending[done];
+    if (copy.from)
+      memcpy(copy.to, copy.from, 16);
+    else
+      memset(copy.to, 0, 16);
+  }
+  c.pending.erase(c.pending.begin(), c.pending.begin() + done);
+}
+
+namespace emu {
+
+static void unpack(float *to, uint pair) {
+  to[0] = as_float(pair << 16);
+  to[1] = as_float(pair & 0xffff0000u);
+}
+
+} // namespace emu
+
+// matrix_add: lane 4g + t holds rows g and g + 8 of a and column g of b, of
+// each the elements 2t, 2t + 1, 2t + 8, 2t + 9 along k; of c it holds columns
+// 2t and 2t + 1 in rows g and g + 8.
+DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uint b1) {
+  int warp = emu::current->thread / emu::warp_size, lane = emu::current->thread % emu::warp_size;
+  emu::Fragment *all = emu::fragments[warp][emu::current->exchanges++ % 2], &own = all[lane];
+  const uint a[4] = {a0, a1, a2, a3}, b[2] = {b0, b1};
+  for (int i = 0; i < 4; i++) emu::unpack(own.a + 2 * i, a[i]);
+  for (int i = 0; i < 2; i++) emu::unpack(own.b + 2 * i, b[i]);
+  emu::meet(emu::warps[warp], emu::warp_threads(warp));
+  int g = lane / 4, t = lane % 4;
+  for (int i = 0; i < 4; i++) { // rows g, g, g + 8, g + 8; columns 2t, 2t + 1
+    float sum = 0;
+    for (int k = 0; k < 4; k++) {
+      const emu::Fragment &left = all[4 * g + k], &right = all[4 * (2 * t + i % 2) + k];
+      for (int half = 0; half < 2; half++)
+        for (int j = 0; j < 2; j++) sum += left.a[4 * half + 2 * (i / 2) + j] * right.b[2 * half + j];
+    }
+    c.v[i] += sum;
+  }
+}
+
+// bf16_pair rounds two numbers, the first into the low half.
+DEVICE uint bf16_pair(float a, float b) {
+  const float both[2] = {a, b};
+  uint rounded[2];
+  for (int i = 0; i < 2; i++) {
+    uint u = as_uint(both[i]);
+    rounded[i] = (u & 0x7fffffff) > 0x7f800000 ? 0x7fff : (u + 0x7fff + (u >> 16 & 1)) >> 16;
+  }
+  return rounded[0] | rounded[1] << 16;
+}
+
+DEVICE uint low_halves(uint a, uint b) { return (a & 0xffff) | b << 16; }
+DEVICE uint high_halves(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
+
+// emu_launch runs a grid, its blocks one by one or all at once, and returns
+// nullptr or what went wrong.
+extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int dynamic, int resident, int backwards,
                                   const emu::Span *spans, const void *args) {
   emu::kernel = kernel;
   emu::kernel_name = name;
@@ -308,14 +521,8 @@ extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const in
   emu::args = args;
   emu::backwards = backwards != 0;
   emu::failure[0] = 0;
-  emu::block.count = threads;
-  for (int z = 0; z < grid[2]; z++)
-    for (int y = 0; y < grid[1]; y++)
-      for (int x = 0; x < grid[0] && emu::failure[0] == 0; x++) {
-        emu::block.group_x = x;
-        emu::block.group_y = y;
-        emu::block.group_z = z;
-        emu::run_block();
-      }
+  emu::dynamic_bytes = dynamic;
+  int n = grid[0] * grid[1] * grid[2], together = resident ? n : 1;
+  for (int first = 0; first < n && emu::failure[0] == 0; first += together) emu::run_blocks(first, together, grid, threads);
   return emu::failure[0] ? emu::failure : nullptr;
 }

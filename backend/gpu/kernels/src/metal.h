@@ -12,6 +12,7 @@ struct Thread {
 #define DEVICE static inline
 #define GLOBAL(T) device T *
 #define LOCAL(T) threadgroup T *
+#define OWN(T) thread T *
 #define ARGS(A) constant A &
 #define BUF(i, T, name) device T *name [[buffer(i)]]
 #define SHARED(T, name, n) alignas(16) threadgroup T name[n]
@@ -21,6 +22,7 @@ struct Thread {
       uint3 _count [[threads_per_threadgroup]], uint3 _group [[threadgroup_position_in_grid]], __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll(4)")
+#define ROLLED _Pragma("unroll(1)")
 #define AS(T, p) ((device T *)(p))
 
 DEVICE void barrier() { threadgroup_barrier(mem_flags::mem_threadgroup); }

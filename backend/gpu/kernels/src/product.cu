@@ -20,7 +20,16 @@ DEVICE Batch batch_of(ARGS(ProductArgs) p, int z) {
 DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, int member, GLOBAL(const uchar) bias, GLOBAL(const float) residual) {
   if (p.biasType[member]) v += load(bias, p.biasType[member], column);
   v = activate(p.activation, v);
-  return p.addResidual ? residual[long(row) * p.n[member] + column] + v : v;
+  if (p.addResidual) v += residual[long(row) * p.n[member] + column];
+  return p.round ? to_float(to_bf16(v)) : v;
+}
+
+// gate finishes the two sums of a gated product.
+DEVICE float gate(ARGS(ProductArgs) p, float v, float up, int column, GLOBAL(const uchar) bias, GLOBAL(const uchar) up_bias) {
+  if (p.biasType[0]) v += load(bias, p.biasType[0], column);
+  if (p.biasType[1]) up += load(up_bias, p.biasType[1], column);
+  v = activate(SiLU, v) * up;
+  return p.round ? to_float(to_bf16(v)) : v;
 }
 
 // stage_size is the floats of x that a block of vector holds.
@@ -55,19 +64,40 @@ template <class W> struct Member {
   GLOBAL(float) y;
 };
 
+// add_row adds what a row of w gives with the rows of x that the block holds.
+template <int R, class W>
+DEVICE void add_row(ARGS(ProductArgs) p, GLOBAL(const W) w, int length, int lane, LOCAL(const float) xs, OWN(float) sum) {
+  const int size = stage_size / R;
+  if (p.wide) {
+    UNROLL_4 for (int i = 8 * lane; i < length; i += 8 * WARP) {
+      Eight e = load8(w + i);
+      UNROLL for (int r = 0; r < R; r++) {
+        Four f = four(xs + r * size + i / 2), g = four(xs + r * size + size / 2 + i / 2);
+        UNROLL for (int j = 0; j < 4; j++) sum[r] += e.v[j] * f.v[j] + e.v[4 + j] * g.v[j];
+      }
+    }
+    return;
+  }
+  for (int i = lane; i < length; i += WARP) {
+    float e = number(w, i);
+    UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[r * size + staged(i, size)];
+  }
+}
+
 // vector multiplies up to R rows of x, which the block holds in xs, by one row
-// of a member's w a warp, w [n, k]. The members' columns follow each other.
+// of a member's w a warp, w [n, k], or by one of each of two members that are
+// gated. The members' columns follow each other.
 template <int R, class W>
 DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> m0, Member<W> m1, Member<W> m2, GLOBAL(const float) residual,
                    GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, LOCAL(float) xs, LOCAL(float) shared) {
   const int size = stage_size / R;
   int column = warp_of(t), lane = t.index % WARP, member = 0;
-  while (member < 2 && column >= p.n[member]) column -= p.n[member++];
+  while (!p.gated && member < 2 && column >= p.n[member]) column -= p.n[member++];
   Member<W> own = member == 0 ? m0 : member == 1 ? m1 : m2;
   bool inside = column < p.n[member]; // the whole warp
   Batch b = batch_of(p, t.group_z);
-  float sum[R];
-  UNROLL for (int r = 0; r < R; r++) sum[r] = 0;
+  float sum[R], up[R];
+  UNROLL for (int r = 0; r < R; r++) sum[r] = up[r] = 0;
   for (int k0 = 0; k0 < p.k; k0 += size) {
     int length = p.k - k0 < size ? p.k - k0 : size;
     if (k0 > 0) barrier(); // the last stage has been read
@@ -78,31 +108,46 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
         float v = row[k0 + i];
         if (p.norm != NoNorm) v = (v - norm.mean) * norm.scale * load(norm_weight, p.normWeightType, k0 + i);
         if (p.norm == LayerNorm) v += load(norm_bias, p.normBiasType, k0 + i);
+        if (p.roundNorm) v = to_float(to_bf16(v));
         xs[r * size + staged(i, size)] = v;
       }
     }
     barrier();
     if (!inside) continue;
-    GLOBAL(const W) ws = own.w + (b.w + long(column) * p.wColumn + k0);
-    if (p.wide) {
-      UNROLL_4 for (int i = 8 * lane; i < length; i += 8 * WARP) {
-        Eight e = load8(ws + i);
-        UNROLL for (int r = 0; r < R; r++) {
-          Four f = four(xs + r * size + i / 2), g = four(xs + r * size + size / 2 + i / 2);
-          UNROLL for (int j = 0; j < 4; j++) sum[r] += e.v[j] * f.v[j] + e.v[4 + j] * g.v[j];
-        }
-      }
-    } else {
-      for (int i = lane; i < length; i += WARP) {
-        float e = number(ws, i);
-        UNROLL for (int r = 0; r < R; r++) sum[r] += e * xs[r * size + staged(i, size)];
-      }
-    }
+    long at = b.w + long(column) * p.wColumn + k0;
+    add_row<R>(p, own.w + at, length, lane, xs, sum);
+    if (p.gated) add_row<R>(p, m1.w + at, length, lane, xs, up);
   }
   if (!inside) return;
   UNROLL for (int r = 0; r < R; r++) {
-    float v = warp_sum(sum[r]);
-    if (lane == r && r < p.m) own.y[b.y + long(r) * p.n[member] + column] = finish(p, v, r, column, member, own.bias, residual);
+    float v = warp_sum(sum[r]), u = p.gated ? warp_sum(up[r]) : 0.0f;
+    if (lane == r && r < p.m)
+      own.y[b.y + long(r) * p.n[member] + column] =
+          p.gated ? gate(p, v, u, column, m0.bias, m1.bias) : finish(p, v, r, column, member, own.bias, residual);
+  }
+}
+
+// columns multiplies up to R rows of x by w [k, n]: a block takes WARP columns,
+// of which each warp sums a share of k.
+template <int R, class W>
+DEVICE void columns(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const W) w, GLOBAL(const uchar) bias, GLOBAL(const float) residual,
+                    GLOBAL(float) y, LOCAL(float) sums) {
+  Batch b = batch_of(p, t.group_z);
+  int lane = t.index % WARP, warp = t.index / WARP, warps = t.count / WARP, column = t.group_x * WARP + lane;
+  float sum[R];
+  UNROLL for (int r = 0; r < R; r++) sum[r] = 0;
+  if (column < p.n[0])
+    UNROLL_4 for (int k = warp; k < p.k; k += warps) {
+      float e = number(w, b.w + long(k) * p.wRow + column);
+      UNROLL for (int r = 0; r < R; r++)
+        if (r < p.m) sum[r] += x[b.x + long(r) * p.k + k] * e;
+    }
+  UNROLL for (int r = 0; r < R; r++) sums[(warp * R + r) * WARP + lane] = sum[r];
+  barrier();
+  for (int r = warp; r < p.m && column < p.n[0]; r += warps) {
+    float v = 0;
+    for (int s = 0; s < warps; s++) v += sums[(s * R + r) * WARP + lane];
+    y[b.y + long(r) * p.n[0] + column] = finish(p, v, r, column, 0, bias, residual);
   }
 }
 
@@ -162,10 +207,16 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
           Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};              \
           vector<R>(THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
 
+// The 8 warps of a block of columns share R rows of sums.
+#define COLUMNS(R, W)                                                                                                  \
+  PRODUCT(columns##R##_##W, W, SHARED(float, sums, 8 * R * WARP); columns<R>(THREAD, args, x, w0, bias0, residual, y0, sums);)
+
 #define PRODUCTS(W)                                                                                                    \
   VECTOR(1, W)                                                                                                         \
   VECTOR(4, W)                                                                                                         \
   VECTOR(16, W)                                                                                                        \
+  COLUMNS(4, W)                                                                                                        \
+  COLUMNS(16, W)                                                                                                       \
   PRODUCT(tiles_##W, W, SHARED(float, xt, depth *padded); SHARED(float, wt, depth *padded);                            \
           tiles(THREAD, args, x, w0, bias0, residual, y0, xt, wt);)
 

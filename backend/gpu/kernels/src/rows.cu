@@ -66,6 +66,7 @@ KERNEL(normalise, NormArgs, BUF(0, const float, x), BUF(1, const uchar, weight),
   float scale = 1.0f / fsqrt(block_sum(t, squares, shared) / float(args.width) + args.eps);
   for (int i = t.index; i < args.width; i += t.count) {
     float v = (x[row + i] - mean) * scale * load(weight, args.weightType, i);
-    y[row + i] = args.kind == LayerNorm ? v + load(bias, args.biasType, i) : v;
+    if (args.kind == LayerNorm) v += load(bias, args.biasType, i);
+    y[row + i] = args.round ? to_float(to_bf16(v)) : v;
   }
 }

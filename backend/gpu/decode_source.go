@@ -1,0 +1,234 @@
+package gpu
+
+import (
+	"fmt"
+	"strings"
+
+	"emily/backend"
+)
+
+// decodeSizes are the macros of the kernel "decode": sizes of the model and of the grid.
+type decodeSizes struct {
+	hidden, heads, kvHeads, dim, inner, layers, vocabulary, pairs int
+	rounded                                                       bool // activations are bf16
+	keyType, valueType                                            backend.DType
+	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
+
+	blocks, warps, feeders, tile, slots, keyLanes, jobHeads, sums int
+	splits                                                        [numProducts]int // warps that share a row
+	profiled                                                      bool             // the kernel counts cycles
+}
+
+// The products of a layer whose rows warps may share.
+const (
+	qkvProduct = iota
+	outProduct
+	mlpProduct
+	downProduct
+	numProducts
+)
+
+// decodeProduct is the shape of one: pairs of rows of k elements.
+type decodeProduct struct{ pairs, k, members int }
+
+func (s *decodeSizes) products() [numProducts]decodeProduct {
+	return [numProducts]decodeProduct{
+		qkvProduct:  {(s.heads + 2*s.kvHeads) * s.dim / 2, s.hidden, 1},
+		outProduct:  {s.hidden / 2, s.heads * s.dim, 1},
+		mlpProduct:  {s.inner, s.hidden, 2},
+		downProduct: {s.hidden / 2, s.inner, 1},
+	}
+}
+
+// sizes returns the model's part of the macros, or why the kernel does not have them.
+func (d *decodeStep) sizes() (*decodeSizes, error) {
+	first := d.layers[0]
+	s := &decodeSizes{
+		hidden: d.embedding.Shape[1], heads: d.heads, kvHeads: d.keys.Shape[2], dim: d.keys.Shape[4], inner: first.gate.Shape[0],
+		layers: len(d.layers), vocabulary: d.head.Shape[0], pairs: d.pairs, rounded: d.plan.Options.DType == backend.BF16,
+		keyType: d.keys.DType, valueType: d.values.DType, qkNorm: d.qkNorm,
+		qkvBias: first.queryBias != nil, outBias: first.outBias != nil, mlpBias: first.gateBias != nil, downBias: first.downBias != nil,
+	}
+	qDim, kvDim := s.heads*s.dim, s.kvHeads*s.dim
+	if s.hidden%8 != 0 || s.dim%8 != 0 || s.inner%8 != 0 {
+		return nil, &refusal{fmt.Sprintf("hidden %d, head_dim %d and intermediate %d must be multiples of 8", s.hidden, s.dim, s.inner)}
+	}
+	if s.dim > mostHeadDim || 2*s.pairs > s.dim {
+		return nil, &refusal{fmt.Sprintf("heads of %d elements, %d of them rotated", s.dim, 2*s.pairs)}
+	}
+	for _, spec := range []*backend.StateSpec{d.keys, d.values} {
+		if spec.DType != backend.F32 && spec.DType != backend.BF16 {
+			return nil, &refusal{fmt.Sprintf("the cache is %s, not f32 or bf16", spec.DType)}
+		}
+	}
+	if d.keys.Shape[1] != d.values.Shape[1] || d.keys.Shape[0] != s.layers {
+		return nil, &refusal{fmt.Sprintf("caches %s and %s of %d layers", d.keys, d.values, s.layers)}
+	}
+	check := func(w *backend.Weight, rows, columns int) error {
+		if w.DType != backend.BF16 {
+			return &refusal{fmt.Sprintf("%s is stored in %s, not in bf16", w.Name, w.DType)}
+		}
+		if w.Shape[0] != rows || w.Shape[1] != columns {
+			return &refusal{fmt.Sprintf("%s is %v, not [%d %d]", w.Name, w.Shape, rows, columns)}
+		}
+		return nil
+	}
+	if err := check(d.embedding, d.embedding.Shape[0], s.hidden); err != nil {
+		return nil, err
+	}
+	if err := check(d.head, s.vocabulary, s.hidden); err != nil {
+		return nil, err
+	}
+	for i, l := range d.layers {
+		for _, c := range []struct {
+			w             *backend.Weight
+			rows, columns int
+		}{{l.query, qDim, s.hidden}, {l.key, kvDim, s.hidden}, {l.value, kvDim, s.hidden}, {l.out, s.hidden, qDim},
+			{l.gate, s.inner, s.hidden}, {l.up, s.inner, s.hidden}, {l.down, s.hidden, s.inner}} {
+			if err := check(c.w, c.rows, c.columns); err != nil {
+				return nil, err
+			}
+		}
+		same := (l.queryNorm != nil) == s.qkNorm && (l.keyNorm != nil) == s.qkNorm && (l.queryBias != nil) == s.qkvBias &&
+			(l.outBias != nil) == s.outBias && (l.gateBias != nil) == s.mlpBias && (l.downBias != nil) == s.downBias
+		if !same {
+			return nil, &refusal{fmt.Sprintf("layer %d has other norms or biases than the first", i)}
+		}
+	}
+	return s, nil
+}
+
+// fit chooses the grid's part of the macros for what a device has, or says why it is too small.
+func (s *decodeSizes) fit(g Grid) error {
+	s.warps, s.feeders = g.Warps, g.Feeders
+	for s.tile = 16 << 10; s.tile > 512 && s.tile > g.Shared/8; s.tile /= 2 {
+	}
+	perLane := 1
+	if s.dim >= 128 {
+		perLane = 2
+	}
+	s.keyLanes = 1
+	for s.keyLanes*perLane*8 < s.dim {
+		s.keyLanes *= 2
+	}
+	group := s.heads / s.kvHeads
+	for s.jobHeads = group; s.jobHeads > 1 && (group%s.jobHeads != 0 || s.jobHeads*s.dim > 256); s.jobHeads-- {
+	}
+	s.blocks = s.fewestBlocks(g.Blocks)
+	s.sums = 0
+	for i, p := range s.products() {
+		s.splits[i] = s.split(p)
+		if s.splits[i] > 1 {
+			s.sums = max(s.sums, 2*s.splits[i]*ceil(p.pairs, s.blocks))
+		}
+	}
+	// What the tiles leave of shared memory, and the tiles that two rows and their neighbours touch.
+	left := g.Shared - s.shared()
+	s.slots = min(left/(s.tile+16), 64)
+	need := 2
+	for _, p := range s.products() { // the head's rows are as long as the first product's
+		need = max(need, p.members*2*ceil(2*p.k, s.tile))
+	}
+	if s.slots < need {
+		return &refusal{fmt.Sprintf("shared memory of %d bytes a block holds %d tiles of weights, %d are needed", g.Shared, max(s.slots, 0), need)}
+	}
+	return nil
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// fewestBlocks returns the number of blocks, at most the given, that share the rows
+// best: all wait for the one with most of them. Of equals it is the smallest.
+func (s *decodeSizes) fewestBlocks(most int) int {
+	best, least := most, 0
+	for n := most; n >= max(1, most*3/4); n-- {
+		cost := 0
+		for _, p := range s.products() {
+			cost += ceil(p.pairs, n) * p.k
+		}
+		if n == most || cost <= least {
+			best, least = n, cost
+		}
+	}
+	return best
+}
+
+// split returns how many warps share the columns of a row: as many as make the
+// warps read least from shared memory, of which x is a part. What it costs to add up
+// their sums is counted as reads too.
+func (s *decodeSizes) split(p decodeProduct) int {
+	const addUp, registers = 12, 16
+	terms := 3
+	if s.rounded {
+		terms = 1
+	}
+	steps, pairs := ceil(p.k, 8*warpSize), ceil(p.pairs, s.blocks)
+	best, least := 1, 0
+	for n := 1; n <= s.warps; n *= 2 {
+		slice, turns := ceil(steps, n), ceil(pairs, s.warps/n)
+		x := slice * terms
+		if x > registers {
+			x *= turns
+		}
+		cost := 2*slice*turns + x
+		if n > 1 {
+			cost += addUp
+		}
+		if n == 1 || cost < least {
+			best, least = n, cost
+		}
+	}
+	return best
+}
+
+// shared counts the bytes of shared memory without the tiles, as src/decode.cu lays them out.
+func (s *decodeSizes) shared() int {
+	terms := 3
+	if s.rounded {
+		terms = 1
+	}
+	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
+	floats := 2*ceil(s.hidden/2, s.blocks) + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
+	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + s.warps*s.jobHeads*(s.dim+2)
+	return vector(s.hidden) + vector(max(s.heads*s.dim, s.inner)) + 4*floats
+}
+
+func (s *decodeSizes) sharedWithTiles() int { return s.shared() + s.slots*(s.tile+16) }
+
+// macros are the sizes as src/decode.h wants them.
+func (s *decodeSizes) macros() string {
+	types := map[backend.DType]string{backend.F32: "F32", backend.BF16: "BF16"}
+	var b strings.Builder
+	for _, m := range []struct {
+		name  string
+		value any
+	}{
+		{"HIDDEN", s.hidden}, {"HEADS", s.heads}, {"KV_HEADS", s.kvHeads}, {"DIM", s.dim}, {"INNER", s.inner}, {"LAYERS", s.layers},
+		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
+		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
+		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"TILE", s.tile}, {"SLOTS", s.slots},
+		{"LANES_A_KEY", s.keyLanes}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithTiles()},
+		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_OUT", s.splits[outProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
+	} {
+		fmt.Fprintf(&b, "#define %s %v\n", m.name, m.value)
+	}
+	if s.profiled {
+		b.WriteString("#define PROFILED\n")
+	}
+	return b.String()
+}
+
+// exchange counts the bytes in which blocks meet, as src/decode.h lays them out.
+func (s *decodeSizes) exchange() int {
+	word := 8
+	if s.rounded {
+		word = 4
+	}
+	qkv := (s.heads + 2*s.kvHeads) * s.dim
+	splits := min(max(s.blocks/(s.heads/s.jobHeads), 1), warpSize)
+	n := 256 + word*(2*s.hidden+qkv+s.heads*s.dim+s.inner) + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
+	if s.profiled {
+		n += 8 * s.blocks * len(ticks)
+	}
+	return n
+}

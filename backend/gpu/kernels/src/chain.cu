@@ -1,0 +1,95 @@
+// Expressions: chains of element-wise ops in one pass. A launch's arguments
+// hold a small program; its values are words of 32 bits, numbers of fewer bits
+// are widened as they are read.
+
+enum { Index = 0, Literal = 15 }; // kinds of leaves besides the element types
+enum { FirstBinary = 16, FirstInteger = 32, OpSelect = 48, OpFloatOf, OpIntegerOf, OpRoundBF16, OpRoundF16 };
+
+struct Leaves {
+  GLOBAL(const uchar) p[most_leaves];
+};
+
+DEVICE uint read_leaf(GLOBAL(const uchar) p, int kind, int at, int bits) {
+  switch (kind) {
+  case Index: return uint(at);
+  case Literal: return uint(bits);
+  case U8: return p[at];
+  case BF16: return as_uint(number(AS(const bf16, p), at));
+  case F16: return as_uint(number(AS(const f16, p), at));
+  }
+  return AS(const uint, p)[at];
+}
+
+DEVICE uint instruction(int op, uint a, uint b, uint c) {
+  float x = as_float(a), z = as_float(b);
+  switch (op) {
+  case FirstBinary + OpLess: return x < z;
+  case FirstBinary + OpEqual: return x == z;
+  case FirstInteger + OpLess: return int(a) < int(b);
+  case FirstInteger + OpEqual: return a == b;
+  case OpSelect: return a ? b : c;
+  case OpFloatOf: return as_uint(float(int(a)));
+  case OpIntegerOf: return uint(int(x));
+  case OpRoundBF16: return as_uint(to_float(to_bf16(x)));
+  case OpRoundF16: return as_uint(to_float(to_f16(x)));
+  }
+  if (op < FirstBinary) return as_uint(unary_op(op, x));
+  if (op < FirstInteger) return as_uint(binary_op(op - FirstBinary, x, z));
+  return uint(binary_op(op - FirstInteger, int(a), int(b)));
+}
+
+// Element is a value and where it goes.
+struct Element {
+  uint value;
+  int place;
+};
+
+DEVICE Element evaluate(ARGS(ChainArgs) args, Leaves leaves, int i) {
+  int at[most_leaves], out = args.out0;
+  UNROLL for (int l = 0; l < most_leaves; l++) at[l] = args.first[l];
+  for (int d = args.rank - 1; d >= 0; d--) {
+    int j = d == 0 ? i : int(uint(i) % uint(args.shape[d]));
+    if (d > 0) i = int(uint(i) / uint(args.shape[d]));
+    UNROLL for (int l = 0; l < most_leaves; l++) at[l] += j * args.stride[d * most_leaves + l];
+    out += j * args.out[d];
+  }
+  uint v[most_leaves + most_instructions];
+  UNROLL for (int l = 0; l < most_leaves; l++)
+    if (l < args.leaves) v[l] = read_leaf(leaves.p[l], args.kind[l], at[l], args.first[l]);
+  for (int s = 0; s < args.steps; s++)
+    v[args.leaves + s] = instruction(args.step[4 * s], v[args.step[4 * s + 1]], v[args.step[4 * s + 2]], v[args.step[4 * s + 3]]);
+  return Element{v[args.result], out};
+}
+
+#define LEAVES                                                                                                        \
+  BUF(0, const uchar, l0), BUF(1, const uchar, l1), BUF(2, const uchar, l2), BUF(3, const uchar, l3), BUF(4, const uchar, l4), \
+      BUF(5, const uchar, l5), BUF(6, const uchar, l6), BUF(7, const uchar, l7)
+
+// chain writes one element a thread.
+KERNEL(chain, ChainArgs, LEAVES, BUF(8, uchar, y)) {
+  int i = element_of(THREAD);
+  if (i >= args.count) return;
+  Leaves leaves = {{l0, l1, l2, l3, l4, l5, l6, l7}};
+  Element e = evaluate(args, leaves, i);
+  if (args.dtype == U8)
+    y[e.place] = uchar(e.value);
+  else if (args.dtype == I32)
+    AS(uint, y)[e.place] = e.value;
+  else
+    store(y, args.dtype, e.place, as_float(e.value));
+}
+
+// chain_fold adds up, or takes the largest of, each row of count elements: a
+// block for each row.
+KERNEL(chain_fold, ChainArgs, LEAVES, BUF(8, float, y)) {
+  const Thread t = THREAD;
+  SHARED(float, shared, WARP);
+  Leaves leaves = {{l0, l1, l2, l3, l4, l5, l6, l7}};
+  float v = args.fold == Sum ? 0.0f : -infinity();
+  for (int i = t.index; i < args.count; i += t.count) {
+    float e = as_float(evaluate(args, leaves, t.group_x * args.count + i).value);
+    v = args.fold == Sum ? v + e : larger(v, e);
+  }
+  v = args.fold == Sum ? block_sum(t, v, shared) : block_max(t, v, shared);
+  if (t.index == 0) y[t.group_x] = v;
+}

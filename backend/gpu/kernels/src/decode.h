@@ -1,0 +1,60 @@
+// The sizes of a decoder and of the grid that runs it come before this file as
+// macros; package gpu writes them (decode_source.go).
+
+struct DecodeArgs {
+  int slots, capacity; // of the caches
+  int vocabulary;      // rows of the embedding
+  int best;            // 1: the largest logit is found, 0: logits are written
+  float eps, headEps;  // of the norms of rows and of heads
+  float scale;         // of the scores
+  float rotaryScale;
+};
+
+// Weights of a layer in the table of addresses.
+enum { QUERY, KEY, VALUE, OUT, GATE, UP, DOWN, WINDOW, TABLE = 8 };
+
+// Vectors of a layer, in f32, one after the other; biases only if there are any.
+enum {
+  ROW_NORM = 0,
+  MLP_NORM = ROW_NORM + HIDDEN,
+  QUERY_NORM = MLP_NORM + HIDDEN,
+  KEY_NORM = QUERY_NORM + QK_NORM * DIM,
+  QKV_BIAS = KEY_NORM + QK_NORM * DIM,
+  OUT_BIAS = QKV_BIAS + HAS_QKV_BIAS * (HEADS + 2 * KV_HEADS) * DIM,
+  GATE_BIAS = OUT_BIAS + HAS_OUT_BIAS * HIDDEN,
+  UP_BIAS = GATE_BIAS + HAS_MLP_BIAS * INNER,
+  DOWN_BIAS = UP_BIAS + HAS_MLP_BIAS * INNER,
+  VECTORS = DOWN_BIAS + HAS_DOWN_BIAS * HIDDEN
+};
+
+// With activations in bf16 numbers travel between blocks as such.
+#if ROUNDED
+typedef uint Word;
+enum { PER_QUAD = 4 };
+DEVICE float of_word(uint v) { return as_float(v << 16); }
+DEVICE uint in_word(float v) { return uint(to_bf16(v).bits); }
+DEVICE float rounded(float v) { return to_float(to_bf16(v)); }
+#else
+typedef ulong Word;
+enum { PER_QUAD = 2 };
+DEVICE float of_word(uint v) { return as_float(v); }
+DEVICE uint in_word(float v) { return as_uint(v); }
+DEVICE float rounded(float v) { return v; }
+#endif
+
+// What blocks exchange, from byte 0 of their memory: the epoch of the last run, then
+// words. Nothing is written again before all have read it: each phase reads from all
+// blocks, so that the next but one is behind the first everywhere.
+enum {
+  WORD = ROUNDED ? 4 : 8,
+  X_AT = 256,                                // [HIDDEN]: what a layer reads
+  MIDDLE_AT = X_AT + HIDDEN * WORD,          // [HIDDEN]: after its attention
+  QKV_AT = MIDDLE_AT + HIDDEN * WORD,        // [(HEADS + 2 KV_HEADS) DIM]
+  RESULT_AT = QKV_AT + (HEADS + 2 * KV_HEADS) * DIM * WORD, // [HEADS DIM]: of the attention
+  INNER_AT = RESULT_AT + HEADS * DIM * WORD, // [INNER]
+  BEST_AT = INNER_AT + INNER * WORD,         // [BLOCKS, 2]: the largest logit of each, and where
+  PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
+};
+
+// With PROFILED blocks count the cycles of the parts of a step, which package gpu names.
+enum { TICKS = 13 };

@@ -1,0 +1,229 @@
+// Attention of many rows on matrix units (Dao 2023): a block serves a tile of
+// rows of one head and walks over their keys, tile by tile, with the online
+// softmax. Scores and weights stay in registers.
+
+#if MATRIX
+
+// A tile has as many rows or keys as four warps of 16.
+enum { flash_warps = 4, flash_tile = 64 };
+
+// value_place is where chunk c of 16 bytes of a key's values lies: the chunks
+// that eight threads read at once lie in different banks.
+DEVICE int value_place(LOCAL(const bf16), int key, int chunk) { return 8 * (chunk ^ (key & 6)); }
+DEVICE int value_place(LOCAL(const float), int key, int chunk) { return 4 * (chunk ^ (key & 6) ^ (chunk >> 1 & 1)); }
+
+// Values are elements 8g to 8g + 7 of two keys, as N terms of pairs.
+template <int N> struct Values {
+  uint pair[N][8];
+};
+
+template <int N> DEVICE Values<N> values(LOCAL(const bf16) tile, int width, int key, int chunk) {
+  Words4 a = local4(tile + key * width + value_place(tile, key, chunk)), b = local4(tile + (key + 1) * width + value_place(tile, key + 1, chunk));
+  Values<N> s;
+  UNROLL for (int i = 0; i < 4; i++) {
+    s.pair[0][2 * i] = low_halves(a.w[i], b.w[i]);
+    s.pair[0][2 * i + 1] = high_halves(a.w[i], b.w[i]);
+  }
+  return s;
+}
+
+template <int N> DEVICE Values<N> values(LOCAL(const float) tile, int width, int key, int chunk) {
+  Values<N> s;
+  UNROLL for (int half = 0; half < 2; half++) {
+    Words4 a = local4(tile + key * width + value_place(tile, key, 2 * chunk + half));
+    Words4 b = local4(tile + (key + 1) * width + value_place(tile, key + 1, 2 * chunk + half));
+    UNROLL for (int i = 0; i < 4; i++) {
+      Terms<N> pair;
+      split<N>(pair, 0, as_float(a.w[i]), as_float(b.w[i]));
+      UNROLL for (int n = 0; n < N; n++) s.pair[n][4 * half + i] = pair.pair[n][0];
+    }
+  }
+  return s;
+}
+
+// quad_sum and quad_max combine the numbers of the four lanes that share rows.
+DEVICE float quad_sum(float v) {
+  v += as_float(shuffle_xor(as_uint(v), 1));
+  return v + as_float(shuffle_xor(as_uint(v), 2));
+}
+
+DEVICE float quad_max(float v) {
+  v = larger(v, as_float(shuffle_xor(as_uint(v), 1)));
+  return larger(v, as_float(shuffle_xor(as_uint(v), 2)));
+}
+
+// Keys says where a block's keys or values lie in memory.
+struct Keys {
+  long base;
+  int step, dim, end;
+};
+
+// fetch_keys copies a tile as [width / slab][keys][slab].
+template <class T, int D> DEVICE void fetch_keys(Thread t, Keys s, GLOBAL(const T) k, int key0, LOCAL(T) tile) {
+  const int chunks = D * int(sizeof(T)) / 16, per_chunk = 16 / int(sizeof(T));
+  for (int i = t.index; i < flash_tile * chunks; i += WARP * flash_warps) {
+    int key = i / chunks, d = i % chunks * per_chunk;
+    bool inside = key0 + key < s.end && d < s.dim;
+    LOCAL(T) part = tile + d / slab * flash_tile * slab;
+    copy16(part + key * slab + chunk_place(part, key, d % slab / per_chunk), k + (inside ? s.base + long(key0 + key) * s.step + d : 0), inside);
+  }
+}
+
+// fetch_values copies a tile as [keys][width].
+template <class T, int D> DEVICE void fetch_values(Thread t, Keys s, GLOBAL(const T) v, int key0, LOCAL(T) tile) {
+  const int chunks = D * int(sizeof(T)) / 16, per_chunk = 16 / int(sizeof(T));
+  for (int i = t.index; i < flash_tile * chunks; i += WARP * flash_warps) {
+    int key = i / chunks, chunk = i % chunks, d = chunk * per_chunk;
+    bool inside = key0 + key < s.end && d < s.dim;
+    copy16(tile + key * D + value_place(tile, key, chunk), v + (inside ? s.base + long(key0 + key) * s.step + d : 0), inside);
+  }
+}
+
+// weigh turns a tile's scores into weights relative to the largest score of
+// their row so far, and returns the factor of what was summed before.
+DEVICE float weigh(Four (&score)[8], int half, float scale, int begin, int end, float &top, float &sum) {
+  float most = top;
+  UNROLL for (int j = 0; j < 8; j++)
+    UNROLL for (int e = 0; e < 2; e++) {
+      int key = 8 * j + e;
+      float s = score[j].v[2 * half + e] * scale;
+      s = key < begin || key >= end ? -infinity() : s;
+      score[j].v[2 * half + e] = s;
+      most = larger(s, most);
+    }
+  most = quad_max(most);
+  float factor = rescale(top, most);
+  top = most;
+  sum *= factor;
+  UNROLL for (int j = 0; j < 8; j++)
+    UNROLL for (int e = 0; e < 2; e++) {
+      float w = rescale(score[j].v[2 * half + e], most);
+      score[j].v[2 * half + e] = w;
+      sum += w;
+    }
+  return factor;
+}
+
+// weights are the terms of two neighbouring ones; one term is rounded.
+template <int N> DEVICE Terms<N> weights(const Four &low, const Four &high) {
+  Terms<N> s;
+  UNROLL for (int i = 0; i < 4; i++) {
+    const Four &w = i < 2 ? low : high;
+    float a = w.v[2 * (i % 2)], b = w.v[2 * (i % 2) + 1];
+    if (N == 1)
+      s.pair[0][i] = bf16_pair(a, b);
+    else
+      split<N>(s, i, a, b);
+  }
+  return s;
+}
+
+// add_values adds to out the weighted values of 16 keys: out's columns 2t and
+// 2t + 1 of piece i are elements 64(i / 8) + 16t + i % 8 and 8 more.
+template <int TQ, int N, int D, class T> DEVICE void add_values(Four (&out)[D / 8], const Terms<TQ> &w, LOCAL(const T) tile, int g, int four) {
+  UNROLL for (int part = 0; part < D / 64; part++) {
+    Values<N> low = values<N>(tile, D, 2 * four, 8 * part + g), high = values<N>(tile, D, 8 + 2 * four, 8 * part + g);
+    UNROLL for (int j = 0; j < 8; j++) {
+      Four more = {{0, 0, 0, 0}};
+      UNROLL for (int last = TQ + N - 2 < 2 ? TQ + N - 2 : 2; last >= 0; last--)
+        UNROLL for (int i = 0; i < TQ; i++)
+          UNROLL for (int n = 0; n < N; n++)
+            if (i + n == last) matrix_add(more, w.pair[i][0], w.pair[i][1], w.pair[i][2], w.pair[i][3], low.pair[n][j], high.pair[n][j]);
+      UNROLL for (int e = 0; e < 4; e++) out[8 * part + j].v[e] += more.v[e];
+    }
+  }
+}
+
+// flash: T is the type of keys and values, N the terms that hold them, TQ those
+// of queries and weights; D is the width of a head with its padding.
+template <int TQ, class T, int N, int D>
+DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL(const T) k, GLOBAL(const T) v, GLOBAL(const int) table,
+                  GLOBAL(const int) tiles, GLOBAL(float) y, LOCAL(uchar) shared) {
+  int place = 3 * (a.rows - 1 - t.group_x), head = t.group_y; // rows counts tiles; the longest come first
+  int segment = tiles[place], first = tiles[place + 1], row0 = tiles[place + 2];
+  int slot = table[3 * segment], offset = first, real = table[3 * segment + 2];
+  int rows = real - first < flash_tile ? real - first : flash_tile;
+  if (slot < 0 || rows <= 0) return; // padding: the whole block
+  if (a.cached) offset += table[3 * segment + 1];
+
+  Keys keys = {long(row0 - first) * a.kvHeads * a.dim, a.kvHeads * a.dim, a.dim, a.causal ? offset + rows : a.cached ? a.keys : real};
+  int kv = head / (a.heads / a.kvHeads), from = a.window > 0 && offset >= a.window ? (offset - a.window + 1) / flash_tile * flash_tile : 0;
+  if (a.cached) {
+    keys.base = ((long(a.layer) * a.slots + (slot < a.slots ? slot : 0)) * a.kvHeads + kv) * a.capacity * a.dim;
+    keys.step = a.dim;
+    if (keys.end > a.capacity) keys.end = a.capacity;
+  } else {
+    keys.base += kv * a.dim;
+  }
+
+  LOCAL(float) qs = (LOCAL(float))shared;
+  LOCAL(T) ks = (LOCAL(T))(qs + flash_tile * D);
+  LOCAL(T) vs = ks + flash_tile * D;
+  fetch_keys<float, D>(t, Keys{(long(row0) * a.heads + head) * a.dim, a.heads * a.dim, a.dim, rows}, q, 0, qs);
+  fetch_keys<T, D>(t, keys, k, from, ks);
+  copies_end();
+  int warp = t.index / WARP, g = t.index % WARP / 4, four = t.index % 4;
+  Four out[D / 8];
+  UNROLL for (int i = 0; i < D / 8; i++) out[i] = Four{{0, 0, 0, 0}};
+  float top[2] = {-infinity(), -infinity()}, sum[2] = {0, 0};
+
+  for (int key0 = from; key0 < keys.end; key0 += flash_tile) {
+    copies_wait<0>();
+    barrier(); // the keys are here, the last values have been used
+    fetch_values<T, D>(t, keys, v, key0, vs);
+    copies_end();
+    Four score[8];
+    UNROLL for (int j = 0; j < 8; j++) score[j] = Four{{0, 0, 0, 0}};
+    ROLLED for (int part = 0; part < D / slab && 16 * warp < rows; part++) {
+      LOCAL(const float) qt = qs + (part * flash_tile + 16 * warp) * slab;
+      LOCAL(const T) kt = ks + part * flash_tile * slab;
+      Terms<TQ> low = terms<TQ>(qt, g, four), high = terms<TQ>(qt, g + 8, four);
+      UNROLL for (int j = 0; j < 8; j++) add_slab(score[j], low, high, terms<N>(kt, 8 * j + g, four));
+    }
+    UNROLL for (int half = 0; half < 2; half++) {
+      int position = offset + 16 * warp + 8 * half + g, end = a.causal && position < keys.end ? position + 1 : keys.end;
+      int begin = a.window > 0 ? position - a.window + 1 : 0, lane0 = key0 + 2 * four;
+      float factor = weigh(score, half, a.scale, begin - lane0, end - lane0, top[half], sum[half]);
+      UNROLL for (int i = 0; i < D / 8; i++)
+        UNROLL for (int e = 0; e < 2; e++) out[i].v[2 * half + e] *= factor;
+    }
+    copies_wait<0>();
+    barrier(); // the values are here, the keys have been used
+    if (key0 + flash_tile < keys.end) fetch_keys<T, D>(t, keys, k, key0 + flash_tile, ks);
+    copies_end();
+    UNROLL for (int s = 0; s < 4; s++)
+      if (16 * warp < rows) add_values<TQ, N, D>(out, weights<TQ>(score[2 * s], score[2 * s + 1]), (LOCAL(const T))(vs + 16 * s * D), g, four);
+  }
+
+  UNROLL for (int half = 0; half < 2; half++) {
+    int row = 16 * warp + 8 * half + g;
+    float total = quad_sum(sum[half]);
+    if (row >= rows) continue;
+    long own = (long(row0 + row) * a.heads + head) * a.dim;
+    UNROLL for (int i = 0; i < D / 8; i++)
+      UNROLL for (int e = 0; e < 2; e++) {
+        int d = i / 8 * 64 + 16 * four + 8 * e + i % 8;
+        float o = out[i].v[2 * half + e] / total;
+        if (d < a.dim) y[own + d] = a.round ? to_float(to_bf16(o)) : o;
+      }
+  }
+}
+
+#define FLASH(name, BLOCKS, TQ, T, N, D)                                                                                    \
+  BOUNDED(WARP *flash_warps, BLOCKS, name, AttentionArgs, BUF(0, const float, q), BUF(1, const T, k), BUF(2, const T, v),   \
+          BUF(3, const int, table), BUF(4, const int, tiles), BUF(5, float, y)) {                                           \
+    DYNAMIC(shared);                                                                                                        \
+    flash<TQ, T, N, D>(THREAD, args, q, k, v, table, tiles, y, shared);                                                     \
+  }
+
+// The number of terms of q, then those of keys and values, and the width.
+FLASH(flash1_bf16_64, 3, 1, bf16, 1, 64)
+FLASH(flash3_bf16_64, 3, 3, bf16, 1, 64)
+FLASH(flash1_float_64, 3, 1, float, 1, 64)
+FLASH(flash3_float_64, 2, 3, float, 3, 64)
+FLASH(flash1_bf16_128, 2, 1, bf16, 1, 128)
+FLASH(flash3_bf16_128, 2, 3, bf16, 1, 128)
+FLASH(flash1_float_128, 2, 1, float, 1, 128)
+FLASH(flash3_float_128, 2, 3, float, 3, 128)
+
+#endif

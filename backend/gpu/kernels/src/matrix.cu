@@ -1,0 +1,210 @@
+// Products of many rows on matrix units, for targets that have them.
+//
+// A matrix unit multiplies bf16 exactly and adds in f32. A number of more bits
+// is split into the sum of up to three of 8 bits each, largest first, which
+// holds all 24 bits of an f32; products of terms that lie below its precision
+// are left out (Henry, Tang and Heinecke 2019). So bf16 weights cost three
+// products for any x, and one for x that is bf16 already.
+
+#if MATRIX
+
+// slab is the number of elements of k that a stage of the pipeline holds.
+enum { slab = 32 };
+
+// TermsOf is the number of terms that hold a number.
+template <class T> struct TermsOf {
+  enum { count = 3 };
+};
+template <> struct TermsOf<bf16> {
+  enum { count = 1 };
+};
+template <> struct TermsOf<f16> {
+  enum { count = 2 };
+};
+
+// Terms are eight consecutive elements of a row, as pairs, split in N terms.
+template <int N> struct Terms {
+  uint pair[N][4];
+};
+
+// split takes a pair apart; one term is enough for numbers that are bf16.
+template <int N> DEVICE void split(Terms<N> &s, int i, float a, float b) {
+  if (N == 1) s.pair[0][i] = high_halves(as_uint(a), as_uint(b));
+  UNROLL for (int n = 0; N > 1 && n < N; n++) {
+    uint u = bf16_pair(a, b);
+    s.pair[n][i] = u;
+    a -= as_float(u << 16);
+    b -= as_float(u & 0xffff0000u);
+  }
+}
+
+// A row of a tile is a slab. Those of f32 take 128 bytes, so odd rows hold each
+// two chunks of 16 bytes in swapped order: no two threads of eight meet in a bank.
+DEVICE int chunk_place(LOCAL(const float), int row, int chunk) { return 4 * (chunk ^ (row & 1)); }
+DEVICE int chunk_place(LOCAL(const bf16), int, int chunk) { return 8 * chunk; }
+DEVICE int chunk_place(LOCAL(const f16), int, int chunk) { return 8 * chunk; }
+
+// terms reads elements 8t to 8t + 7 of a row.
+template <int N> DEVICE Terms<N> terms(LOCAL(const float) tile, int row, int t) {
+  Terms<N> s;
+  UNROLL for (int half = 0; half < 2; half++) {
+    Words4 w = local4(tile + row * slab + chunk_place(tile, row, 2 * t + half));
+    split<N>(s, 2 * half, as_float(w.w[0]), as_float(w.w[1]));
+    split<N>(s, 2 * half + 1, as_float(w.w[2]), as_float(w.w[3]));
+  }
+  return s;
+}
+
+template <int N> DEVICE Terms<N> terms(LOCAL(const bf16) tile, int row, int t) {
+  Words4 w = local4(tile + row * slab + 8 * t);
+  return Terms<N>{{{w.w[0], w.w[1], w.w[2], w.w[3]}}};
+}
+
+template <int N> DEVICE Terms<N> terms(LOCAL(const f16) tile, int row, int t) {
+  Words4 w = local4(tile + row * slab + 8 * t);
+  Terms<N> s;
+  UNROLL for (int i = 0; i < 4; i++) split<N>(s, i, to_float(f16{ushort(w.w[i])}), to_float(f16{ushort(w.w[i] >> 16)}));
+  return s;
+}
+
+// add_slab adds to c the product of rows g and g + 8 of a with row g of b over
+// a slab. Thread t of a row's four takes elements 8t to 8t + 7 as the two steps'
+// elements 2t, 2t + 1, 2t + 8 and 2t + 9: a sum has no order. What is more
+// than one product is added up apart, since matrix units add less exactly.
+template <int NA, int NB> DEVICE void add_slab(Four &c, const Terms<NA> &low, const Terms<NA> &high, const Terms<NB> &b) {
+  Four sum = {{0, 0, 0, 0}};
+  if (NA * NB == 1) sum = c;
+  UNROLL for (int last = NA + NB - 2 < 2 ? NA + NB - 2 : 2; last >= 0; last--) // the smallest first
+    UNROLL for (int i = 0; i < NA; i++)
+      UNROLL for (int j = 0; j < NB; j++)
+        if (i + j == last)
+          UNROLL for (int step = 0; step < 4; step += 2)
+            matrix_add(sum, low.pair[i][step], high.pair[i][step], low.pair[i][step + 1], high.pair[i][step + 1], b.pair[j][step], b.pair[j][step + 1]);
+  UNROLL for (int i = 0; i < 4; i++) c.v[i] = NA * NB == 1 ? sum.v[i] : c.v[i] + sum.v[i];
+}
+
+// Sums are where the partial sums of a share of k are kept.
+DEVICE long share_place(ARGS(ProductArgs) p, int share, int member, int row, int column) {
+  long before = member == 0 ? 0 : member == 1 ? p.n[0] : p.n[0] + p.n[1];
+  return (long(share) * (p.n[0] + p.n[1] + p.n[2]) + before) * p.m + long(row) * p.n[member] + column;
+}
+
+// matrices computes one tile a block: WM x WN warps of MT x NT pieces of 16 x 8.
+// The columns of two members that are gated take turns, eight by eight.
+template <int TX, class W, int MT, int NT, int WM, int WN, int Stages>
+DEVICE void matrices(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> m0, Member<W> m1, Member<W> m2, GLOBAL(const float) residual,
+                     GLOBAL(float) shares, LOCAL(uchar) shared) {
+  const int rows = 16 * MT * WM, columns = 8 * NT * WN, threads = WARP * WM * WN;
+  const int x_chunks = 8, w_chunks = 2 * int(sizeof(W)), w_chunk = 16 / int(sizeof(W)); // of a row
+  LOCAL(float) xs = (LOCAL(float))shared;
+  LOCAL(W) ws = (LOCAL(W))(xs + Stages * rows * slab);
+
+  int width = p.gated ? columns / 2 : columns, at = t.group_x, member = 0;
+  for (; !p.gated && member < 2 && at >= (p.n[member] + width - 1) / width; member++) at -= (p.n[member] + width - 1) / width;
+  Member<W> own = member == 0 ? m0 : member == 1 ? m1 : m2;
+  int row0 = t.group_y * rows, column0 = at * width, n = p.n[member];
+  int from = t.group_z * p.span, to = from + p.span < p.k ? from + p.span : p.k;
+  int slabs = (to - from + slab - 1) / slab;
+
+  int warp = t.index / WARP, g = t.index % WARP / 4, four = t.index % 4;
+  int warp_row = warp / WN * MT * 16, warp_column = warp % WN * NT * 8;
+  Four sum[MT][NT];
+  UNROLL for (int i = 0; i < MT; i++)
+    UNROLL for (int j = 0; j < NT; j++) sum[i][j] = Four{{0, 0, 0, 0}};
+
+  for (int s = 1 - Stages; s < slabs; s++) {
+    if (s >= 0) {
+      copies_wait<Stages - 2>();
+      barrier();
+    }
+    int next = s + Stages - 1, k0 = from + next * slab;
+    if (next < slabs) {
+      LOCAL(float) xt = xs + next % Stages * rows * slab;
+      UNROLL for (int i = t.index; i < rows * x_chunks; i += threads) {
+        int row = i / x_chunks, chunk = i % x_chunks, k = k0 + 4 * chunk;
+        bool inside = row0 + row < p.m && k < to;
+        copy16(xt + row * slab + chunk_place(xt, row, chunk), x + (inside ? (row0 + row) * p.k + k : 0), inside);
+      }
+      LOCAL(W) wt = ws + next % Stages * columns * slab;
+      UNROLL for (int i = t.index; i < columns * w_chunks; i += threads) {
+        int row = i / w_chunks, chunk = i % w_chunks, k = k0 + w_chunk * chunk;
+        int column = column0 + (p.gated ? row / 16 * 8 + row % 8 : row);
+        bool inside = column < n && k < to;
+        GLOBAL(const W) w = p.gated && row & 8 ? m1.w : own.w;
+        copy16(wt + row * slab + chunk_place(wt, row, chunk), w + (inside ? column * p.k + k : 0), inside);
+      }
+    }
+    copies_end();
+    if (s < 0 || row0 + warp_row >= p.m) continue; // the whole warp
+    LOCAL(const float) xt = xs + s % Stages * rows * slab + warp_row * slab;
+    LOCAL(const W) wt = ws + s % Stages * columns * slab + warp_column * slab;
+    Terms<TermsOf<W>::count> b[NT];
+    UNROLL for (int j = 0; j < NT; j++) b[j] = terms<TermsOf<W>::count>(wt, 8 * j + g, four);
+    UNROLL for (int i = 0; i < MT; i++) {
+      if (i > 0 && row0 + warp_row + 16 * i >= p.m) continue;
+      Terms<TX> low = terms<TX>(xt, 16 * i + g, four), high = terms<TX>(xt, 16 * i + 8 + g, four);
+      UNROLL for (int j = 0; j < NT; j++) add_slab(sum[i][j], low, high, b[j]);
+    }
+  }
+
+  // The sums pass through shared memory, so that neighbouring threads finish
+  // neighbouring columns and the code for it is there once.
+  const int pitch = columns + 8; // no two threads of eight meet in a bank
+  LOCAL(float) tile = (LOCAL(float))shared;
+  barrier();
+  UNROLL for (int i = 0; i < MT; i++)
+    UNROLL for (int j = 0; j < NT; j++)
+      UNROLL for (int e = 0; e < 4; e++) tile[(warp_row + 16 * i + 8 * (e / 2) + g) * pitch + warp_column + 8 * j + 2 * four + e % 2] = sum[i][j].v[e];
+  barrier();
+  for (int i = t.index; i < rows * width; i += threads) {
+    int r = i / width, c = i % width, row = row0 + r, column = column0 + c;
+    if (row >= p.m || column >= n) continue;
+    LOCAL(const float) v = tile + r * pitch + (p.gated ? c / 8 * 16 + c % 8 : c);
+    if (p.splits > 1) {
+      shares[share_place(p, t.group_z, member, row, column)] = v[0];
+      if (p.gated) shares[share_place(p, t.group_z, 1, row, column)] = v[8];
+    } else {
+      own.y[long(row) * n + column] = p.gated ? gate(p, v[0], v[8], column, m0.bias, m1.bias) : finish(p, v[0], row, column, member, own.bias, residual);
+    }
+  }
+}
+
+#define MATRICES(name, BLOCKS, TX, W, MT, NT, WM, WN, STAGES)                                                                      \
+  BOUNDED(WARP *WM *WN, BLOCKS, name, ProductArgs, BUF(0, const float, x), BUF(1, const W, w0), BUF(2, const uchar, bias0), BUF(3, float, y0), \
+          BUF(4, const float, residual), BUF(5, float, shares), BUF(6, const W, w1), BUF(7, const uchar, bias1), BUF(8, float, y1),  \
+          BUF(9, const W, w2), BUF(10, const uchar, bias2), BUF(11, float, y2)) {                                                  \
+    DYNAMIC(shared);                                                                                                               \
+    Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};                                 \
+    matrices<TX, W, MT, NT, WM, WN, STAGES>(THREAD, args, x, m0, m1, m2, residual, shares, shared);                                \
+  }
+
+// Small tiles are 64 x 64, large ones, of the commoner types, 128 x 128. The number before the weights'
+// type is that of the terms of x.
+MATRICES(small1_float, 3, 1, float, 2, 4, 2, 2, 4)
+MATRICES(small3_float, 3, 3, float, 2, 4, 2, 2, 4)
+MATRICES(small1_bf16, 4, 1, bf16, 2, 4, 2, 2, 4)
+MATRICES(small3_bf16, 3, 3, bf16, 2, 4, 2, 2, 4)
+MATRICES(small3_f16, 3, 3, f16, 2, 4, 2, 2, 4)
+MATRICES(large3_float, 1, 3, float, 4, 4, 2, 4, 3)
+MATRICES(large1_bf16, 2, 1, bf16, 4, 4, 2, 4, 4)
+MATRICES(large3_bf16, 1, 3, bf16, 4, 4, 2, 4, 4)
+
+// shares_sum adds up the shares of k and finishes the products.
+KERNEL(shares_sum, ProductArgs, BUF(0, const float, shares), BUF(1, const uchar, bias0), BUF(2, float, y0), BUF(3, const float, residual),
+       BUF(4, const uchar, bias1), BUF(5, float, y1), BUF(6, const uchar, bias2), BUF(7, float, y2)) {
+  const Thread t = THREAD;
+  int i = element_of(t), member = 0;
+  while (member < 2 && (args.gated ? 0 : i >= args.m * args.n[member])) i -= args.m * args.n[member++];
+  int n = args.n[member], row = n == 0 ? 0 : i / n, column = n == 0 ? 0 : i % n;
+  if (n == 0 || row >= args.m) return;
+  float v = 0, up = 0;
+  for (int s = 0; s < args.splits; s++) {
+    v += shares[share_place(args, s, member, row, column)];
+    if (args.gated) up += shares[share_place(args, s, 1, row, column)];
+  }
+  GLOBAL(float) y = member == 0 ? y0 : member == 1 ? y1 : y2;
+  GLOBAL(const uchar) bias = member == 0 ? bias0 : member == 1 ? bias1 : bias2;
+  y[i] = args.gated ? gate(args, v, up, column, bias0, bias1) : finish(args, v, row, column, member, bias, residual);
+}
+
+#endif

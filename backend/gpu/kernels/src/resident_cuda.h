@@ -1,0 +1,102 @@
+// What a kernel needs whose blocks wait for each other, for CUDA from compute
+// capability 9.0 on.
+
+#if __CUDA_ARCH__ >= 900
+#define RESIDENT 1
+#define RESIDENT_KERNEL(threads, name, A, ...) extern "C" __global__ void __launch_bounds__(threads, 1) name(const A args, __VA_ARGS__)
+
+DEVICE uint shared_address(const void *p) { return uint(__cvta_generic_to_shared(p)); }
+
+// A gate is an mbarrier.
+DEVICE void gate_init(ulong *gate, int expected) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(gate)), "r"(expected) : "memory");
+}
+// gates_ready shows new gates to the copy engine.
+DEVICE void gates_ready() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+
+DEVICE void gate_arrive(ulong *gate) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(gate)) : "memory");
+}
+
+// gate_wait returns after the end of the phase with a parity.
+DEVICE void gate_wait(ulong *gate, uint parity) {
+  asm volatile("{\n"
+               ".reg .pred done;\n"
+               "again:\n"
+               "mbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n"
+               "@!done bra again;\n"
+               "}" ::"r"(shared_address(gate)),
+               "r"(parity & 1)
+               : "memory");
+}
+
+// bulk_copy arrives at the gate and begins a copy that the gate waits for. The
+// copied lines are the first to leave the L2 cache.
+DEVICE void bulk_copy(uchar *to, const uchar *from, int bytes, ulong *gate) {
+  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(gate)), "r"(bytes) : "memory");
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
+                   shared_address(to)),
+               "l"(from), "r"(bytes), "r"(shared_address(gate)), "l"(0x12f0000000000000ul) // evict first
+               : "memory");
+}
+
+DEVICE void warp_barrier() { __syncwarp(); }
+
+// barrier_of lets the first n threads of the block wait for each other.
+DEVICE void barrier_of(int n) { asm volatile("bar.sync 1, %0;" ::"r"(n) : "memory"); }
+
+// Words carry a number and the epoch in which it was written. Sheets of
+// numbers in bf16 have words of 32 bits, others words of 64. Each is read and
+// written as one, so that no fence is needed.
+DEVICE void put_word(ulong *words, long i, uint value, uint epoch) {
+  asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(words + i), "l"(ulong(epoch) << 32 | value) : "memory");
+}
+DEVICE void put_word(uint *words, long i, uint value, uint epoch) {
+  asm volatile("st.relaxed.gpu.global.b32 [%0], %1;" ::"l"(words + i), "r"(epoch << 16 | value & 0xffffu) : "memory");
+}
+
+// Quad is 16 bytes of words.
+struct Quad {
+  uint value[4];
+};
+
+// peek reads the quad at word i and sets missing where an epoch is not there yet.
+DEVICE Quad peek(const ulong *words, long i, uint epoch, bool &missing) {
+  ulong a, b;
+  asm volatile("ld.relaxed.gpu.global.v2.b64 {%0, %1}, [%2];" : "=l"(a), "=l"(b) : "l"(words + i) : "memory");
+  missing |= uint(a >> 32) != epoch | uint(b >> 32) != epoch;
+  return Quad{{uint(a), uint(b), 0, 0}};
+}
+DEVICE Quad peek(const uint *words, long i, uint epoch, bool &missing) {
+  Quad q;
+  asm volatile("ld.relaxed.gpu.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(q.value[0]), "=r"(q.value[1]), "=r"(q.value[2]), "=r"(q.value[3])
+               : "l"(words + i)
+               : "memory");
+  UNROLL for (int j = 0; j < 4; j++) {
+    missing |= (q.value[j] >> 16) != (epoch & 0xffffu);
+    q.value[j] &= 0xffffu;
+  }
+  return q;
+}
+DEVICE uint take_word(const ulong *words, long i, uint epoch) {
+  ulong w;
+  do asm volatile("ld.relaxed.gpu.global.b64 %0, [%1];" : "=l"(w) : "l"(words + i) : "memory");
+  while (uint(w >> 32) != epoch);
+  return uint(w);
+}
+
+// at_address is memory whose address a table holds.
+template <class T> DEVICE T *at_address(ulong address, long) { return (T *)address; }
+
+// quick_rsqrt and quick_divide may be off by 2 units in the last place.
+DEVICE float quick_rsqrt(float x) { return rsqrtf(x); }
+DEVICE float quick_divide(float a, float b) { return __fdividef(a, b); }
+
+// give_registers and take_registers move registers from the four warps of the
+// feeder, which are a warpgroup, to eight others: of 168 each gets 24 and 240.
+DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 24;"); }
+DEVICE void take_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 240;"); }
+
+DEVICE ulong cycles() { return clock64(); }
+#endif

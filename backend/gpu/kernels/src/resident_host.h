@@ -1,0 +1,152 @@
+// What a kernel needs whose blocks wait for each other, for the emulator.
+// Copies end late: at a random moment, or once nothing else gets on. Until
+// then their place holds NaN.
+
+namespace emu {
+
+// Gate is the emulation of an mbarrier: a phase ends when as many threads as
+// expected have arrived and all bytes of its copies with them.
+struct Gate {
+  ushort expected, pending;
+  int bytes : 31;
+  uint parity : 1;
+};
+
+struct Bulk {
+  char *to;
+  const char *from;
+  int bytes;
+  Gate *gate;
+};
+static std::vector<Bulk> bulks;
+
+static void settle(Gate &g) {
+  if (g.pending != 0 || g.bytes != 0) return;
+  g.pending = g.expected;
+  g.parity ^= 1;
+  got_on();
+}
+
+static bool land() {
+  if (bulks.empty()) return false;
+  size_t i = roll(uint(bulks.size()));
+  Bulk b = bulks[i];
+  bulks[i] = bulks.back();
+  bulks.pop_back();
+  memcpy(b.to, b.from, b.bytes);
+  b.gate->bytes -= b.bytes;
+  got_on();
+  settle(*b.gate);
+  return true;
+}
+
+static Gate &gate_at(ulong *gate) {
+  static Gate nowhere;
+  return within(gate, 8) ? *(Gate *)gate : nowhere;
+}
+
+} // namespace emu
+
+#define RESIDENT 1
+#define RESIDENT_KERNEL(threads, name, A, ...) KERNEL(name, A, __VA_ARGS__)
+
+DEVICE void gate_init(LOCAL(ulong) gate, int expected) {
+  emu::gate_at(gate) = emu::Gate{ushort(expected), ushort(expected), 0, 0};
+}
+DEVICE void gates_ready() {}
+
+DEVICE void gate_arrive(LOCAL(ulong) gate) {
+  emu::Gate &g = emu::gate_at(gate);
+  if (g.pending == 0) emu::fail("too many threads arrive at a gate", 0, g.expected);
+  g.pending--;
+  emu::got_on();
+  settle(g);
+}
+
+// gate_wait returns after the end of the phase with a parity.
+DEVICE void gate_wait(LOCAL(ulong) gate, uint parity) {
+  while (emu::gate_at(gate).parity == (parity & 1)) emu::yield("a gate");
+}
+
+DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCAL(ulong) gate) {
+  emu::Gate &g = emu::gate_at(gate);
+  if (bytes % 16 != 0 || uintptr_t(from.at) % 16 != 0) emu::fail("a bulk copy that is not aligned", bytes, 16);
+  if (!emu::within(to, 16) || !emu::within(to + bytes - 16, 16)) return;
+  if (&from[0] != from.at || &from[bytes - 1] != from.at + bytes - 1) return;
+  memset(to, 0xff, bytes);
+  g.bytes += bytes;
+  emu::bulks.push_back({(char *)to, (const char *)from.at, bytes, &g});
+  gate_arrive(gate);
+}
+
+DEVICE void warp_barrier() {
+  int warp = emu::current->thread / emu::warp_size;
+  emu::meet(emu::warps[warp], emu::warp_threads(warp));
+}
+
+// barrier_of lets the first n threads of the block wait for each other.
+DEVICE void barrier_of(int n) {
+  emu::Block *b = emu::current->home;
+  if (b->some.arrived < 0 || emu::current->thread >= n) emu::fail("a thread at a barrier that is not its own", emu::current->thread, n);
+  emu::meet(b->some, n, "the rest of its block");
+}
+
+namespace emu {
+
+// take spins until a word has an epoch.
+template <class W, int bits> static W take(Pointer<W> words, long i, uint epoch) {
+  for (;;) {
+    W w = words[i];
+    uint got = uint(w >> bits), mask = uint(W(~W(0)) >> bits);
+    if (((got ^ epoch) & mask) == 0) return w;
+    uint ahead = (got - epoch) & mask;
+    if (ahead <= mask / 2) fail("a word was overwritten before it was read", i, got);
+    yield("a word of another block");
+  }
+}
+
+} // namespace emu
+
+// Words carry a number and the epoch in which it was written. Sheets of
+// numbers in bf16 have words of 32 bits, others words of 64.
+DEVICE void put_word(GLOBAL(ulong) words, long i, uint value, uint epoch) {
+  words[i] = ulong(epoch) << 32 | value;
+  emu::got_on();
+}
+DEVICE void put_word(GLOBAL(uint) words, long i, uint value, uint epoch) {
+  words[i] = epoch << 16 | (value & 0xffff);
+  emu::got_on();
+}
+
+// Quad is 16 bytes of words.
+struct Quad {
+  uint value[4];
+};
+
+// peek reads the quad at word i and adds to missing where an epoch is not there yet.
+DEVICE Quad peek(GLOBAL(ulong) words, long i, uint epoch, bool &missing) {
+  Quad q = {};
+  for (int j = 0; j < 2; j++) q.value[j] = uint(emu::take<ulong, 32>(words, i + j, epoch));
+  return q;
+}
+DEVICE Quad peek(GLOBAL(uint) words, long i, uint epoch, bool &missing) {
+  Quad q = {};
+  for (int j = 0; j < 4; j++) q.value[j] = emu::take<uint, 16>(words, i + j, epoch) & 0xffff;
+  return q;
+}
+DEVICE uint take_word(GLOBAL(ulong) words, long i, uint epoch) { return uint(emu::take<ulong, 32>(words, i, epoch)); }
+
+// at_address is memory whose address a table holds.
+template <class T> DEVICE emu::Pointer<T> at_address(ulong address, long elements) {
+  T *p = (T *)address;
+  return {p, p, p + elements};
+}
+
+// quick_rsqrt and quick_divide may be off by 2 units in the last place.
+DEVICE float quick_rsqrt(float x) { return 1.0f / sqrtf(x); }
+DEVICE float quick_divide(float a, float b) { return a / b; }
+
+DEVICE void take_registers() {}
+DEVICE void give_registers() {}
+
+DEVICE ulong cycles() { return 0; }
