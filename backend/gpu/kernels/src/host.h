@@ -123,7 +123,7 @@ static void got_on() { idle_turns = 0; }
 
 [[noreturn]] static void enter(Fiber *f) {
   current = f;
-  if (f->home != nullptr) use(f->home);
+  if (f->home != nullptr && f->home->warps != warps) use(f->home);
   if (!f->entered) {
     f->entered = true;
     setcontext(&f->start);
@@ -227,7 +227,9 @@ static Fiber *join(Fiber *after) {
   _longjmp(scheduler, 1);
 }
 
-static bool land(); // ends a bulk copy, if one is under way
+// Whether bulk copies are under way, and the end of one of them.
+static bool copying();
+static void land();
 static uint64_t chance = 1; // the state of a xorshift generator
 
 // roll returns a number below n.
@@ -238,16 +240,16 @@ static uint roll(uint n) {
   return uint(chance >> 32) % n;
 }
 
-// yield lets another thread run: the next, or where blocks wait for each other
-// one of the next few.
+// yield lets another thread run: the next, or now and then where blocks wait
+// for each other any other.
 static void yield(const char *waits) {
   Fiber *f = current;
   f->waits = waits;
   Fiber *next = started < threads ? join(f) : f->next;
   if (threads > block.count && started == threads)
-    for (int skip = int(roll(4)); skip > 0; skip--) next = next->next;
+    for (int skip = roll(64) == 0 ? int(roll(threads)) : 0; skip > 0; skip--) next = next->next;
   int living = started - ended;
-  if (roll(32) == 0 || idle_turns > 4 * living) land();
+  if (copying() && (roll(32) == 0 || idle_turns > 4 * living)) land();
   if (++idle_turns > 64 * living + 1000) abandon();
   if (next != f && _setjmp(f->place) == 0) enter(next);
 }

@@ -27,8 +27,9 @@ static void settle(Gate &g) {
   got_on();
 }
 
-static bool land() {
-  if (bulks.empty()) return false;
+static bool copying() { return !bulks.empty(); }
+
+static void land() {
   size_t i = roll(uint(bulks.size()));
   Bulk b = bulks[i];
   bulks[i] = bulks.back();
@@ -37,7 +38,6 @@ static bool land() {
   b.gate->bytes -= b.bytes;
   got_on();
   settle(*b.gate);
-  return true;
 }
 
 static Gate &gate_at(ulong *gate) {
