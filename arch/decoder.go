@@ -38,7 +38,7 @@ type Sequence interface {
 	// Greedy runs token, then the most likely token after it, and so on, as Extend
 	// with k = 1 would; the backend goes from token to token by itself, and ahead
 	// of yield where it can. yield gets up to n tokens and ends the loop with false;
-	// it must not use the model. The sequence has seen token then, and all that
+	// it may close the model, which ends it with ErrClosed. The sequence has seen token then, and all that
 	// yield got but the last. ErrNotNumbers ends it too.
 	Greedy(ctx context.Context, token int32, n int, yield func(int32) bool) error
 	// Length is the number of tokens seen.

@@ -24,6 +24,20 @@ func (g *Gate) Do(call func() error) error {
 	return call()
 }
 
+// Outside leaves the gate, within a call of Do, for a callback that may close
+// the model. Then it returns ErrClosed, and nothing of the model may be used.
+func (g *Gate) Outside(callback func()) error {
+	func() {
+		g.mu.RUnlock()
+		defer g.mu.RLock() // for Do, also if the callback panics
+		callback()
+	}()
+	if g.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
 // Close waits for the calls that run and refuses later ones. first reports
 // whether this call closed the gate.
 func (g *Gate) Close() (first bool) {

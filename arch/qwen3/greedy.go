@@ -1,6 +1,7 @@
 package qwen3
 
 import (
+	"cmp"
 	"context"
 
 	"emily/arch"
@@ -38,10 +39,13 @@ func (s *sequence) Greedy(ctx context.Context, token int32, n int, yield func(in
 			return err
 		}
 		err := s.model.gate.Do(func() error {
-			return s.loop(ctx, token, min(n, s.capacity-s.length), func(next int32) bool {
-				token, n, more = next, n-1, yield(next)
-				return more
+			var closed error
+			err := s.loop(ctx, token, min(n, s.capacity-s.length), func(next int32) bool {
+				token, n = next, n-1
+				closed = s.model.gate.Outside(func() { more = yield(next) })
+				return more && closed == nil
 			})
+			return cmp.Or(err, closed)
 		})
 		if err != nil {
 			return err
@@ -52,14 +56,15 @@ func (s *sequence) Greedy(ctx context.Context, token int32, n int, yield func(in
 
 // loop runs up to n steps, for which the cache has room.
 func (s *sequence) loop(ctx context.Context, token int32, n int, yield func(int32) bool) error {
-	if s.states == nil {
-		for _, spec := range []*backend.StateSpec{s.model.loop.token, s.model.loop.place} {
-			st, err := s.model.options.Backend.NewState(spec)
-			if err != nil {
-				return err
-			}
-			s.states = append(s.states, st)
+	for i, spec := range []*backend.StateSpec{s.model.loop.token, s.model.loop.place} {
+		if i < len(s.states) {
+			continue
 		}
+		st, err := s.model.options.Backend.NewState(spec)
+		if err != nil {
+			return err
+		}
+		s.states = append(s.states, st)
 	}
 	session, err := s.session(shape{rows: 1, capacity: s.capacity, loop: true})
 	if err != nil {

@@ -77,3 +77,23 @@ func TestGreedyNotNumbers(t *testing.T) {
 		t.Errorf("got %v, want ErrNotNumbers", err)
 	}
 }
+
+// TestGreedyClose closes the model while it decodes.
+func TestGreedyClose(t *testing.T) {
+	m := golden.Load(t, golden.Backend(t), "tiny-qwen3", backend.Fuse).Model.(*Model)
+	seq, err := m.NewSequence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seq.Close()
+	calls := 0
+	err = seq.Greedy(t.Context(), 1, 20, func(int32) bool {
+		if calls++; calls == 2 {
+			m.Close()
+		}
+		return true
+	})
+	if !errors.Is(err, arch.ErrClosed) || calls != 2 {
+		t.Errorf("after %d tokens: %v, want ErrClosed after 2", calls, err)
+	}
+}

@@ -30,9 +30,14 @@ type Backend struct {
 	pool  *pool
 	forms *forms // nil for none
 
-	mu     sync.Mutex
-	small  map[*backend.Weight][]float32 // norm weights and biases, widened once
-	rounds map[*backend.Weight]weak.Pointer[rounded]
+	mu      sync.Mutex
+	derived map[weak.Pointer[backend.Weight]]*derived
+}
+
+// derived is what was made of a weight; it goes with the weight.
+type derived struct {
+	widened []float32 // of a norm's weight or a bias
+	rounded weak.Pointer[rounded]
 }
 
 // MaxThreads is more than any machine has processors that Go uses.
@@ -58,7 +63,7 @@ func New(opt Options) (*Backend, error) {
 	}
 	return &Backend{
 		set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing, set),
-		small: map[*backend.Weight][]float32{}, rounds: map[*backend.Weight]weak.Pointer[rounded]{},
+		derived: map[weak.Pointer[backend.Weight]]*derived{},
 	}, nil
 }
 
@@ -87,15 +92,30 @@ func (b *Backend) stored(d backend.DType) *kernel.Stored {
 	return &b.set.Float32
 }
 
+// of returns what was made of a weight so far. The caller holds the lock.
+func (b *Backend) of(w *backend.Weight) *derived {
+	key := weak.Make(w)
+	d := b.derived[key]
+	if d == nil {
+		d = &derived{}
+		b.derived[key] = d
+		runtime.AddCleanup(w, func(key weak.Pointer[backend.Weight]) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			delete(b.derived, key)
+		}, key)
+	}
+	return d
+}
+
 // widened returns a small weight (a norm's or a bias) in f32, converted once.
 func (b *Backend) widened(w *backend.Weight) []float32 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	x, ok := b.small[w]
-	if !ok {
-		x = make([]float32, w.Elements())
-		b.stored(w.DType).Widen(x, w.Data)
-		b.small[w] = x
+	d := b.of(w)
+	if d.widened == nil {
+		d.widened = make([]float32, w.Elements())
+		b.stored(w.DType).Widen(d.widened, w.Data)
 	}
-	return x
+	return d.widened
 }

@@ -34,13 +34,14 @@ func (b *Backend) rounded(p *product, t *backend.Tensor) *rounded {
 	w := t.Attrs().Weight
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r := b.rounds[w].Value(); r != nil {
+	d := b.of(w)
+	if r := d.rounded.Value(); r != nil {
 		return r
 	}
 	n := (p.n + p.set.NR - 1) / p.set.NR
 	r := &rounded{data: make([]float32, n*p.set.NR*p.k/2), panels: make([]roundedPanel, n), forget: w.Forget}
 	r.left.Store(int64(n))
-	b.rounds[w] = weak.Make(r)
+	d.rounded = weak.Make(r)
 	return r
 }
 

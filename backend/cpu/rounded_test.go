@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"emily/backend"
 )
@@ -94,16 +95,24 @@ func TestRoundedShared(t *testing.T) {
 		}
 		return w
 	}
+	forms := func() (n int) {
+		for _, d := range be.derived {
+			if d.rounded.Value() != nil {
+				n++
+			}
+		}
+		return n
+	}
 	w := weight(backend.F32)
 	for _, p := range []backend.Program{program(maxGemv, w, backend.BF16), program(40, w, backend.F32), program(40, weight(backend.BF16), backend.BF16)} {
-		if len(be.rounds) != 0 {
+		if forms() != 0 {
 			t.Errorf("%s is rounded", p.Plan().Graph)
 		}
 	}
 	one, two := program(40, w, backend.BF16), program(100, w, backend.BF16)
-	r := be.rounds[w].Value()
-	if len(be.rounds) != 1 || r == nil || len(r.data) != (n+be.set.NR-1)/be.set.NR*be.set.NR*k/2 {
-		t.Fatalf("two programs hold %d rounded forms, want one", len(be.rounds))
+	r := be.of(w).rounded.Value()
+	if forms() != 1 || r == nil || len(r.data) != (n+be.set.NR-1)/be.set.NR*be.set.NR*k/2 {
+		t.Fatalf("two programs hold %d rounded forms, want one", forms())
 	}
 	runtime.KeepAlive(one)
 	runtime.KeepAlive(two)
@@ -111,7 +120,21 @@ func TestRoundedShared(t *testing.T) {
 	for range 10 {
 		runtime.GC()
 	}
-	if be.rounds[w].Value() != nil {
+	if be.of(w).rounded.Value() != nil {
 		t.Error("the rounded form outlives its programs")
+	}
+	runtime.KeepAlive(w)
+	w = nil
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		runtime.GC()
+		be.mu.Lock()
+		left := len(be.derived)
+		be.mu.Unlock()
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d weights are remembered after they are gone", left)
+		}
 	}
 }

@@ -54,13 +54,17 @@ func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
 		}
 	}
 	if c.IsSet("backend") || c.IsSet("device") {
-		selfTest(ctx, c, report)
-		if err := ctx.Err(); err != nil {
+		if err := selfTest(ctx, c, report); err != nil {
 			return err
 		}
 	} else {
+		if c.IsSet("threads") {
+			return usagef("--threads belongs to the self-test of a device: add --backend cpu")
+		}
 		for _, f := range []func() check{checkVersion, checkKernels, checkThreads, checkMemory, func() check { return checkLimits(ctx) }, checkCache, checkCUDA, checkEmulator, checkMetal} {
-			report(f())
+			if err := untilDone(ctx, report)(f); err != nil {
+				return err
+			}
 		}
 	}
 	if c.Bool("json") {

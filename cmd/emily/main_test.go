@@ -381,6 +381,17 @@ func TestSelfTest(t *testing.T) {
 	}
 }
 
+// TestDoctorUsage: flags that name no device are usage errors, not failed checks.
+func TestDoctorUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{"--backend", "foo"}, {"--backend", ""}, {"--device", "foo"}, {"--backend", "cpu", "--threads", "-1"}, {"--threads", "3"}, {"extra"},
+	} {
+		if out, stderr, code := emily(t, "", append([]string{"doctor"}, args...)...); code != exitUsage || out != "" || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("doctor %s: exit code %d, %q, %q", args, code, out, stderr)
+		}
+	}
+}
+
 type broken struct{ backend.Backend }
 
 func (broken) Compile(*backend.Plan) (backend.Program, error) { return nil, errors.New("it is broken") }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,24 +22,42 @@ import (
 // selfTest is `emily doctor --backend`: a minute in which a device shows that
 // it computes what it should. Every kernel is compared with a plain
 // interpreter, then the built-in model with the CPU, then bandwidth is
-// measured. Each check is reported as soon as it has ended.
-func selfTest(ctx context.Context, c *cli.Context, report func(check)) {
+// measured. Each check is reported as soon as it has ended. The error is for
+// flags that name no device, and for the end of ctx.
+func selfTest(ctx context.Context, c *cli.Context, report func(check)) error {
 	device, err := openBackend(c, nil)
+	if usage := (*usageError)(nil); errors.As(err, &usage) {
+		return err
+	}
 	if err != nil {
-		report(check{Name: "device", Status: "error", Detail: oneLine(err.Error()), Next: "emily doctor lists what is there"})
-		return
+		report(check{Name: "device", Status: "error", Detail: oneLine(err.Error()), Next: "emily doctor, without --backend, lists what is there"})
+		return nil
 	}
 	defer device.Close()
 	i := device.Info()
 	report(check{Name: "device", Status: "ok", Detail: fmt.Sprintf("%s: %s, kernels for %s", i.Backend, i.Device, i.Kernels)})
+	try := untilDone(ctx, report)
 	for _, g := range backendtest.Groups() {
-		if ctx.Err() != nil {
-			return
+		if err := try(func() check { return checkGroup(g, device) }); err != nil {
+			return err
 		}
-		report(checkGroup(g, device))
 	}
-	report(checkStory(ctx, device))
-	report(checkBandwidth(ctx, device))
+	if err := try(func() check { return checkStory(ctx, device) }); err != nil {
+		return err
+	}
+	return try(func() check { return checkBandwidth(ctx, device) })
+}
+
+// untilDone makes a function that reports a check, unless ctx ended while it ran.
+func untilDone(ctx context.Context, report func(check)) func(func() check) error {
+	return func(f func() check) error {
+		k := f()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		report(k)
+		return nil
+	}
 }
 
 // checkGroup runs the graphs of one family of ops in all lanes.
