@@ -166,31 +166,69 @@ func (p *countedProgram) Bind(states ...backend.State) (backend.Session, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &countedSession{s, p}, nil
+	return &countedSession{s, p, states}, nil
 }
 
 type countedSession struct {
 	backend.Session
 	program *countedProgram
+	states  []backend.State
 }
 
 func (s *countedSession) Run(ctx context.Context, in, out []backend.Buffer) error {
-	if c := s.program.counter; c.on {
-		work, err := leastWork(c.Backend, s.program.Plan().Recorded, in)
-		c.work, c.err = append(c.work, work), errors.Join(c.err, err)
-	}
+	s.count(positions(s.program.Plan().Recorded, in))
 	return s.Session.Run(ctx, in, out)
+}
+
+// Steps counts the runs whose tokens are taken: those that a device has run
+// ahead of the end are no work that the call needs.
+func (s *countedSession) Steps(ctx context.Context, n int, yield func(int32) bool) (int, error) {
+	if !s.program.counter.on {
+		return s.Session.Steps(ctx, n, yield)
+	}
+	end, err := s.place()
+	if err != nil {
+		return 0, err
+	}
+	return s.Session.Steps(ctx, n, func(token int32) bool {
+		s.count(end)
+		end++
+		return yield(token)
+	})
+}
+
+// place is how far the caches are filled after the first run of the closed
+// loop, which keeps its table of segments, I32 [n, 3], in a state.
+func (s *countedSession) place() (int, error) {
+	for _, st := range s.states {
+		if spec := st.Spec(); spec.DType == backend.I32 && len(spec.Shape) == 2 && spec.Shape[1] == 3 {
+			table := make([]byte, spec.Bytes())
+			err := st.Read(table, 0)
+			return filled(ints(table)), err
+		}
+	}
+	return 0, nil
+}
+
+// count adds the work of one run.
+func (s *countedSession) count(positions int) {
+	c := s.program.counter
+	if !c.on {
+		return
+	}
+	work, err := leastWork(c.Backend, s.program.Plan().Recorded, positions)
+	c.work, c.err = append(c.work, work), errors.Join(c.err, err)
 }
 
 // leastWork is what one run of a graph needs at least, whatever the lane: the
 // operations of the fused plan, and its bytes but for intermediate results,
 // which a machine with large enough caches never writes to memory.
-func leastWork(b backend.Backend, g *backend.Graph, in []backend.Buffer) (roofline.Work, error) {
+func leastWork(b backend.Backend, g *backend.Graph, positions int) (roofline.Work, error) {
 	p, err := backend.NewPlan(b, g, backend.Options{Lane: backend.Fuse})
 	if err != nil {
 		return roofline.Work{}, err
 	}
-	cost := p.Cost(positions(g, in))
+	cost := p.Cost(positions)
 	w := roofline.Work{Bytes: cost.Bytes, FLOPs: cost.FLOPs}
 	for _, step := range p.Steps {
 		for _, slots := range [][]backend.Slot{step.Args, step.Outs} {
@@ -207,15 +245,18 @@ func leastWork(b backend.Backend, g *backend.Graph, in []backend.Buffer) (roofli
 // positions is how far the caches are filled after a run: the end of the
 // longest segment, 0 for a graph without segments.
 func positions(g *backend.Graph, in []backend.Buffer) int {
-	end := 0
 	for i, t := range g.Inputs() {
-		if t.Attrs().Name != "segments" || i >= len(in) {
-			continue
+		if t.Attrs().Name == "segments" && i < len(in) {
+			return filled(ints(in[i]))
 		}
-		table := ints(in[i])
-		for ; len(table) >= 3; table = table[3:] {
-			end = max(end, int(table[1]+table[2]))
-		}
+	}
+	return 0
+}
+
+// filled is the end of the longest of some segments.
+func filled(table []int32) (end int) {
+	for ; len(table) >= 3; table = table[3:] {
+		end = max(end, int(table[1]+table[2]))
 	}
 	return end
 }
