@@ -37,7 +37,7 @@ type Config struct {
 	RowLimit time.Duration
 
 	Version string      // emily's
-	Cache   string      // folder for random weights and peers, as of DefaultCache
+	Cache   string      // folder for random weights and peers, as of DefaultCache; "" if there is none
 	Kernels *kernel.Set // measures the limits
 	Limits  roofline.Options
 	// Self is the command of one of emily's lanes: a process that calls Serve.
@@ -132,8 +132,11 @@ func (e *UsageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
-// check completes the configuration.
-func (c *Config) check() error {
+// Check returns the UsageError that Run would, without running anything.
+func (c Config) Check() error { return c.complete() }
+
+// complete checks the configuration and fills in what it leaves open.
+func (c *Config) complete() error {
 	var err error
 	if c.Tiers, err = choose("tier", c.Tiers, tierNames, func(s string) string { return s }); err != nil {
 		return err
@@ -176,6 +179,8 @@ func (c *Config) check() error {
 		return usagef("a model was named and random weights are wanted: choose one")
 	case c.Model != "" && len(c.Tiers) != 1:
 		return usagef("a model serves one tier: name it too")
+	case c.Model != "" && tiers(defaultTokens, 1)[c.Tiers[0]].model == nil:
+		return usagef("tier %s has no model: leave the model out, or name the tier that it serves", c.Tiers[0])
 	}
 	return nil
 }

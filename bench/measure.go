@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -92,7 +93,7 @@ func (t *tierRun) request(ctx context.Context, m *member, row *Result, r request
 	answer, elapsed, err := m.turn(ctx, r)
 	switch {
 	case m.slow:
-		row.Error = fmt.Sprintf("ERR: slower than %s: its calls were given up (--row-limit)", seconds(t.RowLimit))
+		row.Error = fmt.Sprintf("ERR: slower than %s: its calls were given up (--row-limit)", durationText(t.RowLimit))
 	case err != nil:
 		row.Error = m.failure
 	case answer.Absent != "":
@@ -103,7 +104,17 @@ func (t *tierRun) request(ctx context.Context, m *member, row *Result, r request
 	return answer, elapsed, row.Error == ""
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
+// durationText is a duration as one types it: 5m, not 5m0s.
+func durationText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
 
 // compare holds an output against that of emily's first lane in the same
 // precision. emily's lanes must agree; a peer that does not is told of.
@@ -164,6 +175,6 @@ func (t *tierRun) summarize(c benchCase, m *member, row *Result, times []time.Du
 	least, most := slices.Min(row.Samples), slices.Max(row.Samples)
 	row.Value, row.Min, row.Max, row.PeakRSS = &mean, &least, &most, m.peak
 	if len(times) < t.runs {
-		t.report.note(t.name, "%s (%s), %s: %d of %d samples, since a row has %s.", m.name, row.DType, c.name, len(times), t.runs, seconds(t.RowLimit))
+		t.report.note(t.name, "%s (%s), %s: %d of %d samples, since a row has %s.", m.name, row.DType, c.name, len(times), t.runs, durationText(t.RowLimit))
 	}
 }

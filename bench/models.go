@@ -27,9 +27,26 @@ const (
 func DefaultCache() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("%w: set XDG_CACHE_HOME to a folder for random weights", err)
+		return "", unusable(err)
 	}
 	return filepath.Join(dir, "emily", "bench"), nil
+}
+
+// cacheFolder makes the folder of a name below Config.Cache.
+func (c *Config) cacheFolder(name string) (string, error) {
+	if c.Cache == "" {
+		return "", unusable(errors.New("there is no cache folder"))
+	}
+	dir := filepath.Join(c.Cache, name)
+	return dir, unusable(os.MkdirAll(dir, 0o755))
+}
+
+// unusable says what to do about an error of the cache folder; nil stays nil.
+func unusable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: set XDG_CACHE_HOME to a folder that can be written", err)
 }
 
 // Clean removes the random weights and what peers converted. It leaves the
@@ -49,7 +66,7 @@ func (c *Config) findModel(ctx context.Context, p *checkpoint) (string, error) {
 	case c.Model != "":
 		return folderOf(ctx, c.Model)
 	case c.RandomWeights:
-		return writeRandom(ctx, filepath.Join(c.Cache, weightsFolder), p.random)
+		return c.writeRandom(ctx, p.random)
 	}
 	dir, err := folderOf(ctx, p.repo)
 	if err != nil {
@@ -67,18 +84,18 @@ func folderOf(ctx context.Context, ref string) (string, error) {
 }
 
 // writeRandom makes the folder of a model with random weights, once.
-func writeRandom(ctx context.Context, dir, name string) (string, error) {
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(filepath.Join(path, "model.safetensors")); err == nil {
-		return path, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	model, err := random.Named(name)
+func (c *Config) writeRandom(ctx context.Context, name string) (string, error) {
+	path, err := c.cacheFolder(filepath.Join(weightsFolder, name))
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if _, err := os.Stat(filepath.Join(path, "model.safetensors")); err == nil {
+		return path, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", unusable(err)
+	}
+	model, err := random.Named(name)
+	if err != nil {
 		return "", err
 	}
 	free, err := freeDisk(path)
@@ -87,9 +104,15 @@ func writeRandom(ctx context.Context, dir, name string) (string, error) {
 	}
 	const reserve = 1e9
 	if need := model.Bytes(); free < need+reserve {
-		return "", fmt.Errorf("random weights of %s take %s, but %s has only %s free: set XDG_CACHE_HOME to a folder with more", name, gigabytes(need), dir, gigabytes(free))
+		return "", fmt.Errorf("random weights of %s take %s, but %s has only %s free: set XDG_CACHE_HOME to a folder with more", name, gigabytes(need), path, gigabytes(free))
 	}
-	return path, model.Write(ctx, path, seed)
+	if err := model.Write(ctx, path, seed); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", unusable(err)
+	}
+	return path, nil
 }
 
 // modelSize is the bytes of a checkpoint's weights and the number of its parameters.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"emily/backend"
@@ -18,10 +19,16 @@ import (
 // Run measures what the configuration asks for. The report holds errors of
 // lanes and missing checkpoints; the error is for a run that could not go on,
 // or that ctx ended: then the report, if there is one, holds the rows that were
-// finished, and says that it is partial.
+// finished, and says that it is partial. A Config.Model that cannot be read
+// ends the run before anything is measured.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	if err := c.check(); err != nil {
+	if err := c.complete(); err != nil {
 		return nil, err
+	}
+	if c.Model != "" {
+		if _, _, err := modelSize(ctx, c.Model); err != nil {
+			return nil, err
+		}
 	}
 	if c.Threads == 0 {
 		c.Threads = runtime.GOMAXPROCS(0)
@@ -46,9 +53,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	if r.Peer == nil {
-		if r.Peer, err = installedPeers(c.Cache); err != nil {
-			return nil, err
-		}
+		r.Peer = c.installedPeers()
 	}
 	for i, name := range c.Tiers {
 		err := r.tier(ctx, r.tiers[name])
@@ -67,14 +72,18 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 // partial says where a report ends before its time, which is after tier i, or
 // in it if there is an error; "" for a whole one.
 func partial(tiers []string, i int, err error) string {
-	of := strings.Join(tiers, ", ")
+	place := "after"
 	switch {
 	case err != nil:
-		return fmt.Sprintf("it ends in tier %s of %s", tiers[i], of)
-	case i < len(tiers)-1:
-		return fmt.Sprintf("it ends after tier %s of %s", tiers[i], of)
+		place = "within"
+	case i == len(tiers)-1:
+		return ""
 	}
-	return ""
+	text := fmt.Sprintf("it ends %s tier %s", place, tiers[i])
+	if len(tiers) > 1 {
+		text += fmt.Sprintf(" (of %s)", strings.Join(tiers, ", "))
+	}
+	return text
 }
 
 // triedPeers are the peers that took part so far, in the order of lanes.
@@ -88,19 +97,29 @@ func (r *runner) triedPeers() []Peer {
 	return list
 }
 
-// installedPeers finds the peers' virtual environment, and writes their scripts.
-func installedPeers(cache string) (func(string) ([]string, string), error) {
-	scripts := filepath.Join(cache, scriptsFolder)
-	if err := peers.Write(scripts); err != nil {
-		return nil, err
-	}
-	python := peers.Python(filepath.Join(cache, peersFolder))
+// installedPeers finds the peers' virtual environment. Their scripts are
+// written once a peer is asked for, since emily's lanes need no cache.
+func (c *Config) installedPeers() func(lane string) (command []string, absent string) {
+	scripts := sync.OnceValues(c.writeScripts)
+	python := peers.Python(filepath.Join(c.Cache, peersFolder))
 	return func(lane string) ([]string, string) {
-		if python == "" {
-			return nil, "not installed: run " + filepath.Join(scripts, "setup")
+		dir, err := scripts()
+		switch {
+		case err != nil:
+			return nil, "no script: " + oneLine(err.Error())
+		case python == "":
+			return nil, "not installed: run " + filepath.Join(dir, "setup")
 		}
-		return peers.Command(python, scripts, lane), ""
-	}, nil
+		return peers.Command(python, dir, lane), ""
+	}
+}
+
+func (c *Config) writeScripts() (string, error) {
+	dir, err := c.cacheFolder(scriptsFolder)
+	if err != nil {
+		return "", err
+	}
+	return dir, unusable(peers.Write(dir))
 }
 
 type runner struct {

@@ -137,7 +137,7 @@ func TestRowLimit(t *testing.T) {
 	for _, x := range r.Results {
 		want := ""
 		if x.Case == "exp 1024" {
-			want = "ERR: slower than 1 s: its calls were given up (--row-limit)"
+			want = "ERR: slower than 1s: its calls were given up (--row-limit)"
 		}
 		if x.Error != want || (x.Value == nil) != (want != "") {
 			t.Errorf("%s: %q, want %q", x.Case, x.Error, want)
@@ -159,7 +159,7 @@ func TestFewerSamples(t *testing.T) {
 	if n := len(x.Samples); x.Value == nil || n < 1 || n > 2 { // of 200 ms, after a call of 200 ms
 		t.Errorf("%d samples: %+v", n, x)
 	}
-	if note := strings.Join(run.report.Notes["1"], ""); !strings.Contains(note, "of 5 samples, since a row has 0.5 s") {
+	if note := strings.Join(run.report.Notes["1"], ""); !strings.Contains(note, "of 5 samples, since a row has 500ms") {
 		t.Errorf("note %q", note)
 	}
 }
@@ -186,10 +186,10 @@ func TestPartial(t *testing.T) {
 	if len(r.Results) != 19 || r.Results[18].Value == nil {
 		t.Errorf("%d rows are left, want the 19 of tier 1", len(r.Results))
 	}
-	if want := "it ends after tier 1 of 1, 3"; after != want {
+	if want := "it ends after tier 1 (of 1, 3)"; after != want {
 		t.Errorf("after tier 1 the report says %q, want %q", after, want)
 	}
-	if want := "it ends in tier 3 of 1, 3"; r.Environment.Partial != want {
+	if want := "it ends within tier 3 (of 1, 3)"; r.Environment.Partial != want {
 		t.Errorf("the report says %q, want %q", r.Environment.Partial, want)
 	}
 	failure := errors.New("no disk")
@@ -374,14 +374,17 @@ func TestConfigErrors(t *testing.T) {
 		{func(c *Config) { c.RowLimit = -1 }, "a row needs time"},
 		{func(c *Config) { c.Runs = 0 }, "at least one run"},
 		{func(c *Config) { c.Model = "x" }, "a model serves one tier"},
+		{func(c *Config) { c.Model, c.Tiers = "x", []string{"1"} }, "tier 1 has no model"},
 		{func(c *Config) { c.Model, c.Tiers, c.RandomWeights = "x", []string{"3"}, true }, "choose one"},
 	} {
 		c := testConfig(t, nil)
 		tt.change(&c)
 		_, err := Run(t.Context(), c)
-		var usage *UsageError
-		if !errors.As(err, &usage) || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%v, want a usage error with %q", err, tt.want)
+		for _, err := range []error{err, c.Check()} {
+			var usage *UsageError
+			if !errors.As(err, &usage) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want a usage error with %q", err, tt.want)
+			}
 		}
 	}
 }
@@ -389,7 +392,7 @@ func TestConfigErrors(t *testing.T) {
 func TestSmokeLeavesOutTheAddendum(t *testing.T) {
 	c := testConfig(t, nil)
 	c.Smoke = true
-	if err := c.check(); err != nil {
+	if err := c.complete(); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"1", "2", "3", "4", "5"}; !slices.Equal(c.Tiers, want) || c.Runs != 1 {
@@ -400,7 +403,7 @@ func TestSmokeLeavesOutTheAddendum(t *testing.T) {
 	}
 	named := testConfig(t, nil)
 	named.Smoke, named.Lanes = true, []string{"torch-compile"}
-	if err := named.check(); err != nil || len(named.Lanes) != 1 {
+	if err := named.complete(); err != nil || len(named.Lanes) != 1 {
 		t.Errorf("a lane that is named: %v, %v", named.Lanes, err)
 	}
 }
@@ -421,5 +424,50 @@ func TestClean(t *testing.T) {
 	}
 	if len(left) != 1 || left[0].Name() != "peers" {
 		t.Errorf("left are %v, want the peers alone", left)
+	}
+}
+
+// TestUnreadableModel ends before the limits are measured.
+func TestUnreadableModel(t *testing.T) {
+	for _, tt := range []struct{ name, model string }{
+		{"no such path", filepath.Join(t.TempDir(), "none")},
+		{"no checkpoint in it", t.TempDir()},
+	} {
+		c := testConfig(t, nil)
+		c.Tiers, c.Model = []string{"3"}, tt.model
+		c.Progress = func(p Progress) { t.Errorf("%s: the run begins: %+v", tt.name, p) }
+		if r, err := Run(t.Context(), c); err == nil || r != nil || !strings.Contains(err.Error(), tt.model) {
+			t.Errorf("%s: %v, want an error that names it", tt.name, err)
+		}
+	}
+}
+
+func TestPartialText(t *testing.T) {
+	for _, tt := range []struct {
+		tiers []string
+		i     int
+		err   error
+		want  string
+	}{
+		{[]string{"1"}, 0, nil, ""},
+		{[]string{"1"}, 0, context.Canceled, "it ends within tier 1"},
+		{[]string{"1", "3"}, 0, nil, "it ends after tier 1 (of 1, 3)"},
+		{[]string{"1", "3"}, 1, context.Canceled, "it ends within tier 3 (of 1, 3)"},
+		{[]string{"1", "3"}, 1, nil, ""},
+	} {
+		if got := partial(tt.tiers, tt.i, tt.err); got != tt.want {
+			t.Errorf("tier %d of %v, %v: %q, want %q", tt.i, tt.tiers, tt.err, got, tt.want)
+		}
+	}
+}
+
+func TestDurationText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		1: "1ns", time.Second: "1s", 500 * time.Millisecond: "500ms", 10 * time.Second: "10s", 5 * time.Minute: "5m",
+		90 * time.Second: "1m30s", time.Hour: "1h", 10 * time.Hour: "10h", time.Hour + time.Second: "1h0m1s", 20 * time.Minute: "20m",
+	} {
+		if got := durationText(d); got != want {
+			t.Errorf("%g s: %q, want %q", d.Seconds(), got, want)
+		}
 	}
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +28,7 @@ func newBench(std stdio) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "tier", Usage: "tiers to run, 1 to 5, addendum or all, with commas between", DefaultText: "all"},
 			&cli.StringSliceFlag{Name: "lanes", Usage: "lanes to run, with commas between", DefaultText: "all"},
-			&cli.StringFlag{Name: "backend", Usage: "the devices' kinds for emily's lanes: cpu, cuda, emu, with commas between", Value: "cpu"},
+			&cli.StringFlag{Name: "backend", Usage: "the devices' kinds for emily's lanes: " + strings.Join(backendNames, ", ") + ", with commas between", Value: "cpu"},
 			&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32, bf16 or f32,bf16", Value: "f32"},
 			&cli.IntFlag{Name: "runs", Usage: "timed samples of each row", Value: 3},
 			&cli.IntFlag{Name: "warmup", Usage: "calls before the timed ones", DefaultText: "5 in tier 1, else 1"},
@@ -58,31 +55,42 @@ func runBench(ctx context.Context, c *cli.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
+	if err := config.Check(); err != nil {
+		return usagef("%v", err)
+	}
 	if c.Bool("clean") {
 		return bench.Clean(config.Cache)
 	}
+	// A mistake in the files should not cost a run.
 	var before *bench.Report
-	if path := c.String("compare"); path != "" { // a mistake in it should not cost a run
+	if path := c.String("compare"); path != "" {
 		if before, err = readReport(path); err != nil {
 			return err
 		}
 	}
+	outputs := benchOutputs(c, before)
+	if err := checkOutputs(outputs); err != nil {
+		return err
+	}
+	var unwritten error
 	config.Finished = func(report *bench.Report) error {
-		return writeReport(c, std, report, before, report.Environment.Partial != "")
+		unwritten = writeReport(std, outputs, report, report.Environment.Partial != "")
+		return unwritten
 	}
 	report, err := bench.Run(ctx, config)
 	if c := config.Progress; c != nil {
 		c(bench.Progress{})
 	}
-	var usage *bench.UsageError
-	if errors.As(err, &usage) {
-		return usagef("%v", err)
-	}
-	if err != nil {
-		if report == nil || len(report.Results) == 0 {
-			return err
+	switch {
+	case unwritten != nil:
+		return unwritten
+	case err != nil && report != nil && len(report.Results) > 0:
+		if unwritten = writeReport(std, outputs, report, false); unwritten != nil && ctx.Err() != nil {
+			return unwritten // of an interrupted run nothing else would be told
 		}
-		return errors.Join(err, writeReport(c, std, report, before, false))
+		return errors.Join(err, unwritten)
+	case err != nil:
+		return err
 	}
 	return verdict(report)
 }
@@ -118,7 +126,7 @@ func benchConfig(c *cli.Context, std stdio) (bench.Config, error) {
 	if config.Kernels, err = kernel.Named(os.Getenv("EMILY_CPU")); err != nil {
 		return config, err
 	}
-	if config.Cache, err = bench.DefaultCache(); err != nil {
+	if config.Cache, err = bench.DefaultCache(); err != nil && (c.Bool("clean") || c.Bool("random-weights")) { // other runs can do without
 		return config, err
 	}
 	self, err := os.Executable()
@@ -169,69 +177,6 @@ func readReport(path string) (*bench.Report, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
-}
-
-// writeReport writes what the flags ask for; to files alone as long as the run goes on.
-func writeReport(c *cli.Context, std stdio, report, before *bench.Report, goesOn bool) error {
-	figures, markdown := c.String("out-json"), c.String("markdown")
-	if markdown == "" && figures != "-" {
-		markdown = "-"
-	}
-	if figures == "-" && markdown == "-" {
-		markdown = ""
-	}
-	for _, f := range []struct {
-		path  string
-		write func(io.Writer) error
-	}{
-		{figures, report.WriteJSON},
-		{markdown, func(w io.Writer) error {
-			if err := report.WriteMarkdown(w); err != nil || before == nil {
-				return err
-			}
-			fmt.Fprintln(w)
-			return bench.WriteComparison(w, bench.Compare(before, report))
-		}},
-	} {
-		var err error
-		switch {
-		case f.path == "-" && !goesOn:
-			err = f.write(std.out)
-		case f.path != "" && f.path != "-":
-			err = replaceFile(f.path, f.write)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// replaceFile writes a file so that at any time its path holds the old text or
-// the whole new one. What is no plain file, such as a pipe, is written to.
-func replaceFile(path string, write func(io.Writer) error) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	mode := fs.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		if mode = info.Mode(); !mode.IsRegular() {
-			f, err := os.OpenFile(path, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			return errors.Join(write(f), f.Close())
-		}
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(write(f), f.Chmod(mode), f.Close()); err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // verdict is the error of a run whose report is not what was asked for.

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,11 +29,19 @@ func TestBenchUsage(t *testing.T) {
 		{"--warmup -1", "--warmup"},
 		{"--row-limit 0s", "--row-limit"},
 		{"--model x", "one tier"},
+		{"--model x --tier 1", "tier 1 has no model"},
+		{"--clean --tier 99", "no tier"},
+		{"--out-json same --markdown same", "name the same file, same"},
 		{"more", "no arguments"},
 	} {
 		fails(t, exitUsage, []string{tt.want}, append([]string{"bench"}, strings.Fields(tt.args)...)...)
 	}
-	fails(t, exitFailed, []string{"no such file"}, "bench", "--compare", filepath.Join(t.TempDir(), "old.json"))
+	none := filepath.Join(t.TempDir(), "none")
+	fails(t, exitFailed, []string{"no such file"}, "bench", "--compare", none)
+	fails(t, exitFailed, []string{none}, "bench", "--model", none, "--tier", "3")
+	if help := succeed(t, "", "bench", "--help"); !strings.Contains(help, strings.Join(backendNames, ", ")) {
+		t.Errorf("the help does not list %v:\n%s", backendNames, help)
+	}
 }
 
 func TestBench(t *testing.T) {
@@ -74,24 +80,30 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// fakePeer puts a peer into dir that runs a command when it gets tier 3's second case.
+func fakePeer(t *testing.T, dir, command string) {
+	t.Helper()
+	script := fmt.Sprintf(`#!/bin/sh
+echo '{"version": "fake"}'
+while read line; do
+  case $line in *prompt_tokens*) %s;; esac
+  echo '{"output": {"tokens": [1]}}'
+done
+`, command)
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bin", "python"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBenchInterrupted sends what Ctrl-C sends while a peer works on tier 3's
 // second case: the rows of the first are kept.
 func TestBenchInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	figures, markdown, hangs := filepath.Join(dir, "figures.json"), filepath.Join(dir, "report.md"), filepath.Join(dir, "hangs")
-	peer := fmt.Sprintf(`#!/bin/sh
-echo '{"version": "fake"}'
-while read line; do
-  case $line in *prompt_tokens*) touch %s; sleep 60;; esac
-  echo '{"output": {"tokens": [1]}}'
-done
-`, hangs)
-	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "bin", "python"), []byte(peer), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	fakePeer(t, dir, fmt.Sprintf("touch %s; sleep 60", hangs))
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -124,46 +136,8 @@ done
 		t.Errorf("%d rows were kept, want 2", len(report.Results))
 	}
 	text, err := os.ReadFile(markdown)
-	if want := "This report is partial: it ends in tier 3 of 3."; err != nil || !strings.Contains(string(text), want) {
+	if want := "This report is partial: it ends within tier 3."; err != nil || !strings.Contains(string(text), want) {
 		t.Errorf("%v: %q is not in\n%s", err, want, text)
-	}
-}
-
-// TestReplaceFile: a writer that fails leaves what was there.
-func TestReplaceFile(t *testing.T) {
-	dir := t.TempDir()
-	path, link := filepath.Join(dir, "report"), filepath.Join(dir, "link")
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
-	text := func(s string, err error) func(io.Writer) error {
-		return func(w io.Writer) error {
-			io.WriteString(w, s)
-			return err
-		}
-	}
-	for _, tt := range []struct {
-		path, text string
-		err        error
-		want       string
-	}{
-		{path, "one", nil, "one"},
-		{link, "two", nil, "two"},
-		{path, "half", errors.New("no disk"), "two"},
-		{os.DevNull, "away", nil, "two"},
-	} {
-		if err := replaceFile(tt.path, text(tt.text, tt.err)); !errors.Is(err, tt.err) {
-			t.Errorf("writing %q: %v, want %v", tt.text, err, tt.err)
-		}
-		if got, err := os.ReadFile(path); string(got) != tt.want {
-			t.Errorf("after writing %q the file is %q, %v, want %q", tt.text, got, err, tt.want)
-		}
-	}
-	if left, _ := os.ReadDir(dir); len(left) != 2 {
-		t.Errorf("left are %v", left)
-	}
-	if err := replaceFile(filepath.Join(dir, "none", "report"), text("x", nil)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("in a folder that is not there: %v", err)
 	}
 }
 
@@ -175,4 +149,18 @@ func TestBenchNothing(t *testing.T) {
 	if code != exitFailed || !strings.Contains(out, "emily pull") || !strings.Contains(stderr, "nothing was measured") {
 		t.Errorf("exit code %d, %s\n%s", code, stderr, out)
 	}
+}
+
+// TestBenchNoCache: emily's lanes need no cache folder; what does says so.
+func TestBenchNoCache(t *testing.T) {
+	t.Setenv("EMILY_TEST_MAIN", "1")
+	t.Setenv("XDG_CACHE_HOME", "relative") // which is no cache folder
+	command := []string{"bench", "--tier", "3", "--lanes", "fuse", "--new-tokens", "2", "--runs", "1"}
+	out := succeed(t, "", append(command, "--model", models+"/tiny-qwen3")...)
+	if strings.Contains(out, "XDG_CACHE_HOME") {
+		t.Errorf("a cache that nothing needs is missed:\n%s", out)
+	}
+	const advice = "set XDG_CACHE_HOME to a folder that can be written"
+	fails(t, exitFailed, []string{advice}, append(command, "--random-weights")...)
+	fails(t, exitFailed, []string{advice}, "bench", "--clean")
 }
