@@ -18,7 +18,6 @@ type member struct {
 	slow    bool          // it failed by being slow, and may serve the next case
 	left    time.Duration // for calls of the row
 	peak    int64         // resident memory so far
-	results []int         // its rows
 }
 
 // open starts the lanes' processes, which then wait for their turns. Most of
