@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -105,8 +106,13 @@ func promptIDs(c *cli.Context, text *arch.Text, prompt string) ([]int32, error) 
 	if strings.TrimSpace(prompt) == "" && !c.Bool("raw") {
 		return nil, errors.New("the prompt is empty")
 	}
-	if text.Template == nil && c.IsSet("system") {
-		return nil, usagef("--system needs a chat model; %s has no chat template", c.String("model"))
+	for _, flag := range []string{"system", "template-arg"} {
+		switch {
+		case c.IsSet(flag) && c.Bool("raw"):
+			return nil, usagef("--%s is for the chat template, which --raw leaves out", flag)
+		case c.IsSet(flag) && text.Template == nil:
+			return nil, usagef("--%s needs a chat model; %s has no chat template", flag, cmp.Or(c.String("model"), "the built-in one"))
+		}
 	}
 	if text.Template == nil || c.Bool("raw") {
 		return text.PromptIDs(prompt)

@@ -78,6 +78,8 @@ func TestUsage(t *testing.T) {
 		{"unknown backend", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "tpu"}, []string{"tpu"}},
 		{"too many threads", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--threads", "100000"}, []string{"between 0 and 1024"}},
 		{"verify nothing", []string{"verify", "--model", models + "/tiny-qwen3"}, []string{"reference"}},
+		{"raw template argument", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--raw", "--template-arg", "thinking=1"}, []string{"--template-arg", "--raw"}},
+		{"raw system", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--raw", "--system", "be brief"}, []string{"--system", "--raw"}},
 		{"bad template argument", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--template-arg", "thinking"}, []string{"NAME=VALUE"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { fails(t, exitUsage, tt.texts, tt.args...) })
