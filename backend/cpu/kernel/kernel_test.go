@@ -275,42 +275,55 @@ func TestPackCols(t *testing.T) {
 
 func TestTile(t *testing.T) {
 	everySet(t, func(a arena, s *Set) {
-		for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 64, 129} {
+		for _, k := range tileDepths {
 			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
 				left, right := a.normal(k*s.MR), a.normal(k*s.NR)
-				for m := range s.MR + 1 {
-					for n := range s.NR + 1 {
-						accumulate := (m+n)%2 == 0
-						ldc := n + 1 + a.rng.IntN(3)
-						c := a.filled(m*ldc, sentinel)
-						for i := range m {
-							for j := range n {
-								c[i*ldc+j] = float32(i - j)
-								if !accumulate {
-									c[i*ldc+j] = float32(math.NaN())
-								}
-							}
-						}
-						s.Tile(c, ldc, left, right, k, m, n, accumulate)
-						for i := range m {
-							for j := range n {
-								var want, total float64
-								if k > 0 {
-									want, total = product(left[i:], s.MR, right[j:], s.NR, k)
-								}
-								if accumulate {
-									want += float64(i - j)
-									total += math.Abs(float64(i - j))
-								}
-								a.near(fmt.Sprintf("m %d, n %d, c[%d,%d]", m, n, i, j), c[i*ldc+j], want, total, k)
-							}
-						}
-						a.untouched(c, m, n, ldc)
+				a.tiles(s, k, func(c []float32, ldc, m, n int, accumulate bool) {
+					s.Tile(c, ldc, left, right, k, m, n, accumulate)
+				}, func(i, j int) (want, total float64) {
+					if k > 0 {
+						want, total = product(left[i:], s.MR, right[j:], s.NR, k)
 					}
-				}
+					return want, total
+				})
 			})
 		}
 	})
+}
+
+// tileDepths are how many elements of the panels a tile is tested with.
+var tileDepths = []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 64, 129}
+
+// tiles multiplies tiles of every size, half of them added to what is there,
+// and compares each number with want: a sum of some terms, and of their sizes.
+func (a arena) tiles(s *Set, terms int, multiply func(c []float32, ldc, m, n int, accumulate bool), want func(i, j int) (want, total float64)) {
+	for m := range s.MR + 1 {
+		for n := range s.NR + 1 {
+			accumulate := (m+n)%2 == 0
+			ldc := n + 1 + a.rng.IntN(3)
+			c := a.filled(m*ldc, sentinel)
+			for i := range m {
+				for j := range n {
+					c[i*ldc+j] = float32(i - j)
+					if !accumulate {
+						c[i*ldc+j] = float32(math.NaN())
+					}
+				}
+			}
+			multiply(c, ldc, m, n, accumulate)
+			for i := range m {
+				for j := range n {
+					sum, total := want(i, j)
+					if accumulate {
+						sum += float64(i - j)
+						total += math.Abs(float64(i - j))
+					}
+					a.near(fmt.Sprintf("m %d, n %d, c[%d,%d]", m, n, i, j), c[i*ldc+j], sum, total, terms)
+				}
+			}
+			a.untouched(c, m, n, ldc)
+		}
+	}
 }
 
 func TestNamed(t *testing.T) {

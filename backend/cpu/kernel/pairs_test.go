@@ -99,40 +99,18 @@ func TestPackColPairs(t *testing.T) {
 
 func TestTilePairs(t *testing.T) {
 	everySet(t, func(a arena, s *Set) {
-		for _, k := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 64, 129} {
+		for _, k := range tileDepths {
 			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
 				x, w := a.normal(s.MR*2*k), a.normal(s.NR*2*k)
 				left, right := a.floats(s.MR*k), a.floats(s.NR*k)
 				s.PackRowPairs(left, x, 2*k, s.MR, 2*k)
 				s.BFloat16.PackPairs(right, a.narrow(bfloat16s, w), 2*k, s.NR, 2*k)
 				a.narrow(bfloat16s, x)
-				for m := range s.MR + 1 {
-					for n := range s.NR + 1 {
-						accumulate := (m+n)%2 == 0
-						ldc := n + 1 + a.rng.IntN(3)
-						c := a.filled(m*ldc, sentinel)
-						for i := range m {
-							for j := range n {
-								c[i*ldc+j] = float32(i - j)
-								if !accumulate {
-									c[i*ldc+j] = float32(math.NaN())
-								}
-							}
-						}
-						s.TilePairs(c, ldc, left, right, k, m, n, accumulate)
-						for i := range m {
-							for j := range n {
-								want, total := product(x[i*2*k:], 1, w[j*2*k:], 1, 2*k)
-								if accumulate {
-									want += float64(i - j)
-									total += math.Abs(float64(i - j))
-								}
-								a.near(fmt.Sprintf("m %d, n %d, c[%d,%d]", m, n, i, j), c[i*ldc+j], want, total, 2*k)
-							}
-						}
-						a.untouched(c, m, n, ldc)
-					}
-				}
+				a.tiles(s, 2*k, func(c []float32, ldc, m, n int, accumulate bool) {
+					s.TilePairs(c, ldc, left, right, k, m, n, accumulate)
+				}, func(i, j int) (want, total float64) {
+					return product(x[i*2*k:], 1, w[j*2*k:], 1, 2*k)
+				})
 			})
 		}
 	})
