@@ -71,25 +71,46 @@ type laneKind struct {
 	// tiers and dtypes are what a peer's script does, so that it need not be
 	// started to say that it does not; none means all.
 	tiers, dtypes []string
+	// devices are the backends that a peer's script can be told to use; none
+	// means that the peer decides, as a rule for the CPU.
+	devices []string
 }
 
 var (
 	generates = []string{"3", "addendum"}
 	f32       = []string{"f32"}
+	cpuOrCUDA = []string{"cpu", "cuda"}
 )
 
 var laneKinds = []laneKind{
 	{name: "exla", peer: true, copies: 2},
 	{name: "emlx", peer: true, copies: 1, tiers: []string{"1", "2", "3", "4", "addendum"}},
 	{name: "emily-eager"}, {name: "emily-native"}, {name: "emily-fuse"},
-	{name: "torch", peer: true, copies: 1},
-	{name: "torch-compile", peer: true, copies: 1},
+	{name: "torch", peer: true, copies: 1, devices: cpuOrCUDA},
+	{name: "torch-compile", peer: true, copies: 1, devices: cpuOrCUDA},
 	{name: "llama.cpp", peer: true, dtype: "bf16", tiers: generates},
 	{name: "llama.cpp-q8_0", peer: true, dtype: "q8_0", tiers: generates},
 	{name: "onnxruntime", peer: true, copies: 2, tiers: []string{"2", "4"}, dtypes: f32},
 	{name: "onnxruntime-int8", peer: true, dtype: "int8", copies: 1, tiers: []string{"2", "4"}},
 	{name: "ctranslate2", peer: true, copies: 1, tiers: []string{"5"}, dtypes: f32},
 	{name: "ctranslate2-int8", peer: true, dtype: "int8", copies: 1, tiers: []string{"5"}},
+}
+
+// on are the backends, of those of the run, that a lane has rows for.
+func (k laneKind) on(backends []string) []string {
+	if !k.peer {
+		return backends
+	}
+	var list []string
+	for _, b := range backends {
+		if slices.Contains(k.devices, b) {
+			list = append(list, b)
+		}
+	}
+	if list == nil {
+		return []string{"cpu"}
+	}
+	return list
 }
 
 // refuses says why a lane does not do a tier in a precision, "" if it does.

@@ -63,7 +63,7 @@ func (t *tierRun) prepare(ctx context.Context, c benchCase, m *member) Result {
 	}
 	t.step(m.entry, c.name, "loading", 2)
 	j := c.job
-	j.Tier, j.Model, j.DType, j.Threads = t.name, t.folder, m.dtype, t.Threads
+	j.Tier, j.Model, j.Device, j.DType, j.Threads = t.name, t.folder, m.backend, m.dtype, t.Threads
 	j.Cache = filepath.Join(t.Cache, convertedFolder)
 	answer, _, ok := t.request(ctx, m, &row, request{Do: doLoad, Job: &j})
 	if !ok {

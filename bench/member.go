@@ -88,7 +88,7 @@ func (t *tierRun) introduce(m *member) {
 		m.close()
 		m.failure = "-: " + h.Absent
 	}
-	if h.Device != "" {
+	if h.Device != "" && len(m.devices) == 0 {
 		m.backend = strings.ToLower(h.Device)
 	}
 }

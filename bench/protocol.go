@@ -44,6 +44,7 @@ type job struct {
 	N       int    `json:"n,omitempty"`     // tier 1: the inputs are [n, n]
 	Model   string `json:"model,omitempty"` // the checkpoint's folder
 	Cache   string `json:"cache,omitempty"` // where a peer keeps a converted checkpoint
+	Device  string `json:"device"`          // a peer's, where it has a choice: "cpu", "cuda"
 	DType   string `json:"dtype"`
 	Threads int    `json:"threads"`
 	// IDs are used where the checkpoint has no tokenizer.

@@ -146,14 +146,11 @@ func (r *runner) entries(t tier) []entry {
 		if !slices.Contains(r.Lanes, k.name) {
 			continue
 		}
-		backends, own := r.Backends, dtypes
-		if k.peer {
-			backends = []string{"cpu"}
-		}
+		own := dtypes
 		if k.dtype != "" {
 			own = []string{k.dtype}
 		}
-		for _, b := range backends {
+		for _, b := range k.on(r.Backends) {
 			for _, d := range own {
 				list = append(list, entry{k, b, d})
 			}
@@ -314,7 +311,7 @@ func (t *tierRun) finish(entries []entry) {
 	place := func(x Result) int {
 		c := slices.IndexFunc(t.cases, func(c benchCase) bool { return c.name == x.Case })
 		e := slices.IndexFunc(entries, func(e entry) bool {
-			return e.name == x.Lane && (e.peer || e.backend == x.Backend && e.dtype == x.DType)
+			return e.name == x.Lane && (e.peer && len(e.devices) == 0 || e.backend == x.Backend && e.dtype == x.DType)
 		})
 		return c*len(entries) + e
 	}

@@ -4,7 +4,7 @@ A peer reads one JSON object a line from standard input and answers each with on
 unasked, says what it is. The library stays loaded between requests, so emily times calls alone.
 
     <- {"version": "jax 0.10.2", "device": "CPU", "settings": "jit, static cache"}      or {"absent": "why"}
-    -> {"do": "load", "job": {"tier": "3", "model": FOLDER, "dtype": "f32", "threads": 2, ...}}
+    -> {"do": "load", "job": {"tier": "3", "model": FOLDER, "device": "cpu", "dtype": "f32", ...}}
     <- {}                                                             or {"absent": "why"} or {"error": "what"}
     -> {"do": "call", "times": 30}
     <- {"output": {"number": 1.5}}           the last call's: number, span, tokens or label, by tier
@@ -74,7 +74,7 @@ class Job:
 
     def loaded(self, load):
         """What load gives, or gave for the last job: cases of a tier share their model."""
-        key = self.model, self.dtype
+        key = self.model, self.device, self.dtype
         if key not in self.kept:
             self.kept.clear()
             self.kept[key] = load()

@@ -1,9 +1,9 @@
-"""PyTorch with transformers: eager, or with --compile under torch.compile."""
+"""PyTorch with transformers: eager, or with --compile under torch.compile; on the CPU or on a GPU."""
 import math
 import os
 import sys
 
-from lanes import Job, absent, best_span, serve
+from lanes import Absent, Job, absent, best_span, serve
 
 try:
     import torch
@@ -23,12 +23,22 @@ OPS = {
 }
 
 
-def compiled(f):
-    return torch.compile(f, dynamic=False) if COMPILED else f
+def compiled(f, job):
+    """f under torch.compile; on a GPU its kernels are replayed as a CUDA graph."""
+    return torch.compile(f, dynamic=False, mode="reduce-overhead" if job.device == "cuda" else None) if COMPILED else f
 
 
 def load(job, cls):
-    return job.loaded(lambda: getattr(transformers, cls).from_pretrained(job.model, dtype=DTYPES[job.dtype]).eval())
+    return job.loaded(lambda: getattr(transformers, cls).from_pretrained(job.model, dtype=DTYPES[job.dtype]).eval().to(job.device))
+
+
+def present(tier):
+    """The tier where the device is there. A call ends with a number or a list read back, and so when the device has done its work."""
+    def load(job):
+        if job.device == "cuda" and not torch.cuda.is_available():
+            raise Absent("torch finds no GPU")
+        return tier(job)
+    return load
 
 
 def warm(tier):
@@ -44,18 +54,18 @@ def warm(tier):
 
 def ops(job: Job):
     op = OPS[job.op]
-    run = compiled(lambda a, b: torch.sum(op(a, b)))
-    a, b = map(torch.from_numpy, job.op_inputs())
+    run = compiled(lambda a, b: torch.sum(op(a, b)), job)
+    a, b = (torch.from_numpy(x).to(job.device) for x in job.op_inputs())
     return lambda: {"number": run(a, b).item()}
 
 
 def distilbert(job: Job):
-    model, encode = compiled(load(job, "DistilBertForQuestionAnswering")), job.pair_ids()
+    model, encode = compiled(load(job, "DistilBertForQuestionAnswering"), job), job.pair_ids()
 
     def call():
         ids, allowed = encode()
-        out = model(input_ids=torch.tensor([ids]))
-        return best_span(out.start_logits[0].float(), out.end_logits[0].float(), allowed)
+        out = model(input_ids=torch.tensor([ids], device=job.device))
+        return best_span(out.start_logits[0].float().cpu(), out.end_logits[0].float().cpu(), allowed)
     return call
 
 
@@ -65,30 +75,31 @@ def qwen3(job: Job):
     model.generation_config.pad_token_id = 0
     options = dict(max_new_tokens=job.new_tokens, do_sample=False)
     if COMPILED:
-        model.forward = compiled(type(model).forward.__get__(model))
         options["cache_implementation"] = "static"
+        if job.device == "cpu":  # on a GPU generate compiles by itself
+            model.forward = compiled(type(model).forward.__get__(model), job)
 
     def call():
-        ids = torch.tensor([prompt()])
+        ids = torch.tensor([prompt()], device=job.device)
         out = model.generate(ids, attention_mask=torch.ones_like(ids), **options)
         return {"tokens": out[0, ids.shape[1]:].tolist()}
     return call
 
 
 def vit(job: Job):
-    model, pixels = compiled(load(job, "ViTForImageClassification")), job.pixels()
-    return lambda: {"label": model(pixel_values=torch.from_numpy(pixels())[None].to(DTYPES[job.dtype])).logits.argmax().item()}
+    model, pixels = compiled(load(job, "ViTForImageClassification"), job), job.pixels()
+    return lambda: {"label": model(pixel_values=torch.from_numpy(pixels())[None].to(job.device, DTYPES[job.dtype])).logits.argmax().item()}
 
 
 def whisper(job: Job):
     model, features, c = load(job, "WhisperForConditionalGeneration"), job.features(), job.config()
-    encoder = compiled(model.model.encoder)  # the decoder stays eager: its cache grows with every step
+    encoder = compiled(model.model.encoder, job)  # the decoder stays eager: its cache grows with every step
 
     def call():
-        heard = encoder(torch.from_numpy(features()).to(DTYPES[job.dtype]))
+        heard = encoder(torch.from_numpy(features()).to(job.device, DTYPES[job.dtype]))
         token, cache, tokens = c["decoder_start_token_id"], None, []
         while len(tokens) < job.new_tokens:
-            out = model(encoder_outputs=heard, decoder_input_ids=torch.tensor([[token]]), past_key_values=cache, use_cache=True)
+            out = model(encoder_outputs=heard, decoder_input_ids=torch.tensor([[token]], device=job.device), past_key_values=cache, use_cache=True)
             cache, logits = out.past_key_values, out.logits[0, -1]
             logits[c["eos_token_id"]] = -math.inf
             token = logits.argmax().item()
@@ -101,4 +112,4 @@ torch.set_num_threads(int(os.environ.get("EMILY_BENCH_THREADS", "0")) or os.cpu_
 torch.set_grad_enabled(False)
 how = "torch.compile; static cache in tier 3; the encoder alone in tier 5" if COMPILED else "eager"
 serve(f"torch {torch.__version__}, transformers {transformers.__version__}", how,
-      {tier: warm(f) for tier, f in {"1": ops, "2": distilbert, "3": qwen3, "4": vit, "5": whisper, "addendum": qwen3}.items()})
+      {tier: present(warm(f)) for tier, f in {"1": ops, "2": distilbert, "3": qwen3, "4": vit, "5": whisper, "addendum": qwen3}.items()})

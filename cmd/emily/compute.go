@@ -56,13 +56,17 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	if opt.Backend, err = openBackend(c, pack); err != nil {
+	var fallback string
+	if opt.Backend, err = openBackend(c, pack, func(text string) { fallback = text }); err != nil {
 		return nil, err
 	}
 	loaded, err := arch.Load(ctx, folder, opt)
 	if err != nil {
 		opt.Backend.Close()
 		return nil, err
+	}
+	if fallback != "" {
+		fmt.Fprintln(std.err, "emily: "+fallback)
 	}
 	if c.Bool("verbose") {
 		i := opt.Backend.Info()

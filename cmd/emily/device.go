@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -16,22 +19,48 @@ import (
 // deviceFlags choose what computes.
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, metal, or emu, which runs the GPU's kernels on the CPU", Value: "cpu"},
+		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, metal, or emu, which runs the GPU's kernels on the CPU", DefaultText: "$EMILY_BACKEND, or else cuda where there is an NVIDIA GPU and cpu where there is none"},
 		&cli.StringFlag{Name: "device", Usage: "one of several GPUs, such as cuda:1"},
 		&cli.IntFlag{Name: "threads", Usage: "worker threads of the CPU, 0 for one per processor"},
 	}
 }
 
 // openBackend starts the device that the flags name; packing is for the CPU.
-func openBackend(c *cli.Context, packing *cpu.Packing) (backend.Backend, error) {
+// Where they name none it is the first NVIDIA GPU, or the CPU, and tell is told
+// why. The built-in models, which are done before a GPU has started, stay on the CPU.
+func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backend.Backend, error) {
 	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
 		return nil, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
 	}
-	name, index, err := parseDevice(c.String("backend"), c.IsSet("backend"), c.String("device"))
+	wanted := c.String("backend")
+	if !c.IsSet("backend") && c.String("device") == "" {
+		wanted = os.Getenv("EMILY_BACKEND")
+	}
+	name, index, err := parseDevice(wanted, c.IsSet("backend"), c.String("device"))
 	if err != nil {
 		return nil, err
 	}
-	return startDevice(name, index, cpu.Options{Threads: c.Int("threads"), Packing: packing})
+	opt := cpu.Options{Threads: c.Int("threads"), Packing: packing}
+	switch {
+	case name != "" || c.IsSet("backend"):
+		return startDevice(name, index, opt)
+	case c.String("model") == "" || opt.Threads > 0:
+		return startDevice("cpu", 0, opt)
+	}
+	device, err := cuda.New(0)
+	if err == nil {
+		return device, nil
+	}
+	tell(fmt.Sprintf("computing on the CPU, since %s; --backend cpu leaves this line out", noGPU(err)))
+	return startDevice("cpu", 0, opt)
+}
+
+// noGPU is a few words for why there is no GPU.
+func noGPU(err error) string {
+	if errors.Is(err, cuda.ErrNoDriver) {
+		return cuda.ErrNoDriver.Error()
+	}
+	return oneLine(err.Error())
 }
 
 // backendNames are the kinds of devices.
@@ -59,6 +88,9 @@ func parseDevice(name string, chosen bool, device string) (string, int, error) {
 		return name, 0, nil
 	}
 	kind, number, numbered := strings.Cut(device, ":")
+	if name == "" {
+		name = "cuda"
+	}
 	if !numbered {
 		number = "0"
 		if _, err := strconv.Atoi(kind); err == nil {

@@ -14,6 +14,7 @@ import (
 	"emily/backend"
 	"emily/backend/backendtest"
 	"emily/backend/cpu"
+	"emily/backend/gpu/cuda"
 	"emily/backend/gpu/emu"
 )
 
@@ -110,6 +111,33 @@ func TestParseDevice(t *testing.T) {
 			t.Errorf("%+v: got %s:%d, %v", tt, name, index, err)
 		}
 	}
+}
+
+// TestDefaultBackend runs a command that names no device where there is no GPU.
+func TestDefaultBackend(t *testing.T) {
+	if _, err := cuda.Probe(); err == nil {
+		t.Skip("there is an NVIDIA GPU")
+	}
+	model := []string{"generate", "once upon", "--model", models + "/tiny-llama", "--raw", "-n", "2"}
+	for _, tt := range []struct {
+		name, env string
+		args      []string
+		want      int // lines that say that it falls back to the CPU
+	}{
+		{"by default", "", model, 1},
+		{"asked for", "", append(model, "--backend", "cpu"), 0},
+		{"asked for in the environment", "cpu", model, 0},
+		{"threads are the CPU's", "", append(model, "--threads", "1"), 0},
+		{"built-in models need no GPU", "", []string{"generate", "once upon", "-n", "2"}, 0},
+	} {
+		t.Setenv("EMILY_BACKEND", tt.env)
+		_, stderr, code := emily(t, "", tt.args...)
+		if n := strings.Count(stderr, "computing on the CPU"); code != exitOK || n != tt.want {
+			t.Errorf("%s: exit code %d, %d such lines, want %d: %q", tt.name, code, n, tt.want, stderr)
+		}
+	}
+	t.Setenv("EMILY_BACKEND", "abacus")
+	fails(t, exitUsage, []string{`"abacus"`, "cuda"}, model...)
 }
 
 // TestEmulator runs the commands on the emulated GPU.

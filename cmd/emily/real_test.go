@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(code)
 	}
+	os.Setenv("EMILY_BACKEND", "cpu") // what is here should not matter
 	os.Exit(m.Run())
 }
 

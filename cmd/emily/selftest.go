@@ -25,7 +25,7 @@ import (
 // measured. Each check is reported as soon as it has ended. The error is for
 // flags that name no device, and for the end of ctx.
 func selfTest(ctx context.Context, c *cli.Context, report func(check)) error {
-	device, err := openBackend(c, nil)
+	device, err := openBackend(c, nil, nil)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return err
 	}

@@ -25,11 +25,14 @@ type library struct {
 	occupancy, launchResident                                                uintptr
 }
 
+// ErrNoDriver is in the error of New and Probe where NVIDIA's driver, libcuda, is not installed.
+var ErrNoDriver = errors.New("there is no NVIDIA driver")
+
 // openLibrary finds libcuda, which is part of NVIDIA's display driver.
 func openLibrary() (*library, error) {
 	handle, err := openFirst("libcuda.so.1", "libcuda.so", "/usr/local/nvidia/lib64/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1")
 	if err != nil {
-		return nil, fmt.Errorf("there is no NVIDIA driver: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrNoDriver, err)
 	}
 	l := &library{}
 	for name, address := range map[string]*uintptr{

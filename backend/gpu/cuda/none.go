@@ -11,6 +11,9 @@ import (
 
 var errLeftOut = errors.New("this build of emily has no CUDA: it needs Linux and a build without the tag nogpu")
 
+// ErrNoDriver is in no error of this build.
+var ErrNoDriver = errors.New("there is no NVIDIA driver")
+
 // Device is a CUDA device as Probe finds it.
 type Device struct {
 	Index                                 int
