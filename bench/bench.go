@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"emily/backend"
 	"emily/backend/cpu/kernel"
 	"emily/bench/roofline"
 )
@@ -40,6 +41,8 @@ type Config struct {
 	Cache   string      // folder for random weights and peers, as of DefaultCache; "" if there is none
 	Kernels *kernel.Set // measures the limits
 	Limits  roofline.Options
+	// Device opens a backend other than the CPU, to measure its limits; nil means not to.
+	Device func(backend string) (backend.Backend, error)
 	// Self is the command of one of emily's lanes: a process that calls Serve.
 	Self func(lane, backend string) []string
 	// Peer is the command of a peer, or why there is none. Nil means the scripts

@@ -128,6 +128,7 @@ func limitRows(l roofline.Limits) []limitRow {
 		{"dot product bf16, " + all, l.BF16All, "GFLOP/s"},
 		{"dot product int8, 1 thread", l.Int8One, "GOP/s"},
 		{"dot product int8, " + all, l.Int8All, "GOP/s"},
+		{"GPU memory read", l.ReadGPU, "GB/s"},
 		{"copy to GPU", l.CopyGPU, "GB/s"},
 	}
 }
@@ -135,7 +136,7 @@ func limitRows(l roofline.Limits) []limitRow {
 // label is a lane as a table names it.
 func label(x Result) string {
 	device := strings.ToUpper(x.Backend)
-	if x.Backend == "cuda" || x.Backend == "metal" {
+	if isGPU(x.Backend) {
 		device = "GPU"
 	}
 	return fmt.Sprintf("%s (%s)", x.Lane, device)

@@ -52,6 +52,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if r.report.Environment.Limits, err = roofline.Measure(ctx, c.Kernels, c.Threads, c.Limits); err != nil {
 		return nil, err
 	}
+	if err := r.measureDevice(ctx); err != nil {
+		return nil, err
+	}
 	if r.Peer == nil {
 		r.Peer = c.installedPeers()
 	}
@@ -68,6 +71,27 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	return &r.report, nil
 }
+
+// measureDevice measures the limits of the first backend that is a GPU. One that
+// cannot be opened has none; its lanes tell why.
+func (r *runner) measureDevice(ctx context.Context) error {
+	i := slices.IndexFunc(r.Backends, isGPU)
+	if i < 0 || r.Device == nil {
+		return nil
+	}
+	device, err := r.Device(r.Backends[i])
+	if err != nil {
+		return nil
+	}
+	defer device.Close()
+	l := &r.report.Environment.Limits
+	if l.ReadGPU, l.CopyGPU, err = roofline.MeasureDevice(ctx, device, r.Limits); err != nil {
+		return fmt.Errorf("measuring the limits of %s: %w", device.Info().Device, err)
+	}
+	return nil
+}
+
+func isGPU(backend string) bool { return backend == "cuda" || backend == "metal" }
 
 // partial says where a report ends before its time, which is after tier i, or
 // in it if there is an error; "" for a whole one.
@@ -297,9 +321,13 @@ func (t *tierRun) finish(entries []entry) {
 		least := 0.0
 		for _, w := range t.work[x.Case] {
 			w.BF16 = x.DType == backend.BF16.String()
-			least += limits.Seconds(w)
+			if isGPU(x.Backend) {
+				least += limits.SecondsOnGPU(w)
+			} else {
+				least += limits.Seconds(w)
+			}
 		}
-		if x.Value == nil || least == 0 || x.Backend != "cpu" || x.DType != "f32" && x.DType != "bf16" { // others read fewer bytes than are stored
+		if x.Value == nil || least == 0 || x.Backend != "cpu" && !isGPU(x.Backend) || x.DType != "f32" && x.DType != "bf16" { // others read fewer bytes than are stored
 			continue
 		}
 		share := least * 1e6 / *x.Value

@@ -1,4 +1,4 @@
-// Package roofline measures what a processor can do at most: how fast it reads
+// Package roofline measures what a processor or GPU can do at most: how fast it reads
 // memory and how many floating-point operations it finishes. A benchmark's
 // share of these limits says how much is left to gain (Williams, Waterman and
 // Patterson, "Roofline: an insightful visual performance model", 2009).
@@ -37,13 +37,14 @@ type Limits struct {
 	BF16All *Limit `json:"bf16_all_threads,omitempty"`
 	Int8One *Limit `json:"int8_1_thread,omitempty"`
 	Int8All *Limit `json:"int8_all_threads,omitempty"`
-	// Copying from host to GPU, bytes/s.
+	// A GPU's reading of its memory, and copying to it, bytes/s.
+	ReadGPU *Limit `json:"read_gpu,omitempty"`
 	CopyGPU *Limit `json:"copy_gpu,omitempty"`
 }
 
 // Options say how long is measured.
 type Options struct {
-	// Bytes is the size of the buffer that is read; 0 means 256 MiB.
+	// Bytes is the size of the buffer that is read; 0 means 256 MiB, of a device 1 GiB.
 	Bytes int
 	// Runs is the number of measurements of each limit; 0 means 15.
 	Runs int
@@ -187,4 +188,13 @@ func (l Limits) Seconds(w Work) float64 {
 		multiply = l.BF16All
 	}
 	return max(float64(w.Bytes)/l.ReadAll.Value, float64(w.FLOPs)/multiply.Value)
+}
+
+// SecondsOnGPU is the shortest time for the work's bytes on the GPU, whose
+// operations were not measured; 0 if its reading was not either.
+func (l Limits) SecondsOnGPU(w Work) float64 {
+	if l.ReadGPU == nil {
+		return 0
+	}
+	return float64(w.Bytes) / l.ReadGPU.Value
 }

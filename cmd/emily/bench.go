@@ -133,6 +133,7 @@ func benchConfig(c *cli.Context, std stdio) (bench.Config, error) {
 	if err != nil {
 		return config, fmt.Errorf("the lanes are processes of emily's own file, which was not found: %w", err)
 	}
+	config.Device = func(name string) (backend.Backend, error) { return startDevice(name, 0, cpu.Options{}) }
 	config.Self = func(lane, backend string) []string { return []string{self, "bench-lane", lane, backend} }
 	config.Progress = benchProgress(std)
 	return config, nil

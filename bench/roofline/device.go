@@ -1,0 +1,92 @@
+package roofline
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"emily/backend"
+)
+
+// MeasureDevice measures how fast a device reads its memory, and what is
+// copied to it, in bytes/s. The first is the speed of products of one row with
+// large matrices of bf16, which is the most of what decoding does; they are
+// read several times in a run, so that its start and end count for little.
+func MeasureDevice(ctx context.Context, device backend.Backend, opt Options) (read, copied *Limit, err error) {
+	if opt.Bytes == 0 {
+		opt.Bytes = 1 << 30
+	}
+	if opt.Runs == 0 {
+		opt.Runs = 15
+	}
+	if read, err = measureProducts(ctx, device, opt); err != nil {
+		return nil, nil, err
+	}
+	copied, err = measureCopy(ctx, device, opt)
+	return read, copied, err
+}
+
+func measureProducts(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+	const width, matrices, times = 1024, 4, 4
+	rows := max(1, opt.Bytes/(2*width*matrices))
+	g := backend.NewGraph()
+	x := g.Input("x", backend.F32, 1, width)
+	var list []*backend.Weight
+	for range matrices {
+		// Every number is 1/width in bf16. Pages that were never written would all be the same one.
+		list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{rows, width}, Data: bytes.Repeat([]byte{0x80, 0x3a}, rows*width)})
+	}
+	total := 0
+	for i := range matrices * times {
+		w := list[i%matrices]
+		total += len(w.Data)
+		x = x.Mul(x.Linear(w, nil).Sum(1)) // the next product waits for this one
+	}
+	g.Output("x", x)
+	p, err := backend.Compile(device, g, backend.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	s, err := p.Bind()
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	in, out := []backend.Buffer{backend.BufferOf(make([]float32, width))}, []backend.Buffer{backend.BufferOf(make([]float32, width))}
+	return repeat(opt.Runs, total, func() error { return s.Run(ctx, in, out) })
+}
+
+func measureCopy(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+	size := max(4, opt.Bytes/4)
+	state, err := device.NewState(&backend.StateSpec{Name: "copy", DType: backend.F32, Shape: []int{size / 4}})
+	if err != nil {
+		return nil, err
+	}
+	defer state.Close()
+	from, last := bytes.Repeat([]byte{1}, size/4*4), make([]byte, 4)
+	return repeat(opt.Runs, len(from), func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := state.Write(from, 0); err != nil {
+			return err
+		}
+		return state.Read(last, len(from)-len(last)) // waits for the copy
+	})
+}
+
+// repeat times f after a first call that does not count.
+func repeat(runs, units int, f func() error) (*Limit, error) {
+	var rates []float64
+	for i := range runs + 1 {
+		start := time.Now()
+		if err := f(); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			rates = append(rates, float64(units)/time.Since(start).Seconds())
+		}
+	}
+	return summarize(rates), nil
+}
