@@ -23,8 +23,10 @@ func samplingFlags() []cli.Flag {
 	}
 }
 
-// samplingParams applies the flags over the model's defaults.
+// samplingParams applies the flags over the model's defaults. Where the
+// defaults alone are fit, what is wrong is the flags' fault.
 func samplingParams(c *cli.Context, p sample.Params) (sample.Params, error) {
+	unset := p.Check()
 	for name, dst := range map[string]*float64{
 		"temperature": &p.Temperature, "top-p": &p.TopP, "min-p": &p.MinP, "repetition-penalty": &p.RepetitionPenalty,
 		"presence-penalty": &p.PresencePenalty, "frequency-penalty": &p.FrequencyPenalty,
@@ -40,5 +42,9 @@ func samplingParams(c *cli.Context, p sample.Params) (sample.Params, error) {
 	if c.Int("max-tokens") < 0 {
 		return p, usagef("--max-tokens must be 0 or more, got %d", c.Int("max-tokens"))
 	}
-	return p, p.Check()
+	err := p.Check()
+	if err != nil && unset == nil {
+		err = usagef("%v", err)
+	}
+	return p, err
 }
