@@ -120,8 +120,6 @@ func TestBadPrompts(t *testing.T) {
 		{"blank prompt", []string{"generate", "  ", "--model", model}, []string{"prompt is empty"}},
 		{"not UTF-8", []string{"generate", "a\xffb", "--model", model}, []string{"UTF-8"}},
 		{"longer than the context", []string{"generate", long, "--raw", "--model", model}, []string{"context of 512"}},
-		{"temperature", []string{"generate", "x", "--temperature", "-1", "--model", model}, []string{"temperature must be 0 or more, got -1"}},
-		{"top-p", []string{"generate", "x", "--top-p", "2", "--model", model}, []string{"top-p"}},
 		{"no such file", []string{"generate", "--file", "nowhere.txt", "--model", model}, []string{"nowhere.txt"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,5 +127,11 @@ func TestBadPrompts(t *testing.T) {
 			t.Setenv("HF_HUB_OFFLINE", "1")
 			fails(t, exitFailed, tt.texts, tt.args...)
 		})
+	}
+}
+
+func TestBadSampling(t *testing.T) {
+	for flag, want := range map[string]string{"--temperature=-1": "temperature must be 0 or more, got -1", "--top-p=2": "top-p", "--max-tokens=-1": "--max-tokens"} {
+		fails(t, exitUsage, []string{want}, "generate", "x", flag, "--model", models+"/tiny-llama")
 	}
 }
