@@ -20,7 +20,11 @@ func (at *attention) products(w *worker, q, acc, scores []float32, ld int) atten
 	if p.rows <= maxGemv {
 		return p
 	}
-	padded := (p.rows + at.set.MR - 1) / at.set.MR * at.set.MR
+	mr := at.set.MR
+	if at.lane == 2 {
+		mr = at.set.MRPairs
+	}
+	padded := (p.rows + mr - 1) / mr * mr
 	queries, weights := padded*at.d/at.lane, padded*attentionKeys/at.lane
 	panel := at.set.NR * max(at.d, attentionKeys) / at.lane
 	scratch := w.second(queries + weights + panel + attentionKeys*at.d)
@@ -87,11 +91,9 @@ func (p *attentionProducts) accumulate(v []byte, keys int) {
 
 // column multiplies all rows with the panel, k elements long.
 func (p *attentionProducts) column(c []float32, ldc int, a []float32, k, n int, add bool) {
-	tile := p.set.Tile
+	tile, mr := p.set.Tile, p.set.MR
 	if p.lane == 2 {
-		tile = p.set.TilePairs
+		tile, mr = p.set.TilePairs, p.set.MRPairs
 	}
-	for i := 0; i < p.rows; i += p.set.MR {
-		tile(c[i*ldc:], ldc, a[i*k:], p.panel, k, min(p.set.MR, p.rows-i), n, add)
-	}
+	tile(c, ldc, a, mr*k, p.panel, k, p.rows, n, add)
 }

@@ -45,7 +45,7 @@ func (b *binder) dots() bool { return b.plan.Options.DType == backend.BF16 && b.
 func (p *product) chunk() int {
 	const (
 		gemvBytes = 128 << 10 // of weights: 5 to 10 us
-		gemmNR    = 4         // column panels: a packed block that fits L2 beside a row panel
+		gemmNR    = 4         // column panels: so many use the rows that are in L2
 	)
 	if p.threads == 1 && p.m <= maxGemv {
 		return max(p.n, 1)
@@ -72,12 +72,28 @@ func (p *product) lane() int {
 	return 1
 }
 
-// packElements is the size of the packed x.
-func (p *product) packElements() int {
-	return (p.m + p.set.MR - 1) / p.set.MR * p.set.MR * p.k / p.lane()
+// rows is the number of rows in a panel of x.
+func (p *product) rows() int {
+	if p.lane() == 2 {
+		return p.set.MRPairs
+	}
+	return p.set.MR
 }
 
-// packRows packs rows from row i on, a multiple of the tile's, of x[m,k].
+// depth is the part of k that one pass of tiles covers, in elements of the panels.
+func (p *product) depth() int {
+	if p.lane() == 2 {
+		return p.set.KCPairs
+	}
+	return p.set.KC
+}
+
+// packElements is the size of the packed x.
+func (p *product) packElements() int {
+	return (p.m + p.rows() - 1) / p.rows() * p.rows() * p.k / p.lane()
+}
+
+// packRows packs rows from row i on, a multiple of a panel's, of x[m,k].
 func (p *product) packRows(packed []float32, i int, rows []float32) {
 	if p.k == 0 {
 		return
@@ -89,10 +105,6 @@ func (p *product) packRows(packed []float32, i int, rows []float32) {
 	}
 	p.set.PackRows(dst, rows, p.k, m, p.k)
 }
-
-// blockK is the part of k that one pass of tiles covers, in elements of the
-// panels: a row panel of it stays in L1.
-const blockK = 256
 
 // columns computes count columns of the result from j on into y, which has
 // rows of ldy. x is the rows, or packed is what PackRows made of them.
@@ -122,8 +134,10 @@ func (p *product) gemv(wk *worker, y []float32, ldy int, x []float32, w []byte, 
 	p.stored.Gemv(y, ldy, x, p.k, w[j*p.k*p.size:], p.k, p.m, count, p.k)
 }
 
+// tiles is columns for more rows: of each part of k, all rows are multiplied
+// with one panel of columns after the other.
 func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []byte, first, count int) {
-	mr, nr, lane := p.set.MR, p.set.NR, p.lane()
+	mr, nr, lane := p.rows(), p.set.NR, p.lane()
 	if p.k == 0 {
 		for i := range p.m {
 			clear(y[i*ldy : i*ldy+count])
@@ -133,24 +147,18 @@ func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []
 	if lane == 2 {
 		tile = p.set.TilePairs
 	}
-	panels, k := (count+nr-1)/nr, p.k/lane
-	block := wk.floats(panels * nr * min(blockK, k))
-	for k0 := 0; k0 < k; k0 += blockK {
-		kc := min(blockK, k-k0)
-		for j := 0; j < count && p.rounded == nil; j += nr {
-			p.packPanel(wk, block[j*kc:(j+nr)*kc], w, first+j, min(nr, count-j), k0*lane, kc*lane)
-		}
-		for i := 0; i < p.m; i += mr {
-			a := packed[i*k+k0*mr : i*k+(k0+kc)*mr]
-			for j := 0; j < count; j += nr {
-				var b []float32
-				if p.rounded != nil {
-					b = p.roundedPanel(wk, w, first+j)[k0*nr : (k0+kc)*nr]
-				} else {
-					b = block[j*kc : (j+nr)*kc]
-				}
-				tile(y[i*ldy+j:], ldy, a, b, kc, min(mr, p.m-i), min(nr, count-j), k0 > 0)
+	k := p.k / lane
+	panel := wk.floats(nr * min(p.depth(), k))
+	for k0 := 0; k0 < k; k0 += p.depth() {
+		kc := min(p.depth(), k-k0)
+		for j := 0; j < count; j += nr {
+			b, n := panel[:nr*kc], min(nr, count-j)
+			if p.rounded != nil {
+				b = p.roundedPanel(wk, w, first+j)[k0*nr : (k0+kc)*nr]
+			} else {
+				p.packPanel(wk, b, w, first+j, n, k0*lane, kc*lane)
 			}
+			tile(y[j:], ldy, packed[k0*mr:], k*mr, b, kc, p.m, n, k0 > 0)
 		}
 	}
 }
@@ -185,7 +193,7 @@ func (p *product) packPanel(wk *worker, dst []float32, w []byte, j, n, k0, kc in
 // prepare adds the phase that packs x for tiles, or that normalises it, and
 // returns where the product finds it.
 func (b *binder) prepare(p *product, x ref, norm func(dst, x []float32)) func(f *frame) (plain, packed []float32) {
-	m, k, mr := p.m, p.k, b.set.MR
+	m, k, mr := p.m, p.k, p.rows()
 	if !p.packed() {
 		if norm == nil {
 			return func(f *frame) ([]float32, []float32) { return f.f32(x), nil }

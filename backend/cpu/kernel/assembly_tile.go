@@ -22,7 +22,7 @@ type packFunc func(dst *float32, stride int, w *byte, ldw, n, k int)
 
 // into replaces the functions of s.
 func (l tileLoops) into(s *Set) {
-	s.MR, s.NR = l.rows, l.columns
+	s.MR, s.NR, s.MRPairs = l.rows, l.columns, l.rows
 	s.Tile = l.runTile(l.tile)
 	s.PackRows = l.runPackRows
 	s.PackCols = l.runPackCols
@@ -32,18 +32,25 @@ func (l tileLoops) into(s *Set) {
 	s.TilePairs = tilePairs(l.rows, l.columns)
 }
 
-func (l tileLoops) runTile(tile tileFunc) func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
-	return func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
+func (l tileLoops) runTile(tile tileFunc) func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool) {
+	return func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool) {
 		if m == 0 || n == 0 {
 			return
 		}
 		c = c[:span(m, n, ldc)]
-		add := 0
-		if accumulate {
-			add = 1
+		for i := 0; i < m; i += l.rows {
+			panel := first(a[i/l.rows*lda:], k*l.rows)
+			tile(&c[i*ldc], 4*ldc, panel, first(b, k*l.columns), k, min(l.rows, m-i), n, number(accumulate))
 		}
-		tile(unsafe.SliceData(c), 4*ldc, first(a, k*l.rows), first(b, k*l.columns), k, m, n, add)
 	}
+}
+
+// number is 1 for true, 0 for false.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (l tileLoops) runPackRows(dst, a []float32, lda, m, k int) {

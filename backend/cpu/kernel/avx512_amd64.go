@@ -289,6 +289,21 @@ func packColPairsAVX512(dst *float32, b *float32, ldb int, k int, n int)
 //go:noescape
 func packColsAVX512(dst *float32, b *float32, ldb int, k int, n int)
 
+// tileAMX computes c[m,n] = a·b, added to c if accumulate is not 0, for groups of m rows; m and n are 1 to 32 and the configuration's. a has row bytes from row to row, 2048 from step to step and lda from group to group; b is a panel of 32 columns.
+//
+//go:noescape
+func tileAMX(c *float32, ldc int, a *float32, lda int, row int, b *float32, steps int, groups int, m int, n int, accumulate int, config [64]byte)
+
+// packRowTilesAVX512 sets 16 pairs at dst + r·stride + 2048·i to pairs from 16·i on of w's row r in bf16, for n rows; stride and ldw are in bytes, k counts pairs.
+//
+//go:noescape
+func packRowTilesAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+
+// peakAMX runs rounds of independent products of tiles and returns how many operations that were.
+//
+//go:noescape
+func peakAMX(rounds int, config [64]byte) int
+
 // addAVX512 sets dst to x + y.
 //
 //go:noescape

@@ -16653,6 +16653,577 @@ row_done_509:
 	VZEROUPPER
 	RET
 
+// func tileAMX(c *float32, ldc int, a *float32, lda int, row int, b *float32, steps int, groups int, m int, n int, accumulate int, config [64]byte)
+// Requires: AMX-BF16, AMX-TILE
+TEXT ·tileAMX(SB), NOSPLIT, $0-152
+	LEAQ config_0+88(FP), AX
+
+	// LDTILECFG (AX)
+	LONG $0x4978e2c4
+	BYTE $0x00
+	MOVQ c+0(FP), DI
+	MOVQ ldc+8(FP), SI
+	MOVQ a+16(FP), R8
+	MOVQ row+32(FP), R9
+	MOVQ b+40(FP), R10
+	MOVQ groups+56(FP), R11
+	MOVQ $+128, R12
+	MOVQ m+64(FP), AX
+	MOVQ n+72(FP), BX
+	CMPQ AX, $+16
+	JLE  low_511
+	CMPQ BX, $+16
+	JLE  narrow_510
+
+group_513:
+	MOVQ  accumulate+80(FP), DX
+	TESTQ DX, DX
+	JZ    plain_515
+	MOVQ  SI, AX
+	SHLQ  $0x04, AX
+	ADDQ  DI, AX
+
+	// TILELOADD (DI)(SI*1), TMM0
+	LONG $0x4b7be2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+
+	// TILELOADD 64(DI)(SI*1), TMM1
+	LONG $0x4b7be2c4
+	BYTE $0x4c
+	BYTE $0x37
+	BYTE $0x40
+
+	// TILELOADD (AX)(SI*1), TMM2
+	LONG $0x4b7be2c4
+	BYTE $0x54
+	BYTE $0x30
+	BYTE $0x00
+
+	// TILELOADD 64(AX)(SI*1), TMM3
+	LONG $0x4b7be2c4
+	BYTE $0x5c
+	BYTE $0x30
+	BYTE $0x40
+	JMP  multiply_516
+
+plain_515:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO TMM2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// TILEZERO TMM3
+	LONG $0x497be2c4
+	BYTE $0xd8
+
+multiply_516:
+	MOVQ R8, AX
+	MOVQ R9, BX
+	SHLQ $0x04, BX
+	ADDQ R8, BX
+	MOVQ R10, CX
+	MOVQ steps+48(FP), DX
+
+step_514:
+	// TILELOADD (CX)(R12*1), TMM6
+	LONG $0x4b7ba2c4
+	BYTE $0x74
+	BYTE $0x21
+	BYTE $0x00
+
+	// TILELOADD 64(CX)(R12*1), TMM7
+	LONG $0x4b7ba2c4
+	BYTE $0x7c
+	BYTE $0x21
+	BYTE $0x40
+
+	// TILELOADD (AX)(R9*1), TMM4
+	LONG $0x4b7ba2c4
+	BYTE $0x64
+	BYTE $0x08
+	BYTE $0x00
+
+	// TDPBF16PS TMM6, TMM4, TMM0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// TDPBF16PS TMM7, TMM4, TMM1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// TILELOADD (BX)(R9*1), TMM5
+	LONG $0x4b7ba2c4
+	BYTE $0x6c
+	BYTE $0x0b
+	BYTE $0x00
+
+	// TDPBF16PS TMM6, TMM5, TMM2
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// TDPBF16PS TMM7, TMM5, TMM3
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	ADDQ $+2048, AX
+	ADDQ $+2048, BX
+	ADDQ $+2048, CX
+	DECQ DX
+	JNZ  step_514
+	MOVQ SI, AX
+	SHLQ $0x04, AX
+	ADDQ DI, AX
+
+	// TILESTORED TMM0, (DI)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+
+	// TILESTORED TMM1, 64(DI)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x4c
+	BYTE $0x37
+	BYTE $0x40
+
+	// TILESTORED TMM2, (AX)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x54
+	BYTE $0x30
+	BYTE $0x00
+
+	// TILESTORED TMM3, 64(AX)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x5c
+	BYTE $0x30
+	BYTE $0x40
+	MOVQ SI, AX
+	SHLQ $0x05, AX
+	ADDQ AX, DI
+	MOVQ lda+24(FP), AX
+	ADDQ AX, R8
+	DECQ R11
+	JNZ  group_513
+
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+narrow_510:
+group_517:
+	MOVQ  accumulate+80(FP), DX
+	TESTQ DX, DX
+	JZ    plain_519
+	MOVQ  SI, AX
+	SHLQ  $0x04, AX
+	ADDQ  DI, AX
+
+	// TILELOADD (DI)(SI*1), TMM0
+	LONG $0x4b7be2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+
+	// TILELOADD (AX)(SI*1), TMM2
+	LONG $0x4b7be2c4
+	BYTE $0x54
+	BYTE $0x30
+	BYTE $0x00
+	JMP  multiply_520
+
+plain_519:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+multiply_520:
+	MOVQ R8, AX
+	MOVQ R9, BX
+	SHLQ $0x04, BX
+	ADDQ R8, BX
+	MOVQ R10, CX
+	MOVQ steps+48(FP), DX
+
+step_518:
+	// TILELOADD (CX)(R12*1), TMM6
+	LONG $0x4b7ba2c4
+	BYTE $0x74
+	BYTE $0x21
+	BYTE $0x00
+
+	// TILELOADD (AX)(R9*1), TMM4
+	LONG $0x4b7ba2c4
+	BYTE $0x64
+	BYTE $0x08
+	BYTE $0x00
+
+	// TDPBF16PS TMM6, TMM4, TMM0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// TILELOADD (BX)(R9*1), TMM5
+	LONG $0x4b7ba2c4
+	BYTE $0x6c
+	BYTE $0x0b
+	BYTE $0x00
+
+	// TDPBF16PS TMM6, TMM5, TMM2
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+	ADDQ $+2048, AX
+	ADDQ $+2048, BX
+	ADDQ $+2048, CX
+	DECQ DX
+	JNZ  step_518
+	MOVQ SI, AX
+	SHLQ $0x04, AX
+	ADDQ DI, AX
+
+	// TILESTORED TMM0, (DI)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+
+	// TILESTORED TMM2, (AX)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x54
+	BYTE $0x30
+	BYTE $0x00
+	MOVQ SI, AX
+	SHLQ $0x05, AX
+	ADDQ AX, DI
+	MOVQ lda+24(FP), AX
+	ADDQ AX, R8
+	DECQ R11
+	JNZ  group_517
+
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+low_511:
+	CMPQ BX, $+16
+	JLE  low_narrow_512
+
+group_521:
+	MOVQ  accumulate+80(FP), DX
+	TESTQ DX, DX
+	JZ    plain_523
+	MOVQ  SI, AX
+	SHLQ  $0x04, AX
+	ADDQ  DI, AX
+
+	// TILELOADD (DI)(SI*1), TMM0
+	LONG $0x4b7be2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+
+	// TILELOADD 64(DI)(SI*1), TMM1
+	LONG $0x4b7be2c4
+	BYTE $0x4c
+	BYTE $0x37
+	BYTE $0x40
+	JMP  multiply_524
+
+plain_523:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+multiply_524:
+	MOVQ R8, AX
+	MOVQ R9, BX
+	SHLQ $0x04, BX
+	ADDQ R8, BX
+	MOVQ R10, CX
+	MOVQ steps+48(FP), DX
+
+step_522:
+	// TILELOADD (CX)(R12*1), TMM6
+	LONG $0x4b7ba2c4
+	BYTE $0x74
+	BYTE $0x21
+	BYTE $0x00
+
+	// TILELOADD 64(CX)(R12*1), TMM7
+	LONG $0x4b7ba2c4
+	BYTE $0x7c
+	BYTE $0x21
+	BYTE $0x40
+
+	// TILELOADD (AX)(R9*1), TMM4
+	LONG $0x4b7ba2c4
+	BYTE $0x64
+	BYTE $0x08
+	BYTE $0x00
+
+	// TDPBF16PS TMM6, TMM4, TMM0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// TDPBF16PS TMM7, TMM4, TMM1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+	ADDQ $+2048, AX
+	ADDQ $+2048, BX
+	ADDQ $+2048, CX
+	DECQ DX
+	JNZ  step_522
+	MOVQ SI, AX
+	SHLQ $0x04, AX
+	ADDQ DI, AX
+
+	// TILESTORED TMM0, (DI)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+
+	// TILESTORED TMM1, 64(DI)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x4c
+	BYTE $0x37
+	BYTE $0x40
+	MOVQ SI, AX
+	SHLQ $0x05, AX
+	ADDQ AX, DI
+	MOVQ lda+24(FP), AX
+	ADDQ AX, R8
+	DECQ R11
+	JNZ  group_521
+
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+low_narrow_512:
+group_525:
+	MOVQ  accumulate+80(FP), DX
+	TESTQ DX, DX
+	JZ    plain_527
+	MOVQ  SI, AX
+	SHLQ  $0x04, AX
+	ADDQ  DI, AX
+
+	// TILELOADD (DI)(SI*1), TMM0
+	LONG $0x4b7be2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+	JMP  multiply_528
+
+plain_527:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+multiply_528:
+	MOVQ R8, AX
+	MOVQ R9, BX
+	SHLQ $0x04, BX
+	ADDQ R8, BX
+	MOVQ R10, CX
+	MOVQ steps+48(FP), DX
+
+step_526:
+	// TILELOADD (CX)(R12*1), TMM6
+	LONG $0x4b7ba2c4
+	BYTE $0x74
+	BYTE $0x21
+	BYTE $0x00
+
+	// TILELOADD (AX)(R9*1), TMM4
+	LONG $0x4b7ba2c4
+	BYTE $0x64
+	BYTE $0x08
+	BYTE $0x00
+
+	// TDPBF16PS TMM6, TMM4, TMM0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+	ADDQ $+2048, AX
+	ADDQ $+2048, BX
+	ADDQ $+2048, CX
+	DECQ DX
+	JNZ  step_526
+	MOVQ SI, AX
+	SHLQ $0x04, AX
+	ADDQ DI, AX
+
+	// TILESTORED TMM0, (DI)(SI*1)
+	LONG $0x4b7ae2c4
+	BYTE $0x44
+	BYTE $0x37
+	BYTE $0x00
+	MOVQ SI, AX
+	SHLQ $0x05, AX
+	ADDQ AX, DI
+	MOVQ lda+24(FP), AX
+	ADDQ AX, R8
+	DECQ R11
+	JNZ  group_525
+
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+// func packRowTilesAVX512(dst *float32, stride int, w *byte, ldw int, n int, k int)
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2
+TEXT ·packRowTilesAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ stride+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ ldw+24(FP), BX
+	MOVQ n+32(FP), SI
+	MOVQ k+40(FP), DI
+	CMPQ SI, $+1
+	JLT  row_done_530
+
+row_529:
+	MOVQ AX, R8
+	MOVQ DX, R9
+	MOVQ DI, R10
+	CMPQ R10, $+16
+	JLT  pairs_done_532
+
+pairs_531:
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z31
+
+	// VCVTNE2PS2BF16 Z0, Z31, Z0
+	LONG    $0x4007f262
+	WORD    $0xc072
+	VMOVUPS Z0, (R8)
+	ADDQ    $+128, R9
+	ADDQ    $+2048, R8
+	SUBQ    $+16, R10
+	CMPQ    R10, $+16
+	JGE     pairs_531
+
+pairs_done_532:
+	TESTQ     R10, R10
+	JZ        tail_none_533
+	MOVL      $-1, R12
+	LEAL      (R10)(R10*1), R11
+	BZHIL     R11, R12, R12
+	KMOVW     R12, K1
+	SHRL      $0x10, R12
+	KMOVW     R12, K2
+	MOVL      $-1, R11
+	BZHIL     R10, R11, R11
+	KMOVW     R11, K3
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z31
+
+	// VCVTNE2PS2BF16 Z0, Z31, Z0
+	LONG    $0x4007f262
+	WORD    $0xc072
+	VMOVUPS Z0, K3, (R8)
+
+tail_none_533:
+	ADDQ CX, AX
+	ADDQ BX, DX
+	SUBQ $+1, SI
+	CMPQ SI, $+1
+	JGE  row_529
+
+row_done_530:
+	VZEROUPPER
+	RET
+
+// func peakAMX(rounds int, config [64]byte) int
+// Requires: AMX-BF16, AMX-TILE
+TEXT ·peakAMX(SB), NOSPLIT, $0-80
+	LEAQ config_0+8(FP), AX
+
+	// LDTILECFG (AX)
+	LONG   $0x4978e2c4
+	BYTE   $0x00
+	MOVQ   rounds+0(FP), CX
+	IMUL3Q $+65536, CX, DX
+
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO TMM2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// TILEZERO TMM3
+	LONG $0x497be2c4
+	BYTE $0xd8
+
+	// TILEZERO TMM4
+	LONG $0x497be2c4
+	BYTE $0xe0
+
+	// TILEZERO TMM5
+	LONG $0x497be2c4
+	BYTE $0xe8
+
+	// TILEZERO TMM6
+	LONG $0x497be2c4
+	BYTE $0xf0
+
+	// TILEZERO TMM7
+	LONG  $0x497be2c4
+	BYTE  $0xf8
+	TESTQ CX, CX
+	JZ    done_534
+
+round_535:
+	// TDPBF16PS TMM6, TMM4, TMM0
+	LONG $0x5c4ae2c4
+	BYTE $0xc4
+
+	// TDPBF16PS TMM7, TMM4, TMM1
+	LONG $0x5c42e2c4
+	BYTE $0xcc
+
+	// TDPBF16PS TMM6, TMM5, TMM2
+	LONG $0x5c4ae2c4
+	BYTE $0xd5
+
+	// TDPBF16PS TMM7, TMM5, TMM3
+	LONG $0x5c42e2c4
+	BYTE $0xdd
+	DECQ CX
+	JNZ  round_535
+
+done_534:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	MOVQ DX, ret+72(FP)
+	RET
+
 // func addAVX512(dst *float32, x *float32, y *float32, n int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·addAVX512(SB), NOSPLIT, $0-32
@@ -16661,9 +17232,9 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_511
+	JLT  several_done_537
 
-several_510:
+several_536:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -16677,13 +17248,13 @@ several_510:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_510
+	JGE     several_536
 
-several_done_511:
+several_done_537:
 	CMPQ BX, $+16
-	JLT  one_done_513
+	JLT  one_done_539
 
-one_512:
+one_538:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VADDPS  Z1, Z0, Z0
@@ -16693,11 +17264,11 @@ one_512:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_512
+	JGE     one_538
 
-one_done_513:
+one_done_539:
 	TESTQ     BX, BX
-	JZ        tail_none_514
+	JZ        tail_none_540
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16706,7 +17277,7 @@ one_done_513:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_514:
+tail_none_540:
 	VZEROUPPER
 	RET
 
@@ -16718,9 +17289,9 @@ TEXT ·subAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_516
+	JLT  several_done_542
 
-several_515:
+several_541:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -16734,13 +17305,13 @@ several_515:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_515
+	JGE     several_541
 
-several_done_516:
+several_done_542:
 	CMPQ BX, $+16
-	JLT  one_done_518
+	JLT  one_done_544
 
-one_517:
+one_543:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z1, Z0, Z0
@@ -16750,11 +17321,11 @@ one_517:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_517
+	JGE     one_543
 
-one_done_518:
+one_done_544:
 	TESTQ     BX, BX
-	JZ        tail_none_519
+	JZ        tail_none_545
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16763,7 +17334,7 @@ one_done_518:
 	VSUBPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_519:
+tail_none_545:
 	VZEROUPPER
 	RET
 
@@ -16775,9 +17346,9 @@ TEXT ·mulAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_521
+	JLT  several_done_547
 
-several_520:
+several_546:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -16791,13 +17362,13 @@ several_520:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_520
+	JGE     several_546
 
-several_done_521:
+several_done_547:
 	CMPQ BX, $+16
-	JLT  one_done_523
+	JLT  one_done_549
 
-one_522:
+one_548:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VMULPS  Z1, Z0, Z0
@@ -16807,11 +17378,11 @@ one_522:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_522
+	JGE     one_548
 
-one_done_523:
+one_done_549:
 	TESTQ     BX, BX
-	JZ        tail_none_524
+	JZ        tail_none_550
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16820,7 +17391,7 @@ one_done_523:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_524:
+tail_none_550:
 	VZEROUPPER
 	RET
 
@@ -16832,9 +17403,9 @@ TEXT ·divAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_526
+	JLT  several_done_552
 
-several_525:
+several_551:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -16848,13 +17419,13 @@ several_525:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_525
+	JGE     several_551
 
-several_done_526:
+several_done_552:
 	CMPQ BX, $+16
-	JLT  one_done_528
+	JLT  one_done_554
 
-one_527:
+one_553:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VDIVPS  Z1, Z0, Z0
@@ -16864,11 +17435,11 @@ one_527:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_527
+	JGE     one_553
 
-one_done_528:
+one_done_554:
 	TESTQ     BX, BX
-	JZ        tail_none_529
+	JZ        tail_none_555
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16877,7 +17448,7 @@ one_done_528:
 	VDIVPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_529:
+tail_none_555:
 	VZEROUPPER
 	RET
 
@@ -16889,9 +17460,9 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_531
+	JLT  several_done_557
 
-several_530:
+several_556:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16911,13 +17482,13 @@ several_530:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_530
+	JGE     several_556
 
-several_done_531:
+several_done_557:
 	CMPQ BX, $+16
-	JLT  one_done_533
+	JLT  one_done_559
 
-one_532:
+one_558:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16930,11 +17501,11 @@ one_532:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_532
+	JGE     one_558
 
-one_done_533:
+one_done_559:
 	TESTQ     BX, BX
-	JZ        tail_none_534
+	JZ        tail_none_560
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -16946,7 +17517,7 @@ one_done_533:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_534:
+tail_none_560:
 	VZEROUPPER
 	RET
 
@@ -16958,9 +17529,9 @@ TEXT ·minAVX512(SB), NOSPLIT, $0-32
 	MOVQ y+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+32
-	JLT  several_done_536
+	JLT  several_done_562
 
-several_535:
+several_561:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16980,13 +17551,13 @@ several_535:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_535
+	JGE     several_561
 
-several_done_536:
+several_done_562:
 	CMPQ BX, $+16
-	JLT  one_done_538
+	JLT  one_done_564
 
-one_537:
+one_563:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VCMPPS  $0x03, Z0, Z0, K1
@@ -16999,11 +17570,11 @@ one_537:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_537
+	JGE     one_563
 
-one_done_538:
+one_done_564:
 	TESTQ     BX, BX
-	JZ        tail_none_539
+	JZ        tail_none_565
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -17015,7 +17586,7 @@ one_done_538:
 	VMOVAPS   Z1, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_539:
+tail_none_565:
 	VZEROUPPER
 	RET
 
@@ -17027,9 +17598,9 @@ TEXT ·addScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_541
+	JLT          several_done_567
 
-several_540:
+several_566:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -17046,13 +17617,13 @@ several_540:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_540
+	JGE     several_566
 
-several_done_541:
+several_done_567:
 	CMPQ DX, $+16
-	JLT  one_done_543
+	JLT  one_done_569
 
-one_542:
+one_568:
 	VMOVUPS (CX), Z0
 	VADDPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -17060,11 +17631,11 @@ one_542:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_542
+	JGE     one_568
 
-one_done_543:
+one_done_569:
 	TESTQ     DX, DX
-	JZ        tail_none_544
+	JZ        tail_none_570
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -17072,7 +17643,7 @@ one_done_543:
 	VADDPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_544:
+tail_none_570:
 	VZEROUPPER
 	RET
 
@@ -17084,9 +17655,9 @@ TEXT ·mulScalarAVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS y+16(FP), Z30
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_546
+	JLT          several_done_572
 
-several_545:
+several_571:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS 64(CX), Z1
@@ -17103,13 +17674,13 @@ several_545:
 	ADDQ    $+256, AX
 	SUBQ    $+64, DX
 	CMPQ    DX, $+64
-	JGE     several_545
+	JGE     several_571
 
-several_done_546:
+several_done_572:
 	CMPQ DX, $+16
-	JLT  one_done_548
+	JLT  one_done_574
 
-one_547:
+one_573:
 	VMOVUPS (CX), Z0
 	VMULPS  Z30, Z0, Z0
 	VMOVUPS Z0, (AX)
@@ -17117,11 +17688,11 @@ one_547:
 	ADDQ    $+64, AX
 	SUBQ    $+16, DX
 	CMPQ    DX, $+16
-	JGE     one_547
+	JGE     one_573
 
-one_done_548:
+one_done_574:
 	TESTQ     DX, DX
-	JZ        tail_none_549
+	JZ        tail_none_575
 	MOVL      $-1, BX
 	BZHIL     DX, BX, BX
 	KMOVW     BX, K1
@@ -17129,7 +17700,7 @@ one_done_548:
 	VMULPS    Z30, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_549:
+tail_none_575:
 	VZEROUPPER
 	RET
 
@@ -17141,9 +17712,9 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         x+16(FP), CX
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+64
-	JLT          several_done_551
+	JLT          several_done_577
 
-several_550:
+several_576:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -17164,13 +17735,13 @@ several_550:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_550
+	JGE         several_576
 
-several_done_551:
+several_done_577:
 	CMPQ DX, $+16
-	JLT  one_done_553
+	JLT  one_done_579
 
-one_552:
+one_578:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z30, Z1, Z0
@@ -17179,11 +17750,11 @@ one_552:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_552
+	JGE         one_578
 
-one_done_553:
+one_done_579:
 	TESTQ       DX, DX
-	JZ          tail_none_554
+	JZ          tail_none_580
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -17192,7 +17763,7 @@ one_done_553:
 	VFMADD231PS Z30, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_554:
+tail_none_580:
 	VZEROUPPER
 	RET
 
@@ -17207,9 +17778,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-28
 	VXORPS X11, X11, X11
 	MOVQ   n+16(FP), DX
 	CMPQ   DX, $+64
-	JLT    several_done_556
+	JLT    several_done_582
 
-several_555:
+several_581:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -17226,13 +17797,13 @@ several_555:
 	ADDQ        $+256, CX
 	SUBQ        $+64, DX
 	CMPQ        DX, $+64
-	JGE         several_555
+	JGE         several_581
 
-several_done_556:
+several_done_582:
 	CMPQ DX, $+16
-	JLT  one_done_558
+	JLT  one_done_584
 
-one_557:
+one_583:
 	VMOVUPS     (AX), Z0
 	VMOVUPS     (CX), Z1
 	VFMADD231PS Z0, Z1, Z8
@@ -17240,11 +17811,11 @@ one_557:
 	ADDQ        $+64, CX
 	SUBQ        $+16, DX
 	CMPQ        DX, $+16
-	JGE         one_557
+	JGE         one_583
 
-one_done_558:
+one_done_584:
 	TESTQ       DX, DX
-	JZ          tail_none_559
+	JZ          tail_none_585
 	MOVL        $-1, BX
 	BZHIL       DX, BX, BX
 	KMOVW       BX, K1
@@ -17252,7 +17823,7 @@ one_done_558:
 	VMOVUPS.Z   (CX), K1, Z1
 	VFMADD231PS Z0, Z1, Z8
 
-tail_none_559:
+tail_none_585:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17276,9 +17847,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_561
+	JLT    several_done_587
 
-several_560:
+several_586:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -17290,30 +17861,30 @@ several_560:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_560
+	JGE     several_586
 
-several_done_561:
+several_done_587:
 	CMPQ CX, $+16
-	JLT  one_done_563
+	JLT  one_done_589
 
-one_562:
+one_588:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_562
+	JGE     one_588
 
-one_done_563:
+one_done_589:
 	TESTQ     CX, CX
-	JZ        tail_none_564
+	JZ        tail_none_590
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_564:
+tail_none_590:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17338,9 +17909,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_566
+	JLT          several_done_592
 
-several_565:
+several_591:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -17356,24 +17927,24 @@ several_565:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_565
+	JGE         several_591
 
-several_done_566:
+several_done_592:
 	CMPQ CX, $+16
-	JLT  one_done_568
+	JLT  one_done_594
 
-one_567:
+one_593:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_567
+	JGE         one_593
 
-one_done_568:
+one_done_594:
 	TESTQ       CX, CX
-	JZ          tail_none_569
+	JZ          tail_none_595
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -17381,7 +17952,7 @@ one_done_568:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_569:
+tail_none_595:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17406,9 +17977,9 @@ TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_571
+	JLT     several_done_597
 
-several_570:
+several_596:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -17428,13 +17999,13 @@ several_570:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_570
+	JGE     several_596
 
-several_done_571:
+several_done_597:
 	CMPQ CX, $+16
-	JLT  one_done_573
+	JLT  one_done_599
 
-one_572:
+one_598:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -17442,11 +18013,11 @@ one_572:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_572
+	JGE     one_598
 
-one_done_573:
+one_done_599:
 	TESTQ     CX, CX
-	JZ        tail_none_574
+	JZ        tail_none_600
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -17455,7 +18026,7 @@ one_done_573:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_574:
+tail_none_600:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -17490,9 +18061,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_576
+	JLT          one_done_602
 
-one_575:
+one_601:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -17505,11 +18076,11 @@ one_575:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_575
+	JGE     one_601
 
-one_done_576:
+one_done_602:
 	TESTQ     CX, CX
-	JZ        tail_none_577
+	JZ        tail_none_603
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -17524,7 +18095,7 @@ one_done_576:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_577:
+tail_none_603:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -17551,9 +18122,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_579
+	JLT  one_done_605
 
-one_578:
+one_604:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -17572,11 +18143,11 @@ one_578:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_578
+	JGE         one_604
 
-one_done_579:
+one_done_605:
 	TESTQ       AX, AX
-	JZ          tail_none_580
+	JZ          tail_none_606
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -17591,7 +18162,7 @@ one_done_579:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_580:
+tail_none_606:
 	VZEROUPPER
 	RET
 
@@ -17605,9 +18176,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_582
+	JLT          several_done_608
 
-several_581:
+several_607:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -17625,13 +18196,13 @@ several_581:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_581
+	JGE     several_607
 
-several_done_582:
+several_done_608:
 	CMPQ BX, $+16
-	JLT  one_done_584
+	JLT  one_done_610
 
-one_583:
+one_609:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -17643,11 +18214,11 @@ one_583:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_583
+	JGE     one_609
 
-one_done_584:
+one_done_610:
 	TESTQ     BX, BX
-	JZ        tail_none_585
+	JZ        tail_none_611
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -17658,7 +18229,7 @@ one_done_584:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_585:
+tail_none_611:
 	VZEROUPPER
 	RET
 
@@ -17673,9 +18244,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_587
+	JLT          several_done_613
 
-several_586:
+several_612:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -17696,13 +18267,13 @@ several_586:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_586
+	JGE         several_612
 
-several_done_587:
+several_done_613:
 	CMPQ SI, $+16
-	JLT  one_done_589
+	JLT  one_done_615
 
-one_588:
+one_614:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -17716,11 +18287,11 @@ one_588:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_588
+	JGE         one_614
 
-one_done_589:
+one_done_615:
 	TESTQ       SI, SI
-	JZ          tail_none_590
+	JZ          tail_none_616
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -17732,7 +18303,7 @@ one_done_589:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_590:
+tail_none_616:
 	VZEROUPPER
 	RET
 
@@ -17754,9 +18325,9 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+32
-	JLT     several_done_592
+	JLT     several_done_618
 
-several_591:
+several_617:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z4
 	VMAXPS       Z0, Z21, Z0
@@ -17795,13 +18366,13 @@ several_591:
 	ADDQ         $+128, AX
 	SUBQ         $+32, DX
 	CMPQ         DX, $+32
-	JGE          several_591
+	JGE          several_617
 
-several_done_592:
+several_done_618:
 	CMPQ DX, $+16
-	JLT  one_done_594
+	JLT  one_done_620
 
-one_593:
+one_619:
 	VMOVUPS      (CX), Z0
 	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z0, Z20, Z0
@@ -17823,11 +18394,11 @@ one_593:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_593
+	JGE          one_619
 
-one_done_594:
+one_done_620:
 	TESTQ        DX, DX
-	JZ           tail_none_595
+	JZ           tail_none_621
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17849,7 +18420,7 @@ one_done_594:
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_595:
+tail_none_621:
 	VZEROUPPER
 	RET
 
@@ -17876,9 +18447,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_597
+	JLT     one_done_623
 
-one_596:
+one_622:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1600(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
@@ -17922,11 +18493,11 @@ one_596:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_596
+	JGE          one_622
 
-one_done_597:
+one_done_623:
 	TESTQ        DX, DX
-	JZ           tail_none_598
+	JZ           tail_none_624
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -17970,7 +18541,7 @@ one_done_597:
 	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_598:
+tail_none_624:
 	VZEROUPPER
 	RET
 
@@ -18003,9 +18574,9 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_600
+	JLT     one_done_626
 
-one_599:
+one_625:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1600(SB), Z0, Z3
 	VMINPS       Z3, Z11, Z3
@@ -18063,11 +18634,11 @@ one_599:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_599
+	JGE          one_625
 
-one_done_600:
+one_done_626:
 	TESTQ        DX, DX
-	JZ           tail_none_601
+	JZ           tail_none_627
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18125,7 +18696,7 @@ one_done_600:
 	VMOVAPS      Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_601:
+tail_none_627:
 	VZEROUPPER
 	RET
 
@@ -18146,9 +18717,9 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_603
+	JLT     one_done_629
 
-one_602:
+one_628:
 	VMOVUPS      (CX), Z0
 	VMAXPS       Z0, Z20, Z0
 	VXORPS       constants<>+1728(SB), Z0, Z5
@@ -18181,11 +18752,11 @@ one_602:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_602
+	JGE          one_628
 
-one_done_603:
+one_done_629:
 	TESTQ        DX, DX
-	JZ           tail_none_604
+	JZ           tail_none_630
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18218,7 +18789,7 @@ one_done_603:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_604:
+tail_none_630:
 	VZEROUPPER
 	RET
 
@@ -18250,9 +18821,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_606
+	JLT     one_done_632
 
-one_605:
+one_631:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3136(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -18316,11 +18887,11 @@ one_605:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_605
+	JGE          one_631
 
-one_done_606:
+one_done_632:
 	TESTQ        DX, DX
-	JZ           tail_none_607
+	JZ           tail_none_633
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18384,7 +18955,7 @@ one_done_606:
 	VMOVAPS      Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_607:
+tail_none_633:
 	VZEROUPPER
 	RET
 
@@ -18406,9 +18977,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_609
+	JLT     one_done_635
 
-one_608:
+one_634:
 	VMOVUPS      (CX), Z0
 	VMAXPS       Z0, Z20, Z0
 	VMOVAPS      Z0, Z5
@@ -18458,11 +19029,11 @@ one_608:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_608
+	JGE          one_634
 
-one_done_609:
+one_done_635:
 	TESTQ        DX, DX
-	JZ           tail_none_610
+	JZ           tail_none_636
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18512,7 +19083,7 @@ one_done_609:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_610:
+tail_none_636:
 	VZEROUPPER
 	RET
 
@@ -18534,9 +19105,9 @@ TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
 	MOVQ    up+16(FP), DX
 	MOVQ    n+24(FP), BX
 	CMPQ    BX, $+16
-	JLT     one_done_612
+	JLT     one_done_638
 
-one_611:
+one_637:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      (DX), Z1
 	VMAXPS       Z0, Z20, Z0
@@ -18572,11 +19143,11 @@ one_611:
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
 	CMPQ         BX, $+16
-	JGE          one_611
+	JGE          one_637
 
-one_done_612:
+one_done_638:
 	TESTQ        BX, BX
-	JZ           tail_none_613
+	JZ           tail_none_639
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
@@ -18611,7 +19182,7 @@ one_done_612:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_613:
+tail_none_639:
 	VZEROUPPER
 	RET
 
@@ -18635,9 +19206,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      constants<>+1088(SB), Z19
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_615
+	JLT          several_done_641
 
-several_614:
+several_640:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z4
 	VSUBPS       Z30, Z0, Z0
@@ -18680,13 +19251,13 @@ several_614:
 	ADDQ         $+128, AX
 	SUBQ         $+32, DX
 	CMPQ         DX, $+32
-	JGE          several_614
+	JGE          several_640
 
-several_done_615:
+several_done_641:
 	CMPQ DX, $+16
-	JLT  one_done_617
+	JLT  one_done_643
 
-one_616:
+one_642:
 	VMOVUPS      (CX), Z0
 	VSUBPS       Z30, Z0, Z0
 	VMAXPS       Z0, Z21, Z0
@@ -18710,11 +19281,11 @@ one_616:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_616
+	JGE          one_642
 
-one_done_617:
+one_done_643:
 	TESTQ        DX, DX
-	JZ           tail_none_618
+	JZ           tail_none_644
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18738,7 +19309,7 @@ one_done_617:
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_618:
+tail_none_644:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0

@@ -114,7 +114,7 @@ func BenchmarkTile(b *testing.B) {
 				b.Run(fmt.Sprintf("k=%d/m=%d", k, m), func(b *testing.B) {
 					left, right, c := randoms(k*s.MR), randoms(k*s.NR), make([]float32, s.MR*s.NR)
 					for b.Loop() {
-						s.Tile(c, s.NR, left, right, k, m, s.NR, true)
+						s.Tile(c, s.NR, left, len(left), right, k, m, s.NR, true)
 					}
 					b.ReportMetric(2*float64(m*s.NR*k)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 				})
@@ -131,21 +131,19 @@ func BenchmarkProduct(b *testing.B) {
 		for _, p := range productShapes {
 			x, y, w := randoms(p.m*p.k), make([]float32, p.m*p.n), make([]byte, 2*p.n*p.k)
 			s.BFloat16.Narrow(w, randoms(p.n*p.k))
-			left, right := make([]float32, (p.m+s.MR)*p.k), make([]float32, p.k*s.NR)
-			run := func(name string, peak func(int) int, packRows, pack func(dst []float32, k0, kc, j int), tile tileOf, lane int) {
-				b.Run(fmt.Sprintf("%s/%dx%dx%d", name, p.m, p.n, p.k), func(b *testing.B) {
+			left, right := make([]float32, (p.m+max(s.MR, s.MRPairs))*p.k), make([]float32, p.k*s.NR)
+			run := func(name string, peak func(int) int, packRows, pack func(dst []float32, k0, kc, j int), tile tileOf, mr, depth, lane int) {
+				b.Run(fmt.Sprintf("%s/kc=%d/%dx%dx%d", name, depth, p.m, p.n, p.k), func(b *testing.B) {
 					limit := rateOf(peak)
 					best := time.Hour
 					for b.Loop() {
 						start := time.Now()
-						for k0 := 0; k0 < p.k; k0 += 256 * lane {
-							kc := min(256*lane, p.k-k0)
+						for k0 := 0; k0 < p.k; k0 += depth * lane {
+							kc := min(depth*lane, p.k-k0)
 							packRows(left, k0, kc, 0)
 							for j := 0; j < p.n; j += s.NR {
 								pack(right, k0, kc, j)
-								for i := 0; i < p.m; i += s.MR {
-									tile(y[i*p.n+j:], p.n, left[i*kc/lane:], right, kc/lane, min(s.MR, p.m-i), min(s.NR, p.n-j), k0 > 0)
-								}
+								tile(y[j:], p.n, left, mr*kc/lane, right, kc/lane, p.m, min(s.NR, p.n-j), k0 > 0)
 							}
 						}
 						best = min(best, time.Since(start))
@@ -161,15 +159,17 @@ func BenchmarkProduct(b *testing.B) {
 			rows := func(pack func(dst, a []float32, lda, m, k int)) func(dst []float32, k0, kc, _ int) {
 				return func(dst []float32, k0, kc, _ int) { pack(dst, x[k0:], p.k, p.m, kc) }
 			}
-			run("f32", s.Peak, rows(s.PackRows), weights(s.BFloat16.Pack), s.Tile, 1)
+			run("f32", s.Peak, rows(s.PackRows), weights(s.BFloat16.Pack), s.Tile, s.MR, s.KC, 1)
 			if s.DotBF16 {
-				run("bf16", s.PeakBF16, rows(s.PackRowPairs), weights(s.BFloat16.PackPairs), s.TilePairs, 2)
+				for depth := s.KCPairs; depth <= 512; depth *= 2 { // twice and more show whether it is the best
+					run("bf16", s.PeakBF16, rows(s.PackRowPairs), weights(s.BFloat16.PackPairs), s.TilePairs, s.MRPairs, depth, 2)
+				}
 			}
 		}
 	})
 }
 
-type tileOf = func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
+type tileOf = func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool)
 
 // productShapes are layers of Qwen3-0.6B at several prompts, ViT-base, DistilBERT and Whisper-tiny.
 var productShapes = []struct{ m, n, k int }{

@@ -64,9 +64,10 @@ func (t stored) packPairs(nr int) func(dst []float32, w []byte, ldw, n, k int) {
 }
 
 // tilePairs multiplies panels of mr rows and nr columns.
-func tilePairs(mr, nr int) func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
-	return func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
+func tilePairs(mr, nr int) func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool) {
+	return func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool) {
 		for i := range m {
+			a := a[i/mr*lda:]
 			row := c[i*ldc:][:n]
 			if !accumulate {
 				clear(row)
@@ -74,7 +75,7 @@ func tilePairs(mr, nr int) func(c []float32, ldc int, a, b []float32, k, m, n in
 			for j := range row {
 				var sum float32
 				for p := range k {
-					a0, a1 := unpair(a[p*mr+i])
+					a0, a1 := unpair(a[p*mr+i%mr])
 					b0, b1 := unpair(b[p*nr+j])
 					sum += a0*b0 + a1*b1
 				}

@@ -7,6 +7,9 @@ const (
 	genericNR = 4
 )
 
+// registerKC is KC for tiles in registers.
+const registerKC = 256
+
 func packRows(dst, a []float32, lda, m, k int) { packRowPanels(genericMR, dst, a, lda, m, k) }
 
 // packRowPanels packs a into panels of mr rows.
@@ -38,9 +41,9 @@ func packColPanel(nr int, dst, b []float32, ldb, k, n int) {
 	}
 }
 
-func tile(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool) {
+func tile(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool) {
 	for i := 0; i < m; i += 2 {
-		s := tileRows(a, b, i, k)
+		s := tileRows(a[i/genericMR*lda:], b, i%genericMR, k)
 		for r := range min(2, m-i) {
 			row := c[(i+r)*ldc:][:n]
 			for j := range row {

@@ -23,15 +23,30 @@ type arena struct {
 	rng   *rand.Rand
 }
 
+// models are Sets whose products in bf16 run on a model of a processor.
+var models []*Set
+
 // everySet runs f for every Set, with buffers at either end of a page.
 func everySet(t *testing.T, f func(a arena, s *Set)) {
 	for _, s := range All() {
-		t.Run(s.Name, func(t *testing.T) {
-			for _, end := range []bool{true, false} {
-				f(arena{t, end, rand.New(rand.NewPCG(1, 2))}, s)
-			}
-		})
+		runSet(t, s.Name, s, f)
 	}
+}
+
+// everyPairSet runs f for models, too.
+func everyPairSet(t *testing.T, f func(a arena, s *Set)) {
+	everySet(t, f)
+	for _, s := range models {
+		runSet(t, "model of "+s.Name, s, f)
+	}
+}
+
+func runSet(t *testing.T, name string, s *Set, f func(a arena, s *Set)) {
+	t.Run(name, func(t *testing.T) {
+		for _, end := range []bool{true, false} {
+			f(arena{t, end, rand.New(rand.NewPCG(1, 2))}, s)
+		}
+	})
 }
 
 // step runs f as one step whose buffers are unmapped when it ends.
@@ -277,12 +292,13 @@ func TestTile(t *testing.T) {
 	everySet(t, func(a arena, s *Set) {
 		for _, k := range tileDepths {
 			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
-				left, right := a.normal(k*s.MR), a.normal(k*s.NR)
-				a.tiles(s, k, func(c []float32, ldc, m, n int, accumulate bool) {
-					s.Tile(c, ldc, left, right, k, m, n, accumulate)
+				lda := k*s.MR + 1
+				left, right := a.normal(2*lda+k*s.MR), a.normal(k*s.NR)
+				a.tiles(s, s.MR, k, func(c []float32, ldc, m, n int, accumulate bool) {
+					s.Tile(c, ldc, left, lda, right, k, m, n, accumulate)
 				}, func(i, j int) (want, total float64) {
 					if k > 0 {
-						want, total = product(left[i:], s.MR, right[j:], s.NR, k)
+						want, total = product(left[i/s.MR*lda+i%s.MR:], s.MR, right[j:], s.NR, k)
 					}
 					return want, total
 				})
@@ -294,10 +310,15 @@ func TestTile(t *testing.T) {
 // tileDepths are how many elements of the panels a tile is tested with.
 var tileDepths = []int{0, 1, 2, 3, 4, 5, 7, 8, 9, 64, 129}
 
-// tiles multiplies tiles of every size, half of them added to what is there,
-// and compares each number with want: a sum of some terms, and of their sizes.
-func (a arena) tiles(s *Set, terms int, multiply func(c []float32, ldc, m, n int, accumulate bool), want func(i, j int) (want, total float64)) {
-	for m := range s.MR + 1 {
+// tiles multiplies tiles of every size and several panels of mr rows, half of
+// them added to what is there, and compares each number with want: a sum of some
+// terms, and of their sizes.
+func (a arena) tiles(s *Set, mr, terms int, multiply func(c []float32, ldc, m, n int, accumulate bool), want func(i, j int) (want, total float64)) {
+	rows := []int{mr + 1, 2 * mr, 2*mr + mr/2 + 1, 3 * mr}
+	for m := range mr + 1 {
+		rows = append(rows, m)
+	}
+	for _, m := range rows {
 		for n := range s.NR + 1 {
 			accumulate := (m+n)%2 == 0
 			ldc := n + 1 + a.rng.IntN(3)

@@ -12,9 +12,20 @@ func native() []*Set {
 		return nil
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
+		if hasAMX() {
+			sets = append(sets, amx())
+		}
 		sets = append(sets, avx512())
 	}
 	return append(sets, avx2())
+}
+
+// amx is the Set for AVX-512 with AMX for products in bf16.
+func amx() *Set {
+	s := avx512()
+	s.Name = "amx"
+	amxLoops{tile: tileAMX, packRows: packRowTilesAVX512, peak: peakAMX}.into(s)
+	return s
 }
 
 func avx512() *Set {

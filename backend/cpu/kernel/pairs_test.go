@@ -35,7 +35,7 @@ func (a arena) samePairs(dst []float32, width, n, k int, at func(j, p int) float
 }
 
 func TestPackPairs(t *testing.T) {
-	everySet(t, func(a arena, s *Set) {
+	everyPairSet(t, func(a arena, s *Set) {
 		for _, d := range dtypes {
 			for _, k := range evenSizes() {
 				a.step(fmt.Sprintf("%s/k=%d", d.name, k), func(a arena) {
@@ -57,18 +57,20 @@ func TestPackPairs(t *testing.T) {
 }
 
 func TestPackRowPairs(t *testing.T) {
-	everySet(t, func(a arena, s *Set) {
+	everyPairSet(t, func(a arena, s *Set) {
 		for _, k := range evenSizes() {
 			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
-				for _, m := range []int{0, 1, 2, s.MR - 1, s.MR, s.MR + 1, 2*s.MR + 3} {
+				for _, m := range []int{0, 1, 2, s.MRPairs - 1, s.MRPairs, s.MRPairs + 1, 2*s.MRPairs + 3} {
 					lda := k + a.rng.IntN(3)
 					x := a.matrix(m, k, lda)
-					panels := (m + s.MR - 1) / s.MR
-					dst := a.filled(panels*s.MR*k/2, sentinel)
+					mr := s.MRPairs
+					panels := (m + mr - 1) / mr
+					dst := a.filled(panels*mr*k/2, sentinel)
 					s.PackRowPairs(dst, x, lda, m, k)
 					for i := range panels {
-						first := i * s.MR
-						a.samePairs(dst[first*k/2:], s.MR, min(s.MR, m-first), k, func(r, p int) float32 { return x[(first+r)*lda+p] })
+						first := i * mr
+						panel := inColumns(s, dst[first*k/2:][:mr*k/2])
+						a.samePairs(panel, mr, min(mr, m-first), k, func(r, p int) float32 { return x[(first+r)*lda+p] })
 					}
 				}
 			})
@@ -76,8 +78,25 @@ func TestPackRowPairs(t *testing.T) {
 	})
 }
 
+// inColumns returns a panel of rows column by column, in which order all but AMX keep it.
+func inColumns(s *Set, panel []float32) []float32 {
+	if s.Name != "amx" {
+		return panel
+	}
+	const side = 16 // pairs of a tile
+	k := len(panel) / s.MRPairs
+	columns := make([]float32, 0, len(panel))
+	for p := range k {
+		first := p / side * side
+		for r := range s.MRPairs {
+			columns = append(columns, panel[first*s.MRPairs+r*min(side, k-first)+p-first])
+		}
+	}
+	return columns
+}
+
 func TestPackColPairs(t *testing.T) {
-	everySet(t, func(a arena, s *Set) {
+	everyPairSet(t, func(a arena, s *Set) {
 		for _, k := range []int{0, 1, 2, 3, 17, 40} {
 			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
 				for n := 0; n <= s.NR; n++ {
@@ -98,16 +117,21 @@ func TestPackColPairs(t *testing.T) {
 }
 
 func TestTilePairs(t *testing.T) {
-	everySet(t, func(a arena, s *Set) {
+	everyPairSet(t, func(a arena, s *Set) {
 		for _, k := range tileDepths {
 			a.step(fmt.Sprintf("k=%d", k), func(a arena) {
-				x, w := a.normal(s.MR*2*k), a.normal(s.NR*2*k)
-				left, right := a.floats(s.MR*k), a.floats(s.NR*k)
-				s.PackRowPairs(left, x, 2*k, s.MR, 2*k)
+				const panels = 3
+				mr := s.MRPairs
+				x, w := a.normal(panels*mr*2*k), a.normal(s.NR*2*k)
+				lda := mr*k + 1
+				left, right := a.floats((panels-1)*lda+mr*k), a.floats(s.NR*k)
+				for i := range panels {
+					s.PackRowPairs(left[i*lda:], x[i*mr*2*k:], 2*k, mr, 2*k)
+				}
 				s.BFloat16.PackPairs(right, a.narrow(bfloat16s, w), 2*k, s.NR, 2*k)
 				a.narrow(bfloat16s, x)
-				a.tiles(s, 2*k, func(c []float32, ldc, m, n int, accumulate bool) {
-					s.TilePairs(c, ldc, left, right, k, m, n, accumulate)
+				a.tiles(s, mr, 2*k, func(c []float32, ldc, m, n int, accumulate bool) {
+					s.TilePairs(c, ldc, left, lda, right, k, m, n, accumulate)
 				}, func(i, j int) (want, total float64) {
 					return product(x[i*2*k:], 1, w[j*2*k:], 1, 2*k)
 				})
@@ -119,11 +143,11 @@ func TestTilePairs(t *testing.T) {
 // TestTilePairsSpecial multiplies what has no ordinary sum.
 func TestTilePairsSpecial(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
-	everySet(t, func(a arena, s *Set) {
+	everyPairSet(t, func(a arena, s *Set) {
 		for _, x := range [][3]float32{{inf, 2, inf}, {-inf, 2, -inf}, {inf, 0, nan}, {nan, 1, nan}, {0x1p-60, 0x1p-60, 0x1p-120}, {0x1p100, 0x1p100, inf}} {
-			left, right, c := a.floats(s.MR), a.floats(s.NR), []float32{1}
+			left, right, c := a.floats(s.MRPairs), a.floats(s.NR), []float32{1}
 			left[0], right[0] = pair(x[0], 0), pair(x[1], 1)
-			s.TilePairs(c, 1, left, right, 1, 1, 1, false)
+			s.TilePairs(c, 1, left, 0, right, 1, 1, 1, false)
 			if !same(c[0], x[2]) {
 				t.Errorf("%s: %g · %g is %g, want %g", s.Name, x[0], x[1], c[0], x[2])
 			}

@@ -1,6 +1,6 @@
 // Package kernel holds the inner loops of the CPU backend: plain functions on
-// slices, each in portable Go and, where it pays, in assembly for AVX-512,
-// AVX2 and NEON. It knows no graph and no tensor.
+// slices, each in portable Go and, where it pays, in assembly for AVX-512 (with
+// AMX), AVX2 and NEON. It knows no graph and no tensor.
 //
 // Letters: m rows of activations, n rows of weights (output features), k the
 // length of a product's sum, d a head's size. All matrices are row-major and a
@@ -15,11 +15,14 @@ package kernel
 // states; no function reads or writes past them, so that a weight may end at
 // the last byte of a mapped page.
 type Set struct {
-	// Name is "avx512", "avx2", "neon" or "generic".
+	// Name is "amx", "avx512", "avx2", "neon" or "generic".
 	Name string
 
-	// MR and NR are the rows and columns of the matrix product's register tile.
-	MR, NR int
+	// MR and NR are the rows and columns of the matrix product's register tile,
+	// MRPairs the rows of a tile in bf16. KC and KCPairs are the part of the sum, in
+	// elements of the panels, that products take at a time: panels of it stay in the
+	// first-level cache.
+	MR, NR, KC, MRPairs, KCPairs int
 
 	// Float32, BFloat16 and Float16 are the loops over each stored dtype.
 	Float32, BFloat16, Float16 Stored
@@ -38,22 +41,24 @@ type Set struct {
 	// PackCols copies b[k,n], the right operand of a plain product, into one
 	// panel of NR columns (n <= NR): dst[p*NR+j] = b[p,j], zero past n.
 	PackCols func(dst, b []float32, ldb, k, n int)
-	// Tile computes c[m,n] (+)= a·b for one tile, m <= MR and n <= NR, where a is
-	// a panel of PackRows and b a panel of NR columns, both k long. With
-	// accumulate it adds to c, else it overwrites c.
-	Tile func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
+	// Tile computes c[m,n] (+)= a·b for n <= NR: a holds panels of PackRows, lda
+	// elements from one to the next, b is a panel of NR columns, and all are k long.
+	// With accumulate it adds to c, else it overwrites c.
+	Tile func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool)
 
 	// PackRowPairs, PackColPairs, Stored.PackPairs and TilePairs are PackRows,
 	// PackCols, Stored.Pack and Tile in bf16: each element of a panel holds the
 	// bits of two numbers that follow each other in the sum, the first in the low
-	// half. Numbers are rounded to bf16 (to nearest, ties to even) as they are
-	// packed. k counts pairs in TilePairs and numbers elsewhere, where it is even
-	// but for PackColPairs: its last row may pair with zeros. Products of bf16 are exact
-	// in f32; each addition rounds, in an order within the pair that is left open,
-	// and subnormal operands and results may count as zero (VDPBF16PS).
+	// half. Panels of PackRowPairs have MRPairs rows, in an order of the Set's own
+	// that puts each KCPairs columns after those before. Numbers are rounded to bf16
+	// (to nearest, ties to even) as they are packed. k counts pairs in TilePairs and
+	// numbers elsewhere, where it is even but for PackColPairs: its last row may pair
+	// with zeros. Products of bf16 are exact in f32; additions round, in an order that
+	// is left open, and subnormal operands and results may count as zero (VDPBF16PS,
+	// TDPBF16PS).
 	PackRowPairs func(dst, a []float32, lda, m, k int)
 	PackColPairs func(dst, b []float32, ldb, k, n int)
-	TilePairs    func(c []float32, ldc int, a, b []float32, k, m, n int, accumulate bool)
+	TilePairs    func(c []float32, ldc int, a []float32, lda int, b []float32, k, m, n int, accumulate bool)
 	// DotBF16 and DotInt8 say that the processor multiplies pairs of bf16, and
 	// groups of four int8, in one instruction. Without, TilePairs is slower than Tile.
 	DotBF16, DotInt8 bool

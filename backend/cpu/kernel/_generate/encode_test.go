@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	. "github.com/mmcloughlin/avo/reg"
 )
 
 // TestEncode compares each encoding with what binutils reads in it.
@@ -25,6 +27,25 @@ func TestEncode(t *testing.T) {
 			want = append(want, strings.ToLower(e.name)+" "+registers)
 		}
 	}
+	for _, i := range []struct {
+		code tileCode
+		text string
+	}{
+		{configureTiles(RAX), "ldtilecfg (%rax)"},
+		{configureTiles(RDI), "ldtilecfg (%rdi)"},
+		{releaseTiles(), "tilerelease"},
+		{clearTile(0), "tilezero %tmm0"},
+		{clearTile(7), "tilezero %tmm7"},
+		{loadTile(0, RAX, RSI, 0), "tileloadd 0x0(%rax,%rsi,1),%tmm0"},
+		{loadTile(6, RCX, R12, 64), "tileloadd 0x40(%rcx,%r12,1),%tmm6"},
+		{loadTile(5, R11, RDX, -128), "tileloadd -0x80(%r11,%rdx,1),%tmm5"},
+		{storeTile(3, RDI, R9, 64), "tilestored %tmm3,0x40(%rdi,%r9,1)"},
+		{storeTile(7, R13, RBX, 0), "tilestored %tmm7,0x0(%r13,%rbx,1)"},
+		{multiplyTiles(0, 4, 6), "tdpbf16ps %tmm6,%tmm4,%tmm0"},
+		{multiplyTiles(7, 1, 2), "tdpbf16ps %tmm2,%tmm1,%tmm7"},
+	} {
+		code, want = append(code, i.code.bytes...), append(want, i.text)
+	}
 	file := filepath.Join(t.TempDir(), "code")
 	if err := os.WriteFile(file, code, 0o600); err != nil {
 		t.Fatal(err)
@@ -36,7 +57,7 @@ func TestEncode(t *testing.T) {
 	var got []string
 	for _, line := range strings.Split(string(out), "\n") {
 		if f := strings.Split(line, "\t"); len(f) >= 3 {
-			got = append(got, f[2])
+			got = append(got, strings.TrimSpace(f[2]))
 		}
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

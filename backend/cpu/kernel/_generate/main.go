@@ -32,6 +32,9 @@ func main() {
 	v.compact()
 	v.tiles()
 	v.packs()
+	if v.wide {
+		v.amx()
+	}
 	v.rows()
 	v.transcendental()
 	v.writeCompactTables()
