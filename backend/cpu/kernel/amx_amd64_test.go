@@ -140,28 +140,36 @@ func (t *tiles) multiply(sum, left, right int) {
 	if c.rows != a.rows || c.bytes != b.bytes || a.bytes != 4*b.rows {
 		panic(fmt.Sprintf("tiles of %dx%d, %dx%d and %dx%d do not multiply", c.rows, c.bytes, a.rows, a.bytes, b.rows, b.bytes))
 	}
-	element := func(row *[64]byte, i int) float32 {
-		return normal(math.Float32frombits(uint32(binary.LittleEndian.Uint16(row[2*i:])) << 16))
-	}
+	x, y := numbers(&a.data), numbers(&b.data)
 	for m := range c.rows {
-		for n := range c.bytes / 4 {
-			var halves [2]float32
-			for k := range b.rows {
-				for h := range halves {
-					x, y := element(&a.data[m], 2*k+h), element(&b.data[k], 2*n+h)
-					halves[h] = normal(float32(math.FMA(float64(x), float64(y), float64(halves[h]))))
-				}
+		var sums [32]float32
+		for k := range b.rows {
+			for i, y := range y[k][:c.bytes/2] {
+				product := float64(x[m][2*k+i%2]) * float64(y) // exact
+				sums[i] = normal(float32(product + float64(sums[i])))
 			}
+		}
+		for n := range c.bytes / 4 {
 			to := c.data[m][4*n:]
 			before := normal(math.Float32frombits(binary.LittleEndian.Uint32(to)))
-			binary.LittleEndian.PutUint32(to, math.Float32bits(normal(before+normal(halves[0]+halves[1]))))
+			binary.LittleEndian.PutUint32(to, math.Float32bits(normal(before+normal(sums[2*n]+sums[2*n+1]))))
 		}
 	}
 }
 
+// numbers are a tile's elements, subnormal ones as zero.
+func numbers(tile *[16][64]byte) (x [16][32]float32) {
+	for r := range x {
+		for i := range x[r] {
+			x[r][i] = normal(math.Float32frombits(uint32(binary.LittleEndian.Uint16(tile[r][2*i:])) << 16))
+		}
+	}
+	return x
+}
+
 // normal returns x, or zero where it is subnormal.
 func normal(x float32) float32 {
-	if math.Abs(float64(x)) < 0x1p-126 {
+	if math.Float32bits(x)&0x7f800000 == 0 { // no exponent
 		return 0
 	}
 	return x
