@@ -139,13 +139,17 @@ func (b *binder) launch(k kernel, grid [3]int, threads int, args []byte, operand
 func (b *binder) add(l launch) {
 	for i, o := range l.operands {
 		if o.kind == inWeight && o.memory == (Memory{}) {
-			l.operands[i].memory = b.upload(o.weight, b.backend.uploaded)
+			at, err := b.backend.uploaded(o.weight)
+			if err != nil && b.err == nil {
+				b.err = err
+			}
+			l.operands[i].memory, l.operands[i].offset = at.Memory, at.Offset+o.offset
 		}
 	}
 	b.launches = append(b.launches, l)
 }
 
-// upload brings a weight to the device.
+// upload brings a form of a weight to the device.
 func (b *binder) upload(w *backend.Weight, how func(*backend.Weight) (Memory, error)) Memory {
 	m, err := how(w)
 	if err != nil && b.err == nil {

@@ -35,6 +35,17 @@ type Driver interface {
 	Close() error
 }
 
+// Adopter is a Driver whose device can read the host's memory where it is.
+type Adopter interface {
+	// Adopt returns device memory over the pages of data, where data begins at the
+	// span's offset, or false where they cannot be bound. The device never writes
+	// to them. On a device whose handles are addresses the offset is 0. Data stays
+	// in its place until the memory is freed and Synchronize has returned after
+	// that: it is a weight's that is mapped from a file, and a model closes its
+	// programs, with which the memory goes, before it unmaps its files.
+	Adopt(data []byte) (at Span, ok bool)
+}
+
 // Info describes a device.
 type Info struct {
 	// Dialect is the target of package kernels: "cuda", "metal" or "host".

@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"emily/backend"
@@ -21,16 +22,45 @@ type program struct {
 	steps        []int // the first launch of each step, and the number of launches at the end
 	constants    []operand
 	data         []byte // of the constants
-	memory       Memory // the same on the device
 	scratchBytes int
 	// exchangeBytes is the memory in which the blocks of a decoder's kernel meet.
 	exchangeBytes int
 	profiled      *decodeKernel // or nil
 	err           error         // while binding
+	holding
+	dropped runtime.Cleanup // in place of Close
 }
 
-// Compile binds each step of the plan to launches and uploads the weights.
+// holding is what a program keeps on the device.
+type holding struct {
+	memory  Memory // of the constants
+	weights []*copies
+}
+
+// Compile binds each step of the plan to launches and uploads the weights. They
+// stay with the program until it is closed, or unreachable.
 func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
+	held := b.hold(weights(plan))
+	p, err := b.compile(plan)
+	if err != nil {
+		return nil, errors.Join(err, b.release(held, true))
+	}
+	p.weights = held
+	p.dropped = runtime.AddCleanup(p, func(h holding) { b.end(h) }, p.holding)
+	return p, nil
+}
+
+// weights are those that the plan's graph reads.
+func weights(plan *backend.Plan) (list []*backend.Weight) {
+	for _, n := range plan.Graph.Nodes() {
+		if n.Op() == backend.OpWeight {
+			list = append(list, n.Attrs().Weight)
+		}
+	}
+	return list
+}
+
+func (b *Backend) compile(plan *backend.Plan) (*program, error) {
 	decode := b.decoder(plan)
 	steps := decode.replace(plan)
 	p := &program{backend: b, plan: plan, placed: steps}
@@ -56,6 +86,8 @@ func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
 		}
 	}
 	p.steps = append(p.steps, len(p.launches))
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var err error
 	if p.memory, err = b.copied(p.data); err != nil {
 		return nil, fmt.Errorf("constants: %w", err)
@@ -66,10 +98,22 @@ func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
 
 func (p *program) Plan() *backend.Plan { return p.plan }
 
+// Close gives back the constants and the program's hold on its weights.
 func (p *program) Close() error {
-	p.backend.driver.Free(p.memory)
-	p.memory = Memory{}
-	return nil
+	p.dropped.Stop()
+	h := p.holding
+	p.holding = holding{}
+	return p.backend.end(h)
+}
+
+// end gives back what a program held.
+func (b *Backend) end(h holding) error {
+	b.mu.Lock()
+	if !b.closed && h.memory != (Memory{}) {
+		b.driver.Free(h.memory)
+	}
+	b.mu.Unlock()
+	return b.release(h.weights, false)
 }
 
 // Bind finds the program's states by their specs and allocates its memory.

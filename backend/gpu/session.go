@@ -53,7 +53,7 @@ func (s *session) allocate() error {
 	}
 	s.gatheredOut = gathered(end - first)
 	var err error
-	if s.memory, err = s.driver.Alloc(end); err != nil {
+	if s.memory, err = s.program.backend.memory(end); err != nil {
 		return fmt.Errorf("memory for a session: %w", err)
 	}
 	if s.program.exchangeBytes == 0 {
@@ -220,7 +220,7 @@ func (s *session) eager(ctx context.Context) (err error) {
 			return err
 		}
 		for _, storage := range born[i] {
-			if s.storages[storage], err = s.driver.Alloc(p.plan.Storages[storage].Bytes); err != nil {
+			if s.storages[storage], err = p.backend.memory(p.plan.Storages[storage].Bytes); err != nil {
 				return err
 			}
 		}

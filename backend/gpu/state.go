@@ -26,7 +26,7 @@ func (b *Backend) NewState(spec *backend.StateSpec) (backend.State, error) {
 		}
 		n *= d
 	}
-	m, err := b.driver.Alloc(n)
+	m, err := b.memory(n)
 	if err != nil {
 		return nil, fmt.Errorf("state %s: %w", spec, err)
 	}

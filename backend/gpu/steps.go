@@ -25,7 +25,7 @@ func (s *session) newStepper() (*stepper, error) {
 	}
 	st := &stepper{}
 	var err error
-	if st.memory, err = s.driver.Alloc(4 * mostAhead); err != nil {
+	if st.memory, err = s.program.backend.memory(4 * mostAhead); err != nil {
 		return nil, err
 	}
 	one := []int{1}

@@ -125,6 +125,19 @@ func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 	return m, nil
 }
 
+// Adopt takes the address of data for its handle, once at a time. A mapped file
+// that is cut short while a kernel reads it ends the process.
+func (d *driver) Adopt(data []byte) (gpu.Span, bool) {
+	m := gpu.Memory{Handle: uintptr(unsafe.Pointer(unsafe.SliceData(data))), Bytes: len(data)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, taken := d.memory[m.Handle]; taken {
+		return gpu.Span{}, false
+	}
+	d.memory[m.Handle] = data
+	return gpu.Span{Memory: m, Bytes: len(data)}, true
+}
+
 func (d *driver) Free(m gpu.Memory) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

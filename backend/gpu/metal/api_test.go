@@ -44,6 +44,9 @@ var apple = map[string]struct{ receiver, args, result, header string }{
 	"stringWithUTF8String:":                       {"NSString", "const char *", "NSString *", "NSString.h"},
 	"UTF8String":                                  {"NSString *", "", "const char *", "NSString.h"},
 	"localizedDescription":                        {"NSError *", "", "NSString *", "NSError.h"},
+
+	"maxBufferLength": {"id<MTLDevice>", "", "NSUInteger", "MTLDevice.h"},
+	"newBufferWithBytesNoCopy:length:options:deallocator:": {"id<MTLDevice>", "void *, NSUInteger, MTLResourceOptions, void (^)(void *,NSUInteger)", "id<MTLBuffer>", "MTLDevice.h"},
 }
 
 // TestConstants compares with the values in Apple's headers.
@@ -55,6 +58,7 @@ func TestConstants(t *testing.T) {
 		{"MTLLanguageVersion3_0", "MTLLibrary.h", languageVersion3, 0x30000},
 		{"MTLResourceStorageModeShared", "MTLResource.h", resourceShared, 0 << 4}, // MTLStorageModeShared << MTLResourceStorageModeShift
 		{"MTLCommandBufferStatusError", "MTLCommandBuffer.h", commandBufferFailed, 5},
+		{"nil", "NSObjCRuntime.h", noDeallocator, 0},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s (%s) is %d, not %d", c.name, c.header, c.want, c.got)
@@ -120,7 +124,7 @@ func TestMessages(t *testing.T) {
 			continue
 		}
 		for i, arg := range args {
-			byAddress := slices.Contains([]string{"NSError **", "const void *", "const char *", "MTLSize"}, types[i])
+			byAddress := slices.Contains([]string{"NSError **", "void *", "const void *", "const char *", "MTLSize"}, types[i])
 			if byAddress != mentions(arg, "Pointer") {
 				t.Errorf("%s: argument %d of %s is a %s", files.Position(arg.Pos()), i+1, selector, types[i])
 			}

@@ -5,4 +5,5 @@ const (
 	languageVersion3    = 3 << 16 // MTLLanguageVersion3_0
 	resourceShared      = 0       // MTLResourceStorageModeShared
 	commandBufferFailed = 5       // MTLCommandBufferStatusError
+	noDeallocator       = 0       // nil, a block
 )

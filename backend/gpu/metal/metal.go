@@ -8,6 +8,7 @@ package metal
 import (
 	"errors"
 	"fmt"
+	"os"
 	goruntime "runtime"
 	"sync"
 	"unsafe"
@@ -128,6 +129,24 @@ func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 		return nil
 	})
 	return m, err
+}
+
+// Adopt makes a buffer over the pages of data, which Metal takes whole. Pages
+// that data begins or ends within may be in several buffers: nobody writes to
+// them. Metal frees nothing of them, since there is no deallocator.
+func (d *driver) Adopt(data []byte) (gpu.Span, bool) {
+	page := uintptr(os.Getpagesize())
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
+	offset := start & (page - 1)
+	length := (offset + uintptr(len(data)) + page - 1) &^ (page - 1)
+	m := gpu.Memory{Bytes: int(length)}
+	_ = d.do(func() error { // 0 is the answer
+		if length <= d.o.send(d.device, d.o.maxBuffer) {
+			m.Handle = d.o.send(d.device, d.o.newBufferOver, uintptr(unsafe.Pointer(unsafe.SliceData(data)))-offset, length, resourceShared, noDeallocator)
+		}
+		return nil
+	})
+	return gpu.Span{Memory: m, Offset: int(offset), Bytes: len(data)}, m.Handle != 0
 }
 
 // Free releases memory when the open command buffer, which may use it, has run.

@@ -23,6 +23,7 @@ type runtime struct {
 	msgSend, poolPush, poolPop, createDevice uintptr
 
 	name, maxWorkingSet, newQueue, newBuffer, contents, newLibrary, newFunction, newPipeline selector
+	maxBuffer, newBufferOver                                                                 selector
 	alloc, init, release, retain, setFastMath, setLanguage, stringWith, utf8, description    selector
 	commandBuffer, encoder, setPipeline, setBuffer, setBytes, dispatch, endEncoding          selector
 	commit, waitUntilCompleted, status, failure, maxThreads                                  selector
@@ -34,6 +35,7 @@ func (o *runtime) selectors() map[string]*selector {
 	return map[string]*selector{
 		"name": &o.name, "recommendedMaxWorkingSetSize": &o.maxWorkingSet, "newCommandQueue": &o.newQueue,
 		"newBufferWithLength:options:": &o.newBuffer, "contents": &o.contents, "newLibraryWithSource:options:error:": &o.newLibrary,
+		"maxBufferLength": &o.maxBuffer, "newBufferWithBytesNoCopy:length:options:deallocator:": &o.newBufferOver,
 		"newFunctionWithName:": &o.newFunction, "newComputePipelineStateWithFunction:error:": &o.newPipeline,
 		"maxTotalThreadsPerThreadgroup": &o.maxThreads,
 		"alloc":                         &o.alloc, "init": &o.init, "release": &o.release, "retain": &o.retain,
