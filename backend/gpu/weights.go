@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"unsafe"
 	"weak"
 
 	"emily/backend"
@@ -129,15 +128,12 @@ func (b *Backend) uploaded(w *backend.Weight) (Span, error) {
 	return at, nil
 }
 
-// loadAlignment is the size of the largest load of a kernel.
-const loadAlignment = 16
-
 // adopted binds a mapped weight to a device that can read it where it is. Its
 // pages are read once, as they are for a copy: a kernel could not report that
 // one of them is missing.
 func (b *Backend) adopted(w *backend.Weight) (at Span, ok bool, err error) {
 	a, ok := b.driver.(Adopter)
-	if !ok || w.Forget == nil || len(w.Data) == 0 || uintptr(unsafe.Pointer(&w.Data[0]))%loadAlignment != 0 {
+	if !ok || w.Forget == nil || len(w.Data) == 0 {
 		return Span{}, false, nil
 	}
 	err = readable(func() {

@@ -81,6 +81,9 @@ func (d *address) Adopt(data []byte) (gpu.Span, bool) {
 func (d *page) Adopt(data []byte) (gpu.Span, bool) {
 	start := unsafe.Pointer(unsafe.SliceData(data))
 	offset := int(uintptr(start) & uintptr(os.Getpagesize()-1))
+	if offset%16 != 0 { // Metal's kernels load from there too, the emulator's do not
+		return gpu.Span{}, false
+	}
 	at, ok := d.Driver.(gpu.Adopter).Adopt(unsafe.Slice((*byte)(unsafe.Add(start, -offset)), offset+len(data)))
 	if ok {
 		d.bound += len(data)

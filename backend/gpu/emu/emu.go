@@ -125,13 +125,15 @@ func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 	return m, nil
 }
 
-// Adopt takes the address of data for its handle, once at a time. A mapped file
-// that is cut short while a kernel reads it ends the process.
+// Adopt takes the address of data for its handle, once at a time, where it is
+// aligned to the largest load of a kernel. A mapped file that is cut short while
+// a kernel reads it ends the process.
 func (d *driver) Adopt(data []byte) (gpu.Span, bool) {
+	const alignment = 16
 	m := gpu.Memory{Handle: uintptr(unsafe.Pointer(unsafe.SliceData(data))), Bytes: len(data)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, taken := d.memory[m.Handle]; taken {
+	if _, taken := d.memory[m.Handle]; taken || m.Handle%alignment != 0 {
 		return gpu.Span{}, false
 	}
 	d.memory[m.Handle] = data

@@ -6,4 +6,5 @@ const (
 	resourceShared      = 0       // MTLResourceStorageModeShared
 	commandBufferFailed = 5       // MTLCommandBufferStatusError
 	noDeallocator       = 0       // nil, a block
+	offsetAlignment     = 4       // of a buffer in the device address space
 )

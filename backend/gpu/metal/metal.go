@@ -133,13 +133,17 @@ func (d *driver) Alloc(bytes int) (gpu.Memory, error) {
 
 // Adopt makes a buffer over the pages of data, which Metal takes whole. Pages
 // that data begins or ends within may be in several buffers: nobody writes to
-// them. Metal frees nothing of them, since there is no deallocator.
+// them. Metal frees nothing of them, since there is no deallocator. Where a
+// buffer begins for a kernel must be a multiple of 4 bytes; safetensors promises 8.
 func (d *driver) Adopt(data []byte) (gpu.Span, bool) {
 	page := uintptr(os.Getpagesize())
 	start := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
 	offset := start & (page - 1)
 	length := (offset + uintptr(len(data)) + page - 1) &^ (page - 1)
 	m := gpu.Memory{Bytes: int(length)}
+	if offset%offsetAlignment != 0 {
+		return gpu.Span{}, false
+	}
 	_ = d.do(func() error { // 0 is the answer
 		if length <= d.o.send(d.device, d.o.maxBuffer) {
 			m.Handle = d.o.send(d.device, d.o.newBufferOver, uintptr(unsafe.Pointer(unsafe.SliceData(data)))-offset, length, resourceShared, noDeallocator)

@@ -64,13 +64,13 @@ DEVICE float to_float(f16 h) { return float(as_type<half>(h.bits)); }
 
 DEVICE f16 to_f16(float f) { return f16{as_type<ushort>(half(f))}; }
 
-// words4 loads 16 aligned bytes.
+// words4 loads 16 bytes, of which a mapped file aligns 8 at least.
 struct Words4 {
   uint w[4];
 };
 
 template <class T> DEVICE Words4 words4(device const T *p) {
-  uint4 u = *(device const uint4 *)p;
+  uint4 u = uint4(*(device const packed_uint4 *)p);
   return Words4{{u.x, u.y, u.z, u.w}};
 }
 
