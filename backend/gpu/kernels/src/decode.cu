@@ -94,6 +94,13 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
           q[i].value[j] = at[i] >= quads ? 0u : (row.known ? uint(row.embedded[at[i] * PER_QUAD + j]) : 0x7fc0u) << (ROUNDED ? 0 : 16);
     } else {
       bool missing;
+      if (first == 0 && thread % WARP == WARP - 1) {
+        do {
+          missing = false;
+          peek(row.words, long(at[0] < quads ? at[0] : quads - 1) * PER_QUAD, row.epoch, missing);
+        } while (missing);
+      }
+      warp_barrier();
       do {
         missing = false;
         UNROLL for (int i = 0; i < deep; i++) q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, missing);

@@ -23,6 +23,7 @@ template <int Rows, int Columns, int Split, int Members> struct Product {
     steps = (Columns + 8 * WARP - 1) / (8 * WARP), // a lane takes 8 elements in each
     slice = (steps + Split - 1) / Split,           // steps of a warp
     held = slice * TERMS <= 16,                    // x stays in registers
+    ragged = slice * Split * 8 * WARP != Columns,  // some lanes have columns past the last
     groups = WARPS / Split,                        // of warps, each with pairs of its own
     unit = Members == 2 ? 1 : 2,                   // rows of a member in a pair
     most = (pairs + BLOCKS - 1) / BLOCKS,          // pairs of a block
@@ -110,7 +111,7 @@ template <class P> DEVICE int tile_at(int base, int row, int member, int column)
 }
 
 template <class P> DEVICE Words4 weights_at(const Ring &r, int base, int row, int member, int column) {
-  if (P::k % (8 * WARP) != 0 && column >= P::k) return Words4{{0, 0, 0, 0}};
+  if (P::ragged && column >= P::k) return Words4{{0, 0, 0, 0}};
   const int n = P::tile_rows > 0 ? int(P::tile_rows) : 1;
   int at = P::tile_rows == 0 ? 2 * column % TILE : row % n * P::row_bytes + 2 * column;
   return local4(r.tiles + tile_at<P>(base, row, member, column) % SLOTS * TILE + at);
@@ -124,7 +125,7 @@ template <class P> struct Vector {
 };
 
 template <class P> DEVICE Words4 vector_at(LOCAL(const uchar) shared, int term, int column) {
-  if (P::k % (8 * WARP) != 0 && column >= P::k) return Words4{{0, 0, 0, 0}};
+  if (P::ragged && column >= P::k) return Words4{{0, 0, 0, 0}};
   return local4(shared + term * P::row_bytes + 2 * column);
 }
 
