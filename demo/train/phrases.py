@@ -111,15 +111,29 @@ FILL = {
 }
 
 
-def phrase(r):
-    """One utterance in lower-case words; single letters stand for their names."""
+NUMBERS = {"digits": lambda r: digits(r, 1, 10), "letters": letters, "date": date, "time": time, "big": FILL["big"], "small": small, "year": year,
+           "day": lambda r: r.choice(DAYS) + " " + date(r)}
+EVERYDAY = (0.62, 0.82, 1)  # bounds of the shares of phrases, words in no order and numbers; the rest are letters and digits
+TRAINING = (0.40, 0.72, 0.90)  # more of what is hard: words that nothing foretells, and letters
+
+
+def draw(r, shares=EVERYDAY):
+    """One utterance in lower-case words, and its kind; single letters stand for their names."""
     p = r.random()
-    if p < 0.62:
+    if p < shares[0]:
         text = r.choice(TEMPLATES)
         while "{" in text:
             key = text[text.index("{") + 1:text.index("}")]
             text = text.replace("{" + key + "}", FILL[key](r), 1)
-        return text
-    if p < 0.82:  # words in no order: nothing can be guessed, so the sounds must be heard
-        return " ".join(r.choice(r.choice((NOUNS, NOUNS, ADJECTIVES, VERBS, OTHERS))) for _ in range(r.randint(1, 7)))
-    return r.choice((lambda r: digits(r, 1, 10), letters, date, time, FILL["big"], small, year, lambda r: r.choice(DAYS) + " " + date(r)))(r)
+        return "phrase", text
+    if p < shares[1]:  # words in no order: nothing can be guessed, so the sounds must be heard
+        return "words", " ".join(r.choice(r.choice((NOUNS, NOUNS, ADJECTIVES, VERBS, OTHERS))) for _ in range(r.randint(1, 7)))
+    if p < shares[2]:
+        kind = r.choice(list(NUMBERS))
+        return ("letters" if kind == "letters" else "numbers"), NUMBERS[kind](r)
+    return "letters", letters(r, 2, 8) + r.choice(("", "", " " + digits(r, 1, 4)))
+
+
+def phrase(r):
+    """The words of one utterance."""
+    return draw(r)[1]

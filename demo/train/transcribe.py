@@ -2,13 +2,17 @@
 
 Windows are put together on the GPU from the utterances of voices.py: several speakers in a row, other speeds,
 rooms, filters and noise, then silence up to 30 s, as the real feature extractor pads.
-Most steps use windows of 10 s, the first third of the positions; the last ones the whole 30 s.
+Most steps use windows of 6 or 10 s, the first positions of the table; the last ones the whole 30 s.
+The checkpoint has a running average of the weights.
 
-    python transcribe.py --speech speech.npz --minutes 10 --output ../transcribe
+    python transcribe.py --speech speech.npz --minutes 20 --output ../transcribe
 """
 
 import argparse
+import copy
 import random
+import shutil
+import time
 from collections import Counter
 
 import numpy as np
@@ -23,10 +27,11 @@ import phrases
 
 RATE, HOP, STEP = 16_000, 160, 320  # samples per second, per frame of features, per position of the encoder
 SPECIAL = ["<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"]
-BASE = 512
+BASE = 1024
 EOT, SOT, PREV, NOSPEECH, PLAIN = (BASE + SPECIAL.index(f"<|{name}|>") for name in ("endoftext", "startoftranscript", "startofprev", "nospeech", "notimestamps"))
 TIME = BASE + len(SPECIAL)  # <|0.00|>; 1,501 of them, 20 ms apart
 CHARACTERS = " 'abcdefghijklmnopqrstuvwxyz"
+PHASES = ((0.45, 6, 1.5), (0.72, 10, 1), (1, 30, 0.5))  # until which progress, seconds of a window, windows as a multiple of --batch
 
 
 def train_tokenizer():
@@ -50,7 +55,8 @@ class Speech:
     def __init__(self, data, side, tokenizer, device):
         self.texts = [str(t) for t in data[f"{side}_texts"]]
         self.voices = [str(v) for v in data[f"{side}_voices"]]
-        self.tokens = [tokenizer.encode(" " + t, add_special_tokens=False).ids for t in self.texts]
+        self.kinds = [str(k) for k in data[f"{side}_kinds"]]
+        self.tokens = [e.ids for e in tokenizer.encode_batch([" " + t for t in self.texts], add_special_tokens=False)]
         self.lengths = data[f"{side}_lengths"].astype(np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.samples = torch.from_numpy(data[f"{side}_samples"]).to(device)
@@ -61,15 +67,16 @@ class Plans(torch.utils.data.IterableDataset):
 
     def __init__(self, speech, seconds, size):
         self.texts, self.tokens, self.lengths, self.starts = speech.texts, speech.tokens, speech.lengths.tolist(), speech.starts.tolist()
+        self.letters = [[CHARACTERS.index(c) + 1 for c in t] for t in self.texts]
         self.seconds, self.size = seconds, size
 
     def window(self, r):
         """Utterances with their speeds and places, and the end of the recording, in samples."""
         room = int(self.seconds * RATE)
-        wanted = 1 if r.random() < 0.45 else r.randint(2, 3 if self.seconds < 20 else 10)
+        wanted = 1 if r.random() < 0.6 else r.randint(2, 3 if self.seconds < 20 else 10)
         at, placed, tokens = int(r.uniform(0, 0.6) ** 2 * 2.5 * RATE), [], 0
         while len(placed) < wanted:
-            i, speed = r.randrange(len(self.texts)), r.uniform(0.85, 1.2)
+            i, speed = r.randrange(len(self.texts)), r.uniform(0.82, 1.22)
             length = int(self.lengths[i] / speed)
             tokens += len(self.tokens[i]) + 2
             if at + length >= room or tokens > 180:
@@ -82,8 +89,8 @@ class Plans(torch.utils.data.IterableDataset):
         return placed, min(room, start + length + int(r.random() ** 3 * 5 * RATE))
 
     def labels(self, r, placed):
-        """Tokens after <|startoftranscript|>, with timestamps in half of the windows."""
-        if r.random() < 0.5:
+        """Tokens after <|startoftranscript|>, with timestamps in four of ten windows."""
+        if r.random() < 0.6:
             return [PLAIN] + [t for i, *_ in placed for t in self.tokens[i]] + [EOT]
         return [t for i, at, length, _ in placed
                 for t in [TIME + round(at / STEP), *self.tokens[i], TIME + min(1500, round((at + length) / STEP))]] + [EOT]
@@ -96,7 +103,7 @@ class Plans(torch.utils.data.IterableDataset):
             rows = torch.tensor([(w, self.starts[i], self.lengths[i], at, length, speed, 10 ** r.uniform(-1.3, -0.3))
                                  for w, (placed, _) in enumerate(plans) for i, at, length, speed in placed], dtype=torch.float64)
             ids = pad([[SOT] + self.labels(r, placed) for placed, _ in plans], -100)
-            letters = [[CHARACTERS.index(c) + 1 for c in " ".join(self.texts[i] for i, *_ in placed)] for placed, _ in plans]
+            letters = [[c for i, *_ in placed for c in (1, *self.letters[i])][1:] for placed, _ in plans]
             yield rows, torch.tensor([end for _, end in plans]), ids, pad(letters, 0), torch.tensor([len(x) for x in letters])
 
 
@@ -107,9 +114,11 @@ def pad(rows, value):
 
 def mix(samples, rows, size, room):
     """Carry out a batch of plans: waveforms [size, room]."""
+    longest = int(rows[:, 4].max())  # while the rows are on the host: the device need not be waited for
+    rows = rows.to(samples.device, non_blocking=True)
     w, source, available, at, length = (column[:, None].long() for column in rows[:, :5].unbind(1))
     speed, level = (column[:, None].float() for column in rows[:, 5:].unbind(1))
-    t = torch.arange(int(length.max()), device=samples.device)[None]
+    t = torch.arange(longest, device=samples.device)[None]
     position = t * speed
     left = torch.minimum(position.long(), available - 2)
     value = torch.lerp(samples[source + left].float(), samples[source + left + 1].float(), (position - left).clamp(0, 1))
@@ -122,7 +131,10 @@ def mix(samples, rows, size, room):
 
 
 def disturb(audio, ends, strength=1.0):
-    """Rooms, filters and noise, all in the frequency domain; digital silence after the end of each recording."""
+    """Rooms, filters and noise, all in the frequency domain; digital silence after the end of each recording.
+
+    strength scales how often each of them happens; it may be of shape [n, 1].
+    """
     n, size, device = *audio.shape, audio.device
     rand = lambda low, high: torch.rand(n, 1, device=device) * (high - low) + low
     sometimes = lambda p: (torch.rand(n, 1, device=device) < p * strength).float()
@@ -193,6 +205,19 @@ def set_window(model, table, seconds):
     model.model.encoder.embed_positions = torch.nn.Embedding.from_pretrained(table[:positions].clone(), freeze=True)
 
 
+class Average:
+    """A running average of a model's weights (Polyak and Juditsky 1992), over some thousand steps at the end."""
+
+    def __init__(self, model, decay=0.999):
+        self.model, self.decay, self.steps = copy.deepcopy(model), decay, 0
+        self.mine, self.theirs = ([p for n, p in m.named_parameters() if "encoder.embed_positions" not in n] for m in (self.model, model))
+
+    @torch.no_grad()
+    def update(self):
+        self.steps += 1
+        torch._foreach_lerp_(self.mine, self.theirs, 1 - min(self.decay, self.steps / (self.steps + 10)))
+
+
 def word_errors(said, heard):
     """Edit distance between two lists of words."""
     row = list(range(len(heard) + 1))
@@ -219,12 +244,13 @@ def transcribe(model, mel, most=60):
 
 
 def word_error_rate(model, speech, features, tokenizer, noisy, count=1000, show=0):
-    """Word error rate of single utterances in windows of 30 s: of all, and of each engine of voices."""
+    """Word error rate of single utterances in windows of the model's length: of all, of each engine and of each kind."""
     model.eval()
     torch.manual_seed(5)
     wrong, total = Counter(), Counter()
     device, room = speech.samples.device, int(model.config.max_source_positions * STEP)
     order = np.random.default_rng(0).permutation(len(speech.texts))[:count]
+    order = order[speech.lengths[order] < room]
     for part in np.array_split(order, max(1, len(order) // 100)):
         audio = torch.zeros(len(part), room, device=device)
         for row, i in zip(audio, part):
@@ -234,7 +260,7 @@ def word_error_rate(model, speech, features, tokenizer, noisy, count=1000, show=
         for i, ids in zip(part, transcribe(model, features(audio)).tolist()):
             heard = tokenizer.decode(ids[:ids.index(EOT)] if EOT in ids else ids).split()
             said = speech.texts[i].split()
-            for group in ("all", speech.voices[i].split()[0]):
+            for group in ("all", speech.voices[i].split()[0], speech.kinds[i]):
                 wrong[group] += word_errors(said, heard)
                 total[group] += len(said)
             if show > 0 and heard != said:
@@ -244,12 +270,76 @@ def word_error_rate(model, speech, features, tokenizer, noisy, count=1000, show=
     return {group: round(wrong[group] / total[group], 4) for group in sorted(total)}
 
 
+def configuration(tokenizer):
+    return WhisperConfig(vocab_size=TIME + 1501, num_mel_bins=80, d_model=160, encoder_layers=5, encoder_attention_heads=5, encoder_ffn_dim=640,
+                         decoder_layers=2, decoder_attention_heads=5, decoder_ffn_dim=640, max_source_positions=1500, max_target_positions=448,
+                         dropout=0.0, pad_token_id=EOT, bos_token_id=SOT, eos_token_id=EOT, decoder_start_token_id=SOT, is_encoder_decoder=True,
+                         begin_suppress_tokens=[tokenizer.token_to_id("Ġ"), EOT], suppress_tokens=None)
+
+
+def save(folder, model, tokenizer):
+    """Write a folder as openai/whisper-tiny.en has it."""
+    folder = export.Path(folder)
+    export.save_checkpoint(folder, model, generation={
+        "begin_suppress_tokens": [tokenizer.token_to_id("Ġ"), EOT], "bos_token_id": SOT, "decoder_start_token_id": SOT, "eos_token_id": EOT,
+        "is_multilingual": False, "max_initial_timestamp_index": 50, "max_length": 448, "no_timestamps_token_id": PLAIN, "pad_token_id": EOT,
+        "prev_sot_token_id": PREV, "return_timestamps": False,
+    }, preprocessor={
+        "chunk_length": 30, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "hop_length": HOP, "n_fft": 400, "n_samples": 480000,
+        "nb_max_frames": 3000, "padding_side": "right", "padding_value": 0.0, "processor_class": "WhisperProcessor", "return_attention_mask": False, "sampling_rate": RATE})
+    tokenizer.save(str(folder / "tokenizer.json"))
+    export.save_json(folder / "tokenizer_config.json", {
+        "add_prefix_space": False, "bos_token": "<|startoftranscript|>", "clean_up_tokenization_spaces": False, "eos_token": "<|endoftext|>", "errors": "replace", "model_max_length": 448,
+        "pad_token": "<|endoftext|>", "processor_class": "WhisperProcessor", "return_attention_mask": False, "tokenizer_class": "WhisperTokenizer", "unk_token": "<|endoftext|>"})
+
+
+def save_partial(folder, average, table, seconds, tokenizer):
+    """Save the weights of a run that goes on, whole at any moment."""
+    folder, new = export.Path(folder), export.Path(f"{folder}.new")
+    set_window(average.model, table, 30)
+    save(new, average.model, tokenizer)
+    set_window(average.model, table, seconds)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+
+
+def batches(speech, seconds, size, workers, device):
+    """Plans of windows in the device's memory; where the samples lie and the numbers of letters stay on the host, which needs them."""
+    loader = torch.utils.data.DataLoader(Plans(speech, seconds, size), batch_size=None, num_workers=workers, pin_memory=device == "cuda", prefetch_factor=8 if workers else None)
+    for rows, *plan, counts in loader:
+        yield rows, *(x.to(device, non_blocking=True) for x in plan), counts
+
+
+@torch.no_grad()
+def listen(speech, features, rows, ends, size, seconds):
+    """Features of a batch of windows: a quarter of them as spoken, the rest disturbed."""
+    device = ends.device
+    audio = disturb(mix(speech.samples, rows, size, seconds * RATE), ends, (torch.rand(size, 1, device=device) < 0.75).float())
+    # Vocal tract length perturbation (Jaitly and Hinton 2013): the voices are few, their throats need not be.
+    stretch = torch.exp(torch.randn(size, device=device) * 0.09).clamp(0.8, 1.25)
+    mel = features(audio, stretch)
+    return torch.where(torch.rand(size, 1, 1, device=device) < 0.7, hide(mel), mel)
+
+
+def losses(model, ctc, mel, ids, characters, counts):
+    """Of the words that the decoder writes, and of the letters that the encoder hears."""
+    with torch.autocast(mel.device.type, torch.bfloat16, enabled=mel.is_cuda):
+        encoded = model.model.encoder(mel).last_hidden_state
+        logits = model(encoder_outputs=(encoded,), decoder_input_ids=ids[:, :-1].clamp_min(0), use_cache=False).logits
+        letters = ctc(encoded)
+    words = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=-100, label_smoothing=0.05)
+    scores = letters.float().log_softmax(-1).transpose(0, 1)
+    return words, F.ctc_loss(scores, characters, torch.full_like(counts, len(scores)), counts, zero_infinity=True)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speech", required=True)
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--until", type=float, help="train until this time (seconds since 1970) rather than for minutes")
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--partial", help="save the weights into this folder every three minutes")
     parser.add_argument("--output", default=export.DEMO / "transcribe")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -257,56 +347,42 @@ def main():
 
     tokenizer, data, features = train_tokenizer(), np.load(args.speech), Features(device)
     train, test = (Speech(data, side, tokenizer, device) for side in ("train", "test"))
-    config = WhisperConfig(vocab_size=TIME + 1501, num_mel_bins=80, d_model=144, encoder_layers=4, encoder_attention_heads=3, encoder_ffn_dim=576,
-                           decoder_layers=2, decoder_attention_heads=3, decoder_ffn_dim=576, max_source_positions=1500, max_target_positions=448,
-                           dropout=0.05, pad_token_id=EOT, bos_token_id=SOT, eos_token_id=EOT, decoder_start_token_id=SOT, is_encoder_decoder=True,
-                           begin_suppress_tokens=[tokenizer.token_to_id("Ġ"), EOT], suppress_tokens=None)
-    model = WhisperForConditionalGeneration(config).to(device)
+    model = WhisperForConditionalGeneration(configuration(tokenizer)).to(device)
     table = model.model.encoder.embed_positions.weight.detach().clone()
+    average = Average(model)
     # CTC (Graves et al. 2006) on the encoder's output teaches it letters early; the head is not part of the model.
-    ctc = torch.nn.Linear(config.d_model, len(CHARACTERS) + 1, device=device)
-    schedule = export.Schedule(export.optimizer(torch.nn.ModuleList([model, ctc]), 0.05), args.minutes, 2e-3)
-    seconds = 0
+    ctc = torch.nn.Linear(model.config.d_model, len(CHARACTERS) + 1, device=device)
+    parameters = [p for m in (model, ctc) for p in m.parameters() if p.requires_grad]
+    minutes = args.minutes if args.until is None else (args.until - time.time()) / 60
+    schedule = export.Schedule(export.optimizer(torch.nn.ModuleList([model, ctc]), 0.05), minutes, 2e-3)
+    print(f"{len(train.texts)} utterances, {sum(p.numel() for p in model.parameters()):,} parameters, {minutes:.1f} minutes on {device}", flush=True)
+    seconds, reported, saved = 0, 0, time.monotonic()
     while schedule.advance():
-        if seconds != (wanted := 10 if schedule.progress < 0.72 else 30):
-            seconds = wanted
-            set_window(model, table, seconds)
-            size = args.batch if seconds == 10 else args.batch // 2
-            loader = torch.utils.data.DataLoader(Plans(train, seconds, size), batch_size=None, num_workers=args.workers, pin_memory=device == "cuda", prefetch_factor=8 if args.workers else None)
-            plans = iter(loader)
-        rows, ends, ids, characters, counts = (x.to(device, non_blocking=True) for x in next(plans))
-        inputs, wanted_ids = ids[:, :-1].clamp_min(0), ids[:, 1:]
-        with torch.no_grad():
-            # Vocal tract length perturbation (Jaitly and Hinton 2013): the voices are few, their throats need not be.
-            stretch = torch.exp(torch.randn(size, device=device) * 0.08).clamp(0.8, 1.25)
-            mel = features(disturb(mix(train.samples, rows, size, seconds * RATE), ends), stretch)
-            mel = torch.where(torch.rand(len(mel), 1, 1, device=device) < 0.7, hide(mel), mel)
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            encoded = model.model.encoder(mel).last_hidden_state
-            logits = model(encoder_outputs=(encoded,), decoder_input_ids=inputs, use_cache=False).logits
-            letters = ctc(encoded)
-        loss = F.cross_entropy(logits.float().flatten(0, 1), wanted_ids.flatten(), ignore_index=-100, label_smoothing=0.05)
-        scores = letters.float().log_softmax(-1).transpose(0, 1)
-        aligned = F.ctc_loss(scores, characters, torch.full_like(counts, len(scores)), counts, zero_infinity=True)
+        wanted, share = next((seconds, share) for end, seconds, share in PHASES if schedule.progress < end)
+        if seconds != wanted:
+            seconds, size = wanted, max(1, int(args.batch * share))
+            for m in (model, average.model):
+                set_window(m, table, seconds)
+            plans = batches(train, seconds, size, args.workers, device)
+        rows, ends, ids, characters, counts = next(plans)
+        words, letters = losses(model, ctc, listen(train, features, rows, ends, size, seconds), ids, characters, counts)
         schedule.optimizer.zero_grad(set_to_none=True)
-        (loss + 0.4 * aligned).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        (words + 0.4 * letters).backward()
+        for p in parameters:
+            p.grad.nan_to_num_(0, 0, 0)  # one bad batch must not end the run
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         schedule.optimizer.step()
-        if schedule.step % 1000 == 1:
-            print(f"{schedule.progress:.2f} step {schedule.step} loss {loss.item():.3f} ctc {aligned.item():.3f} wer {word_error_rate(model, test, features, tokenizer, False, 100)}", flush=True)
+        average.update()
+        if schedule.progress > reported + 0.05:
+            reported = schedule.progress
+            print(f"{reported:.2f} step {schedule.step} loss {words.item():.3f} ctc {letters.item():.3f} wer {word_error_rate(average.model, test, features, tokenizer, False, 200)}", flush=True)
+        if args.partial and time.monotonic() > saved + 180:
+            saved = time.monotonic()
+            save_partial(args.partial, average, table, seconds, tokenizer)
 
+    model = average.model
     set_window(model, table, 30)
-    export.save_checkpoint(args.output, model, generation={
-        "begin_suppress_tokens": [tokenizer.token_to_id("Ġ"), EOT], "bos_token_id": SOT, "decoder_start_token_id": SOT, "eos_token_id": EOT,
-        "is_multilingual": False, "max_initial_timestamp_index": 50, "max_length": 448, "no_timestamps_token_id": PLAIN, "pad_token_id": EOT,
-        "prev_sot_token_id": PREV, "return_timestamps": False,
-    }, preprocessor={
-        "chunk_length": 30, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "hop_length": HOP, "n_fft": 400, "n_samples": 480000,
-        "nb_max_frames": 3000, "padding_side": "right", "padding_value": 0.0, "processor_class": "WhisperProcessor", "return_attention_mask": False, "sampling_rate": RATE})
-    tokenizer.save(str(export.Path(args.output) / "tokenizer.json"))
-    export.save_json(export.Path(args.output) / "tokenizer_config.json", {
-        "add_prefix_space": False, "bos_token": "<|startoftranscript|>", "clean_up_tokenization_spaces": False, "eos_token": "<|endoftext|>", "errors": "replace", "model_max_length": 448,
-        "pad_token": "<|endoftext|>", "processor_class": "WhisperProcessor", "return_attention_mask": False, "tokenizer_class": "WhisperTokenizer", "unk_token": "<|endoftext|>"})
+    save(args.output, model, tokenizer)
     model.load_state_dict({k: v.bfloat16().float() for k, v in model.state_dict().items()})
     print(f"steps {schedule.step}")
     for noisy in (False, True):
