@@ -3,6 +3,7 @@ package roofline
 import (
 	"bytes"
 	"context"
+	"math"
 	"time"
 
 	"emily/backend"
@@ -10,8 +11,8 @@ import (
 
 // MeasureDevice measures how fast a device reads its memory, and what is
 // copied to it, in bytes/s. The first is the speed of products of one row with
-// large matrices of bf16, which is the most of what decoding does; they are
-// read several times in a run, so that its start and end count for little.
+// large matrices of bf16, one after the other, which is the most of what decoding
+// does; they are read several times in a run, so that its start and end count for little.
 func MeasureDevice(ctx context.Context, device backend.Backend, opt Options) (read, copied *Limit, err error) {
 	if opt.Bytes == 0 {
 		opt.Bytes = 1 << 30
@@ -27,20 +28,20 @@ func MeasureDevice(ctx context.Context, device backend.Backend, opt Options) (re
 }
 
 func measureProducts(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
-	const width, matrices, times = 1024, 4, 4
-	rows := max(1, opt.Bytes/(2*width*matrices))
+	const matrices, times = 2, 8
+	width := max(8, int(math.Sqrt(float64(opt.Bytes/(2*matrices))))/8*8)
 	g := backend.NewGraph()
 	x := g.Input("x", backend.F32, 1, width)
 	var list []*backend.Weight
 	for range matrices {
-		// Every number is 1/width in bf16. Pages that were never written would all be the same one.
-		list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{rows, width}, Data: bytes.Repeat([]byte{0x80, 0x3a}, rows*width)})
+		// Small numbers that are not zeros: pages that were never written would all be the same one.
+		list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{width, width}, Data: bytes.Repeat([]byte{0x80, 0x38}, width*width)})
 	}
 	total := 0
 	for i := range matrices * times {
 		w := list[i%matrices]
 		total += len(w.Data)
-		x = x.Mul(x.Linear(w, nil).Sum(1)) // the next product waits for this one
+		x = x.Linear(w, nil)
 	}
 	g.Output("x", x)
 	p, err := backend.Compile(device, g, backend.Options{})

@@ -33,7 +33,6 @@ TEST_VARIANTS = "Annie caleb f4 m6 klatt3 steph2 Mike grandma Denis".split()
 DRAWN = 180  # variants of espeak-ng that chance makes; it holds 350 voices at most
 
 
-
 def choose(r, test):
     """Return the engine and the voice of one utterance."""
     if test:
