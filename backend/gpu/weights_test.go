@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 	"time"
 
 	"emily/arch"
@@ -119,6 +120,9 @@ func (d *ledger) empty(when string) {
 type sharing struct{ *ledger }
 
 func (d sharing) Adopt(data []byte) (gpu.Span, bool) {
+	if uintptr(unsafe.Pointer(unsafe.SliceData(data)))%16 != 0 {
+		return gpu.Span{}, false
+	}
 	m, err := d.Alloc(0)
 	return gpu.Span{Memory: m, Offset: 48, Bytes: len(data)}, err == nil
 }
