@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unsafe"
 	"time"
+	"unsafe"
 
 	"emily/arch"
 	"emily/backend"
