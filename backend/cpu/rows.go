@@ -60,7 +60,7 @@ func bindMapSum(b *binder, n *backend.Tensor) bool {
 		})
 		return true
 	}
-	loop, work := b.mapped(n), 4
+	loop, work := b.mapSum(n), 4
 	if len(operands) == 2 {
 		work = 1
 	}
@@ -68,14 +68,28 @@ func bindMapSum(b *binder, n *backend.Tensor) bool {
 		for i := from; i < to; i++ {
 			sum := float32(0)
 			for j := i * width; j < (i+1)*width; j += block {
-				part := w.floats(min(block, (i+1)*width-j))
-				loop(f, part, j)
-				sum += b.set.Sum(part)
+				sum += loop(f, w, j, min(block, (i+1)*width-j))
 			}
 			f.f32(y)[i] = sum
 		}
 	})
 	return true
+}
+
+// mapSum returns the loop that sums n elements of what an op computes, from one
+// place of its operands on. Sums and products need no scratch.
+func (b *binder) mapSum(n *backend.Tensor) func(f *frame, w *worker, at, n int) float32 {
+	both := map[backend.Op]func(x, y []float32) float32{backend.OpAdd: b.set.AddSum, backend.OpMul: b.set.Dot}[n.Attrs().Map]
+	if both != nil {
+		x, z := b.arg(0), b.arg(1)
+		return func(f *frame, _ *worker, at, n int) float32 { return both(f.f32(x)[at:at+n], f.f32(z)[at:at+n]) }
+	}
+	loop := b.mapped(n)
+	return func(f *frame, w *worker, at, n int) float32 {
+		part := w.floats(n)
+		loop(f, part, at)
+		return b.set.Sum(part)
+	}
 }
 
 // mapped returns the loop that computes elements of the op in a map sum, from

@@ -13,7 +13,7 @@ import (
 // TestArgs compares the structs of arguments with their declarations in C++.
 // All fields have 32 bits, so that order, type and length decide the layout.
 func TestArgs(t *testing.T) {
-	source := kernels.Source("host")
+	source := kernels.Source("host", kernels.Plain)
 	structs := regexp.MustCompile(`(?s)struct (\w+Args) \{.*?\n(.*?)\};`)
 	declared := map[string]string{}
 	for _, m := range structs.FindAllStringSubmatch(source, -1) {

@@ -23,16 +23,38 @@ type Backend struct {
 // New compiles the kernels for a device. The backend owns the driver from then on.
 func New(d Driver) (*Backend, error) {
 	info := d.Info()
-	names := kernelNames[:]
-	if !info.Matrix {
-		names = names[:firstMatrix]
-	}
-	compiled, err := d.Compile(kernels.Source(info.Dialect), names)
+	compiled, err := compile(d, info)
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
 	return &Backend{driver: d, info: info, kernels: compiled, weights: map[weak.Pointer[backend.Weight]]*copies{}, decoders: map[string]Kernel{}}, nil
+}
+
+// compile compiles the parts of package kernels side by side.
+func compile(d Driver, info Info) ([]Kernel, error) {
+	parts := kernels.Parts
+	if !info.Matrix {
+		parts = kernels.Matrix
+	}
+	compiled := make([]Kernel, firstKernels[parts])
+	errs := make([]error, parts)
+	var compiling sync.WaitGroup
+	for p := range parts {
+		compiling.Go(func() {
+			from, to := firstKernels[p], firstKernels[p+1]
+			var list []Kernel
+			list, errs[p] = d.Compile(kernels.Source(info.Dialect, p), kernelNames[from:to])
+			copy(compiled[from:to], list)
+		})
+	}
+	compiling.Wait()
+	for _, err := range errs { // one message is enough
+		if err != nil {
+			return nil, err
+		}
+	}
+	return compiled, nil
 }
 
 // Info names the device.

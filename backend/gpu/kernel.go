@@ -1,6 +1,9 @@
 package gpu
 
-import "emily/backend"
+import (
+	"emily/backend"
+	"emily/backend/gpu/kernels"
+)
 
 // kernel names a kernel of package kernels.
 type kernel int
@@ -27,15 +30,15 @@ const (
 	rope
 	cacheUpdate
 	cacheRead
-	patches
-	attentionMerge
 	topK
 	chain
 	chainFold
+	attentionMerge
 	attention1
 	attention2
 	attention4
 	attention8
+	patches
 	productF32  // and vector4, vector16, tiles, columns4, columns16
 	productBF16 = productF32 + 6
 	productF16  = productF32 + 12
@@ -64,6 +67,9 @@ const (
 	flash3FloatAt128
 	numKernels
 )
+
+// firstKernels are the first of each part of package kernels.
+var firstKernels = [kernels.Parts + 1]kernel{unary, attentionMerge, patches, sharesSum, flash1BF16At64, flash1BF16At128, numKernels}
 
 // The kernels of one stored dtype, from productF32 and so on.
 const (

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"emily/arch"
@@ -18,6 +19,7 @@ import (
 
 // counter is a device that computes nothing and notes what it is asked to launch.
 type counter struct {
+	mu       sync.Mutex // of names: parts are compiled side by side
 	names    []string
 	launches map[string]int
 }
@@ -28,11 +30,13 @@ func (c *counter) Info() gpu.Info {
 }
 
 func (c *counter) Compile(_ string, names []string) ([]gpu.Kernel, error) {
-	c.names = names
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	kernels := make([]gpu.Kernel, len(names))
 	for i := range kernels {
-		kernels[i] = gpu.Kernel(i)
+		kernels[i] = gpu.Kernel(len(c.names) + i)
 	}
+	c.names = append(c.names, names...)
 	return kernels, nil
 }
 

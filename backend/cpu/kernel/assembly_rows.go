@@ -10,7 +10,7 @@ type rowLoops struct {
 	add, sub, mul, div, max, min func(dst, x, y *float32, n int)
 	addScalar, mulScalar         func(dst, x *float32, y float32, n int)
 	axpy                         func(dst *float32, a float32, x *float32, n int)
-	dot                          func(x, y *float32, n int) float32
+	dot, addSum                  func(x, y *float32, n int) float32
 	sum                          func(x *float32, n int) float32
 	sumSquares                   func(x *float32, mean float32, n int) float32
 	maxOf                        func(x *float32, n int) float32
@@ -52,6 +52,7 @@ func (l rowLoops) into(s *Set) {
 		l.axpy(first(dst, len(dst)), a, first(x, len(dst)), len(dst))
 	}
 	s.Dot = func(x, y []float32) float32 { return l.dot(first(x, len(x)), first(y, len(x)), len(x)) }
+	s.AddSum = func(x, y []float32) float32 { return l.addSum(first(x, len(x)), first(y, len(x)), len(x)) }
 	s.Sum = func(x []float32) float32 { return l.sum(first(x, len(x)), len(x)) }
 	s.SumSquares = func(x []float32, mean float32) float32 { return l.sumSquares(first(x, len(x)), mean, len(x)) }
 	s.MaxOf = func(x []float32) float32 { return l.maxOf(first(x, len(x)), len(x)) }

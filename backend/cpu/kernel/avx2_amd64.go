@@ -199,6 +199,11 @@ func axpyAVX2(dst *float32, a float32, x *float32, n int)
 //go:noescape
 func dotAVX2(x *float32, y *float32, n int) float32
 
+// addSumAVX2 returns the sum of x+y.
+//
+//go:noescape
+func addSumAVX2(x *float32, y *float32, n int) float32
+
 // sumAVX2 returns the sum of x.
 //
 //go:noescape

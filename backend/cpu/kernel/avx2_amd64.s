@@ -4557,6 +4557,81 @@ tail_none_254:
 	VZEROUPPER
 	RET
 
+// func addSumAVX2(x *float32, y *float32, n int) float32
+// Requires: AVX, SSE
+TEXT ·addSumAVX2(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   n+16(FP), DX
+	CMPQ   DX, $+32
+	JLT    several_done_256
+
+several_255:
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y0, Y1, Y0
+	VADDPS  Y0, Y8, Y8
+	VMOVUPS 32(AX), Y2
+	VMOVUPS 32(CX), Y3
+	VADDPS  Y2, Y3, Y2
+	VADDPS  Y2, Y9, Y9
+	VMOVUPS 64(AX), Y4
+	VMOVUPS 64(CX), Y5
+	VADDPS  Y4, Y5, Y4
+	VADDPS  Y4, Y10, Y10
+	VMOVUPS 96(AX), Y6
+	VMOVUPS 96(CX), Y7
+	VADDPS  Y6, Y7, Y6
+	VADDPS  Y6, Y11, Y11
+	ADDQ    $+128, AX
+	ADDQ    $+128, CX
+	SUBQ    $+32, DX
+	CMPQ    DX, $+32
+	JGE     several_255
+
+several_done_256:
+	CMPQ DX, $+8
+	JLT  one_done_258
+
+one_257:
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VADDPS  Y0, Y1, Y0
+	VADDPS  Y0, Y8, Y8
+	ADDQ    $+32, AX
+	ADDQ    $+32, CX
+	SUBQ    $+8, DX
+	CMPQ    DX, $+8
+	JGE     one_257
+
+one_done_258:
+	TESTQ      DX, DX
+	JZ         tail_none_259
+	LEAQ       tailmask<>+0(SB), BX
+	MOVQ       $0x00000008, SI
+	SUBQ       DX, SI
+	VMOVDQU    (BX)(SI*4), Y15
+	VMASKMOVPS (AX), Y15, Y0
+	VMASKMOVPS (CX), Y15, Y1
+	VADDPS     Y0, Y1, Y0
+	VADDPS     Y0, Y8, Y8
+
+tail_none_259:
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y11, Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VHADDPS      Y8, Y8, Y8
+	VEXTRACTF128 $0x01, Y8, X4
+	VADDPS       X4, X8, X8
+	MOVSS        X8, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func sumAVX2(x *float32, n int) float32
 // Requires: AVX, SSE
 TEXT ·sumAVX2(SB), NOSPLIT, $0-20
@@ -4567,9 +4642,9 @@ TEXT ·sumAVX2(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+32
-	JLT    several_done_256
+	JLT    several_done_261
 
-several_255:
+several_260:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	VMOVUPS 32(AX), Y1
@@ -4581,23 +4656,23 @@ several_255:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_255
+	JGE     several_260
 
-several_done_256:
+several_done_261:
 	CMPQ CX, $+8
-	JLT  one_done_258
+	JLT  one_done_263
 
-one_257:
+one_262:
 	VMOVUPS (AX), Y0
 	VADDPS  Y0, Y8, Y8
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_257
+	JGE     one_262
 
-one_done_258:
+one_done_263:
 	TESTQ      CX, CX
-	JZ         tail_none_259
+	JZ         tail_none_264
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4605,7 +4680,7 @@ one_done_258:
 	VMASKMOVPS (AX), Y15, Y0
 	VADDPS     Y0, Y8, Y8
 
-tail_none_259:
+tail_none_264:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4628,9 +4703,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+32
-	JLT          several_done_261
+	JLT          several_done_266
 
-several_260:
+several_265:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
@@ -4646,24 +4721,24 @@ several_260:
 	ADDQ        $+128, AX
 	SUBQ        $+32, CX
 	CMPQ        CX, $+32
-	JGE         several_260
+	JGE         several_265
 
-several_done_261:
+several_done_266:
 	CMPQ CX, $+8
-	JLT  one_done_263
+	JLT  one_done_268
 
-one_262:
+one_267:
 	VMOVUPS     (AX), Y0
 	VSUBPS      Y14, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 	ADDQ        $+32, AX
 	SUBQ        $+8, CX
 	CMPQ        CX, $+8
-	JGE         one_262
+	JGE         one_267
 
-one_done_263:
+one_done_268:
 	TESTQ       CX, CX
-	JZ          tail_none_264
+	JZ          tail_none_269
 	LEAQ        tailmask<>+0(SB), DX
 	MOVQ        $0x00000008, BX
 	SUBQ        CX, BX
@@ -4673,7 +4748,7 @@ one_done_263:
 	VANDPS      Y15, Y0, Y0
 	VFMADD231PS Y0, Y0, Y8
 
-tail_none_264:
+tail_none_269:
 	VADDPS       Y10, Y8, Y8
 	VADDPS       Y11, Y9, Y9
 	VADDPS       Y9, Y8, Y8
@@ -4696,9 +4771,9 @@ TEXT ·maxOfAVX2(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+32
-	JLT     several_done_266
+	JLT     several_done_271
 
-several_265:
+several_270:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4718,13 +4793,13 @@ several_265:
 	ADDQ    $+128, AX
 	SUBQ    $+32, CX
 	CMPQ    CX, $+32
-	JGE     several_265
+	JGE     several_270
 
-several_done_266:
+several_done_271:
 	CMPQ CX, $+8
-	JLT  one_done_268
+	JLT  one_done_273
 
-one_267:
+one_272:
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y13
 	VORPS   Y13, Y12, Y12
@@ -4732,11 +4807,11 @@ one_267:
 	ADDQ    $+32, AX
 	SUBQ    $+8, CX
 	CMPQ    CX, $+8
-	JGE     one_267
+	JGE     one_272
 
-one_done_268:
+one_done_273:
 	TESTQ      CX, CX
-	JZ         tail_none_269
+	JZ         tail_none_274
 	LEAQ       tailmask<>+0(SB), DX
 	MOVQ       $0x00000008, BX
 	SUBQ       CX, BX
@@ -4748,7 +4823,7 @@ one_done_268:
 	VBLENDVPS  Y15, Y0, Y13, Y0
 	VMAXPS     Y8, Y0, Y8
 
-tail_none_269:
+tail_none_274:
 	VMAXPS       Y10, Y8, Y8
 	VMAXPS       Y11, Y9, Y9
 	VMAXPS       Y9, Y8, Y8
@@ -4780,9 +4855,9 @@ TEXT ·indexOfAVX2(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+8
-	JLT          one_done_271
+	JLT          one_done_276
 
-one_270:
+one_275:
 	VMOVUPS   (DX), Y0
 	VCMPPS    $0x00, Y0, Y1, Y2
 	VMOVMSKPS Y2, BX
@@ -4795,11 +4870,11 @@ one_270:
 	ADDQ      $+32, DX
 	SUBQ      $+8, CX
 	CMPQ      CX, $+8
-	JGE       one_270
+	JGE       one_275
 
-one_done_271:
+one_done_276:
 	TESTQ      CX, CX
-	JZ         tail_none_272
+	JZ         tail_none_277
 	LEAQ       tailmask<>+0(SB), BX
 	MOVQ       $0x00000008, DI
 	SUBQ       CX, DI
@@ -4815,7 +4890,7 @@ one_done_271:
 	TESTL      BX, BX
 	JNZ        found
 
-tail_none_272:
+tail_none_277:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -4842,9 +4917,9 @@ TEXT ·rotateAVX2(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+8
-	JLT  one_done_274
+	JLT  one_done_279
 
-one_273:
+one_278:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DI), Y1
 	VMOVUPS     (BX), Y2
@@ -4863,11 +4938,11 @@ one_273:
 	ADDQ        $+32, R8
 	SUBQ        $+8, AX
 	CMPQ        AX, $+8
-	JGE         one_273
+	JGE         one_278
 
-one_done_274:
+one_done_279:
 	TESTQ       AX, AX
-	JZ          tail_none_275
+	JZ          tail_none_280
 	LEAQ        tailmask<>+0(SB), R9
 	MOVQ        $0x00000008, R10
 	SUBQ        AX, R10
@@ -4883,7 +4958,7 @@ one_done_274:
 	VMASKMOVPS  Y4, Y15, (DX)
 	VMASKMOVPS  Y5, Y15, (R8)
 
-tail_none_275:
+tail_none_280:
 	VZEROUPPER
 	RET
 
@@ -4897,9 +4972,9 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Y13
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+16
-	JLT          several_done_277
+	JLT          several_done_282
 
-several_276:
+several_281:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4917,13 +4992,13 @@ several_276:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     several_276
+	JGE     several_281
 
-several_done_277:
+several_done_282:
 	CMPQ BX, $+8
-	JLT  one_done_279
+	JLT  one_done_284
 
-one_278:
+one_283:
 	VMOVUPS (CX), Y0
 	VMOVUPS (DX), Y1
 	VSUBPS  Y14, Y0, Y0
@@ -4935,11 +5010,11 @@ one_278:
 	ADDQ    $+32, AX
 	SUBQ    $+8, BX
 	CMPQ    BX, $+8
-	JGE     one_278
+	JGE     one_283
 
-one_done_279:
+one_done_284:
 	TESTQ      BX, BX
-	JZ         tail_none_280
+	JZ         tail_none_285
 	LEAQ       tailmask<>+0(SB), SI
 	MOVQ       $0x00000008, DI
 	SUBQ       BX, DI
@@ -4951,7 +5026,7 @@ one_done_279:
 	VMULPS     Y1, Y0, Y0
 	VMASKMOVPS Y0, Y15, (AX)
 
-tail_none_280:
+tail_none_285:
 	VZEROUPPER
 	RET
 
@@ -4966,9 +5041,9 @@ TEXT ·normBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+16
-	JLT          several_done_282
+	JLT          several_done_287
 
-several_281:
+several_286:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -4989,13 +5064,13 @@ several_281:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         several_281
+	JGE         several_286
 
-several_done_282:
+several_done_287:
 	CMPQ SI, $+8
-	JLT  one_done_284
+	JLT  one_done_289
 
-one_283:
+one_288:
 	VMOVUPS     (CX), Y0
 	VMOVUPS     (DX), Y1
 	VMOVUPS     (BX), Y2
@@ -5009,11 +5084,11 @@ one_283:
 	ADDQ        $+32, AX
 	SUBQ        $+8, SI
 	CMPQ        SI, $+8
-	JGE         one_283
+	JGE         one_288
 
-one_done_284:
+one_done_289:
 	TESTQ       SI, SI
-	JZ          tail_none_285
+	JZ          tail_none_290
 	LEAQ        tailmask<>+0(SB), DI
 	MOVQ        $0x00000008, R8
 	SUBQ        SI, R8
@@ -5026,7 +5101,7 @@ one_done_284:
 	VFMADD213PS Y2, Y1, Y0
 	VMASKMOVPS  Y0, Y15, (AX)
 
-tail_none_285:
+tail_none_290:
 	VZEROUPPER
 	RET
 
@@ -5037,9 +5112,9 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_287
+	JLT  one_done_292
 
-one_286:
+one_291:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+288(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5071,11 +5146,11 @@ one_286:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_286
+	JGE          one_291
 
-one_done_287:
+one_done_292:
 	TESTQ        DX, DX
-	JZ           tail_none_288
+	JZ           tail_none_293
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5108,7 +5183,7 @@ one_done_287:
 	VMULPS       Y3, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_288:
+tail_none_293:
 	VZEROUPPER
 	RET
 
@@ -5119,9 +5194,9 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_290
+	JLT  one_done_295
 
-one_289:
+one_294:
 	VMOVUPS      (CX), Y0
 	VANDPS       constants<>+672(SB), Y0, Y1
 	VMULPS       Y1, Y1, Y5
@@ -5165,11 +5240,11 @@ one_289:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_289
+	JGE          one_294
 
-one_done_290:
+one_done_295:
 	TESTQ        DX, DX
-	JZ           tail_none_291
+	JZ           tail_none_296
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5214,7 +5289,7 @@ one_done_290:
 	VMOVAPS      Y4, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_291:
+tail_none_296:
 	VZEROUPPER
 	RET
 
@@ -5225,9 +5300,9 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_293
+	JLT  one_done_298
 
-one_292:
+one_297:
 	VMOVUPS      (CX), Y0
 	VANDPS       constants<>+672(SB), Y0, Y3
 	VMOVUPS      constants<>+992(SB), Y1
@@ -5286,11 +5361,11 @@ one_292:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_292
+	JGE          one_297
 
-one_done_293:
+one_done_298:
 	TESTQ        DX, DX
-	JZ           tail_none_294
+	JZ           tail_none_299
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5350,7 +5425,7 @@ one_done_293:
 	VMOVAPS      Y3, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_294:
+tail_none_299:
 	VZEROUPPER
 	RET
 
@@ -5361,9 +5436,9 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_296
+	JLT  one_done_301
 
-one_295:
+one_300:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1600(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5411,11 +5486,11 @@ one_295:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_295
+	JGE          one_300
 
-one_done_296:
+one_done_301:
 	TESTQ        DX, DX
-	JZ           tail_none_297
+	JZ           tail_none_302
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5464,7 +5539,7 @@ one_done_296:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_297:
+tail_none_302:
 	VZEROUPPER
 	RET
 
@@ -5475,9 +5550,9 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_299
+	JLT  one_done_304
 
-one_298:
+one_303:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1664(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5548,11 +5623,11 @@ one_298:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_298
+	JGE          one_303
 
-one_done_299:
+one_done_304:
 	TESTQ        DX, DX
-	JZ           tail_none_300
+	JZ           tail_none_305
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5624,7 +5699,7 @@ one_done_299:
 	VMOVAPS      Y7, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_300:
+tail_none_305:
 	VZEROUPPER
 	RET
 
@@ -5635,9 +5710,9 @@ TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
 	MOVQ x+8(FP), CX
 	MOVQ n+16(FP), DX
 	CMPQ DX, $+8
-	JLT  one_done_302
+	JLT  one_done_307
 
-one_301:
+one_306:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      constants<>+1952(SB), Y1
 	VMAXPS       Y0, Y1, Y0
@@ -5702,11 +5777,11 @@ one_301:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_301
+	JGE          one_306
 
-one_done_302:
+one_done_307:
 	TESTQ        DX, DX
-	JZ           tail_none_303
+	JZ           tail_none_308
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5772,7 +5847,7 @@ one_done_302:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_303:
+tail_none_308:
 	VZEROUPPER
 	RET
 
@@ -5784,9 +5859,9 @@ TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-32
 	MOVQ up+16(FP), DX
 	MOVQ n+24(FP), BX
 	CMPQ BX, $+8
-	JLT  one_done_305
+	JLT  one_done_310
 
-one_304:
+one_309:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      (DX), Y1
 	VMOVUPS      constants<>+1600(SB), Y2
@@ -5837,11 +5912,11 @@ one_304:
 	ADDQ         $+32, AX
 	SUBQ         $+8, BX
 	CMPQ         BX, $+8
-	JGE          one_304
+	JGE          one_309
 
-one_done_305:
+one_done_310:
 	TESTQ        BX, BX
-	JZ           tail_none_306
+	JZ           tail_none_311
 	LEAQ         tailmask<>+0(SB), SI
 	MOVQ         $0x00000008, DI
 	SUBQ         BX, DI
@@ -5892,7 +5967,7 @@ one_done_305:
 	VMULPS       Y1, Y0, Y0
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_306:
+tail_none_311:
 	VZEROUPPER
 	RET
 
@@ -5905,9 +5980,9 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	VXORPS       X8, X8, X8
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+8
-	JLT          one_done_308
+	JLT          one_done_313
 
-one_307:
+one_312:
 	VMOVUPS      (CX), Y0
 	VSUBPS       Y14, Y0, Y0
 	VMOVUPS      constants<>+288(SB), Y1
@@ -5941,11 +6016,11 @@ one_307:
 	ADDQ         $+32, AX
 	SUBQ         $+8, DX
 	CMPQ         DX, $+8
-	JGE          one_307
+	JGE          one_312
 
-one_done_308:
+one_done_313:
 	TESTQ        DX, DX
-	JZ           tail_none_309
+	JZ           tail_none_314
 	LEAQ         tailmask<>+0(SB), BX
 	MOVQ         $0x00000008, SI
 	SUBQ         DX, SI
@@ -5981,7 +6056,7 @@ one_done_308:
 	VADDPS       Y1, Y8, Y8
 	VMASKMOVPS   Y0, Y15, (AX)
 
-tail_none_309:
+tail_none_314:
 	VHADDPS      Y8, Y8, Y8
 	VHADDPS      Y8, Y8, Y8
 	VEXTRACTF128 $0x01, Y8, X4

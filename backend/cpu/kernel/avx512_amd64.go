@@ -354,6 +354,11 @@ func axpyAVX512(dst *float32, a float32, x *float32, n int)
 //go:noescape
 func dotAVX512(x *float32, y *float32, n int) float32
 
+// addSumAVX512 returns the sum of x+y.
+//
+//go:noescape
+func addSumAVX512(x *float32, y *float32, n int) float32
+
 // sumAVX512 returns the sum of x.
 //
 //go:noescape

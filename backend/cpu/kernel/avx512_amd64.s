@@ -17837,6 +17837,82 @@ tail_none_585:
 	VZEROUPPER
 	RET
 
+// func addSumAVX512(x *float32, y *float32, n int) float32
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
+TEXT ·addSumAVX512(SB), NOSPLIT, $0-28
+	MOVQ   x+0(FP), AX
+	MOVQ   y+8(FP), CX
+	VXORPS X8, X8, X8
+	VXORPS X9, X9, X9
+	VXORPS X10, X10, X10
+	VXORPS X11, X11, X11
+	MOVQ   n+16(FP), DX
+	CMPQ   DX, $+64
+	JLT    several_done_587
+
+several_586:
+	VMOVUPS (AX), Z0
+	VMOVUPS (CX), Z1
+	VADDPS  Z0, Z1, Z0
+	VADDPS  Z0, Z8, Z8
+	VMOVUPS 64(AX), Z2
+	VMOVUPS 64(CX), Z3
+	VADDPS  Z2, Z3, Z2
+	VADDPS  Z2, Z9, Z9
+	VMOVUPS 128(AX), Z4
+	VMOVUPS 128(CX), Z5
+	VADDPS  Z4, Z5, Z4
+	VADDPS  Z4, Z10, Z10
+	VMOVUPS 192(AX), Z6
+	VMOVUPS 192(CX), Z7
+	VADDPS  Z6, Z7, Z6
+	VADDPS  Z6, Z11, Z11
+	ADDQ    $+256, AX
+	ADDQ    $+256, CX
+	SUBQ    $+64, DX
+	CMPQ    DX, $+64
+	JGE     several_586
+
+several_done_587:
+	CMPQ DX, $+16
+	JLT  one_done_589
+
+one_588:
+	VMOVUPS (AX), Z0
+	VMOVUPS (CX), Z1
+	VADDPS  Z0, Z1, Z0
+	VADDPS  Z0, Z8, Z8
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	SUBQ    $+16, DX
+	CMPQ    DX, $+16
+	JGE     one_588
+
+one_done_589:
+	TESTQ     DX, DX
+	JZ        tail_none_590
+	MOVL      $-1, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (AX), K1, Z0
+	VMOVUPS.Z (CX), K1, Z1
+	VADDPS    Z0, Z1, Z0
+	VADDPS    Z0, Z8, Z8
+
+tail_none_590:
+	VADDPS        Z10, Z8, Z8
+	VADDPS        Z11, Z9, Z9
+	VADDPS        Z9, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z8, Y4
+	VADDPS        Y4, Y8, Y0
+	VHADDPS       Y0, Y0, Y0
+	VHADDPS       Y0, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X4
+	VADDPS        X4, X0, X0
+	MOVSS         X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
 // func sumAVX512(x *float32, n int) float32
 // Requires: AVX, AVX512F, AVX512VL, BMI2, SSE
 TEXT ·sumAVX512(SB), NOSPLIT, $0-20
@@ -17847,9 +17923,9 @@ TEXT ·sumAVX512(SB), NOSPLIT, $0-20
 	VXORPS X11, X11, X11
 	MOVQ   n+8(FP), CX
 	CMPQ   CX, $+64
-	JLT    several_done_587
+	JLT    several_done_592
 
-several_586:
+several_591:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	VMOVUPS 64(AX), Z1
@@ -17861,30 +17937,30 @@ several_586:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_586
+	JGE     several_591
 
-several_done_587:
+several_done_592:
 	CMPQ CX, $+16
-	JLT  one_done_589
+	JLT  one_done_594
 
-one_588:
+one_593:
 	VMOVUPS (AX), Z0
 	VADDPS  Z0, Z8, Z8
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_588
+	JGE     one_593
 
-one_done_589:
+one_done_594:
 	TESTQ     CX, CX
-	JZ        tail_none_590
+	JZ        tail_none_595
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
 	VMOVUPS.Z (AX), K1, Z0
 	VADDPS    Z0, Z8, Z8
 
-tail_none_590:
+tail_none_595:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17909,9 +17985,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-28
 	VXORPS       X11, X11, X11
 	MOVQ         n+16(FP), CX
 	CMPQ         CX, $+64
-	JLT          several_done_592
+	JLT          several_done_597
 
-several_591:
+several_596:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
@@ -17927,24 +18003,24 @@ several_591:
 	ADDQ        $+256, AX
 	SUBQ        $+64, CX
 	CMPQ        CX, $+64
-	JGE         several_591
+	JGE         several_596
 
-several_done_592:
+several_done_597:
 	CMPQ CX, $+16
-	JLT  one_done_594
+	JLT  one_done_599
 
-one_593:
+one_598:
 	VMOVUPS     (AX), Z0
 	VSUBPS      Z30, Z0, Z0
 	VFMADD231PS Z0, Z0, Z8
 	ADDQ        $+64, AX
 	SUBQ        $+16, CX
 	CMPQ        CX, $+16
-	JGE         one_593
+	JGE         one_598
 
-one_done_594:
+one_done_599:
 	TESTQ       CX, CX
-	JZ          tail_none_595
+	JZ          tail_none_600
 	MOVL        $-1, DX
 	BZHIL       CX, DX, DX
 	KMOVW       DX, K1
@@ -17952,7 +18028,7 @@ one_done_594:
 	VSUBPS.Z    Z30, Z0, K1, Z0
 	VFMADD231PS Z0, Z0, Z8
 
-tail_none_595:
+tail_none_600:
 	VADDPS        Z10, Z8, Z8
 	VADDPS        Z11, Z9, Z9
 	VADDPS        Z9, Z8, Z8
@@ -17977,9 +18053,9 @@ TEXT ·maxOfAVX512(SB), NOSPLIT, $0-20
 	VXORPS  X12, X12, X12
 	MOVQ    n+8(FP), CX
 	CMPQ    CX, $+64
-	JLT     several_done_597
+	JLT     several_done_602
 
-several_596:
+several_601:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -17999,13 +18075,13 @@ several_596:
 	ADDQ    $+256, AX
 	SUBQ    $+64, CX
 	CMPQ    CX, $+64
-	JGE     several_596
+	JGE     several_601
 
-several_done_597:
+several_done_602:
 	CMPQ CX, $+16
-	JLT  one_done_599
+	JLT  one_done_604
 
-one_598:
+one_603:
 	VMOVUPS (AX), Z0
 	VCMPPS  $0x03, Z0, Z0, K1
 	VMOVAPS Z0, K1, Z12
@@ -18013,11 +18089,11 @@ one_598:
 	ADDQ    $+64, AX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_598
+	JGE     one_603
 
-one_done_599:
+one_done_604:
 	TESTQ     CX, CX
-	JZ        tail_none_600
+	JZ        tail_none_605
 	MOVL      $-1, DX
 	BZHIL     CX, DX, DX
 	KMOVW     DX, K1
@@ -18026,7 +18102,7 @@ one_done_599:
 	VMOVAPS   Z0, K2, Z12
 	VMAXPS    Z8, Z0, K1, Z8
 
-tail_none_600:
+tail_none_605:
 	VMAXPS        Z10, Z8, Z8
 	VMAXPS        Z11, Z9, Z9
 	VMAXPS        Z9, Z8, Z8
@@ -18061,9 +18137,9 @@ TEXT ·indexOfAVX512(SB), NOSPLIT, $0-32
 	NEGL         SI
 	SBBL         SI, SI
 	CMPQ         CX, $+16
-	JLT          one_done_602
+	JLT          one_done_607
 
-one_601:
+one_606:
 	VMOVUPS (DX), Z0
 	VCMPPS  $0x00, Z0, Z1, K1
 	KMOVW   K1, BX
@@ -18076,11 +18152,11 @@ one_601:
 	ADDQ    $+64, DX
 	SUBQ    $+16, CX
 	CMPQ    CX, $+16
-	JGE     one_601
+	JGE     one_606
 
-one_done_602:
+one_done_607:
 	TESTQ     CX, CX
-	JZ        tail_none_603
+	JZ        tail_none_608
 	MOVL      $-1, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -18095,7 +18171,7 @@ one_done_602:
 	TESTL     BX, BX
 	JNZ       found
 
-tail_none_603:
+tail_none_608:
 	MOVQ $-1, AX
 	MOVQ AX, ret+24(FP)
 	VZEROUPPER
@@ -18122,9 +18198,9 @@ TEXT ·rotateAVX512(SB), NOSPLIT, $0-40
 	LEAQ (CX)(AX*4), DI
 	LEAQ (DX)(AX*4), R8
 	CMPQ AX, $+16
-	JLT  one_done_605
+	JLT  one_done_610
 
-one_604:
+one_609:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DI), Z1
 	VMOVUPS     (BX), Z2
@@ -18143,11 +18219,11 @@ one_604:
 	ADDQ        $+64, R8
 	SUBQ        $+16, AX
 	CMPQ        AX, $+16
-	JGE         one_604
+	JGE         one_609
 
-one_done_605:
+one_done_610:
 	TESTQ       AX, AX
-	JZ          tail_none_606
+	JZ          tail_none_611
 	MOVL        $-1, R9
 	BZHIL       AX, R9, R9
 	KMOVW       R9, K1
@@ -18162,7 +18238,7 @@ one_done_605:
 	VMOVUPS     Z4, K1, (DX)
 	VMOVUPS     Z5, K1, (R8)
 
-tail_none_606:
+tail_none_611:
 	VZEROUPPER
 	RET
 
@@ -18176,9 +18252,9 @@ TEXT ·normAVX512(SB), NOSPLIT, $0-40
 	VBROADCASTSS scale+20(FP), Z29
 	MOVQ         n+32(FP), BX
 	CMPQ         BX, $+32
-	JLT          several_done_608
+	JLT          several_done_613
 
-several_607:
+several_612:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -18196,13 +18272,13 @@ several_607:
 	ADDQ    $+128, AX
 	SUBQ    $+32, BX
 	CMPQ    BX, $+32
-	JGE     several_607
+	JGE     several_612
 
-several_done_608:
+several_done_613:
 	CMPQ BX, $+16
-	JLT  one_done_610
+	JLT  one_done_615
 
-one_609:
+one_614:
 	VMOVUPS (CX), Z0
 	VMOVUPS (DX), Z1
 	VSUBPS  Z30, Z0, Z0
@@ -18214,11 +18290,11 @@ one_609:
 	ADDQ    $+64, AX
 	SUBQ    $+16, BX
 	CMPQ    BX, $+16
-	JGE     one_609
+	JGE     one_614
 
-one_done_610:
+one_done_615:
 	TESTQ     BX, BX
-	JZ        tail_none_611
+	JZ        tail_none_616
 	MOVL      $-1, SI
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
@@ -18229,7 +18305,7 @@ one_done_610:
 	VMULPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)
 
-tail_none_611:
+tail_none_616:
 	VZEROUPPER
 	RET
 
@@ -18244,9 +18320,9 @@ TEXT ·normBiasAVX512(SB), NOSPLIT, $0-48
 	MOVQ         bias+32(FP), BX
 	MOVQ         n+40(FP), SI
 	CMPQ         SI, $+32
-	JLT          several_done_613
+	JLT          several_done_618
 
-several_612:
+several_617:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -18267,13 +18343,13 @@ several_612:
 	ADDQ        $+128, AX
 	SUBQ        $+32, SI
 	CMPQ        SI, $+32
-	JGE         several_612
+	JGE         several_617
 
-several_done_613:
+several_done_618:
 	CMPQ SI, $+16
-	JLT  one_done_615
+	JLT  one_done_620
 
-one_614:
+one_619:
 	VMOVUPS     (CX), Z0
 	VMOVUPS     (DX), Z1
 	VMOVUPS     (BX), Z2
@@ -18287,11 +18363,11 @@ one_614:
 	ADDQ        $+64, AX
 	SUBQ        $+16, SI
 	CMPQ        SI, $+16
-	JGE         one_614
+	JGE         one_619
 
-one_done_615:
+one_done_620:
 	TESTQ       SI, SI
-	JZ          tail_none_616
+	JZ          tail_none_621
 	MOVL        $-1, DI
 	BZHIL       SI, DI, DI
 	KMOVW       DI, K1
@@ -18303,7 +18379,7 @@ one_done_615:
 	VFMADD213PS Z2, Z1, Z0
 	VMOVUPS     Z0, K1, (AX)
 
-tail_none_616:
+tail_none_621:
 	VZEROUPPER
 	RET
 
@@ -18325,9 +18401,9 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+32
-	JLT     several_done_618
+	JLT     several_done_623
 
-several_617:
+several_622:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z4
 	VMAXPS       Z0, Z21, Z0
@@ -18366,13 +18442,13 @@ several_617:
 	ADDQ         $+128, AX
 	SUBQ         $+32, DX
 	CMPQ         DX, $+32
-	JGE          several_617
+	JGE          several_622
 
-several_done_618:
+several_done_623:
 	CMPQ DX, $+16
-	JLT  one_done_620
+	JLT  one_done_625
 
-one_619:
+one_624:
 	VMOVUPS      (CX), Z0
 	VMAXPS       Z0, Z21, Z0
 	VMINPS       Z0, Z20, Z0
@@ -18394,11 +18470,11 @@ one_619:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_619
+	JGE          one_624
 
-one_done_620:
+one_done_625:
 	TESTQ        DX, DX
-	JZ           tail_none_621
+	JZ           tail_none_626
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18420,7 +18496,7 @@ one_done_620:
 	VSCALEFPS    Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_621:
+tail_none_626:
 	VZEROUPPER
 	RET
 
@@ -18447,9 +18523,9 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_623
+	JLT     one_done_628
 
-one_622:
+one_627:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1600(SB), Z0, Z1
 	VMULPS       Z1, Z1, Z5
@@ -18493,11 +18569,11 @@ one_622:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_622
+	JGE          one_627
 
-one_done_623:
+one_done_628:
 	TESTQ        DX, DX
-	JZ           tail_none_624
+	JZ           tail_none_629
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18541,7 +18617,7 @@ one_done_623:
 	VMOVAPS      Z4, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_624:
+tail_none_629:
 	VZEROUPPER
 	RET
 
@@ -18574,9 +18650,9 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_626
+	JLT     one_done_631
 
-one_625:
+one_630:
 	VMOVUPS      (CX), Z0
 	VANDPS       constants<>+1600(SB), Z0, Z3
 	VMINPS       Z3, Z11, Z3
@@ -18634,11 +18710,11 @@ one_625:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_625
+	JGE          one_630
 
-one_done_626:
+one_done_631:
 	TESTQ        DX, DX
-	JZ           tail_none_627
+	JZ           tail_none_632
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18696,7 +18772,7 @@ one_done_626:
 	VMOVAPS      Z3, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_627:
+tail_none_632:
 	VZEROUPPER
 	RET
 
@@ -18717,9 +18793,9 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_629
+	JLT     one_done_634
 
-one_628:
+one_633:
 	VMOVUPS      (CX), Z0
 	VMAXPS       Z0, Z20, Z0
 	VXORPS       constants<>+1728(SB), Z0, Z5
@@ -18752,11 +18828,11 @@ one_628:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_628
+	JGE          one_633
 
-one_done_629:
+one_done_634:
 	TESTQ        DX, DX
-	JZ           tail_none_630
+	JZ           tail_none_635
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18789,7 +18865,7 @@ one_done_629:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_630:
+tail_none_635:
 	VZEROUPPER
 	RET
 
@@ -18821,9 +18897,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_632
+	JLT     one_done_637
 
-one_631:
+one_636:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      constants<>+3136(SB), Z1
 	VMAXPS       Z0, Z1, Z0
@@ -18887,11 +18963,11 @@ one_631:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_631
+	JGE          one_636
 
-one_done_632:
+one_done_637:
 	TESTQ        DX, DX
-	JZ           tail_none_633
+	JZ           tail_none_638
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -18955,7 +19031,7 @@ one_done_632:
 	VMOVAPS      Z7, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_633:
+tail_none_638:
 	VZEROUPPER
 	RET
 
@@ -18977,9 +19053,9 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
 	MOVQ    x+8(FP), CX
 	MOVQ    n+16(FP), DX
 	CMPQ    DX, $+16
-	JLT     one_done_635
+	JLT     one_done_640
 
-one_634:
+one_639:
 	VMOVUPS      (CX), Z0
 	VMAXPS       Z0, Z20, Z0
 	VMOVAPS      Z0, Z5
@@ -19029,11 +19105,11 @@ one_634:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_634
+	JGE          one_639
 
-one_done_635:
+one_done_640:
 	TESTQ        DX, DX
-	JZ           tail_none_636
+	JZ           tail_none_641
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -19083,7 +19159,7 @@ one_done_635:
 	VSCALEFPS    Z3, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_636:
+tail_none_641:
 	VZEROUPPER
 	RET
 
@@ -19105,9 +19181,9 @@ TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-32
 	MOVQ    up+16(FP), DX
 	MOVQ    n+24(FP), BX
 	CMPQ    BX, $+16
-	JLT     one_done_638
+	JLT     one_done_643
 
-one_637:
+one_642:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      (DX), Z1
 	VMAXPS       Z0, Z20, Z0
@@ -19143,11 +19219,11 @@ one_637:
 	ADDQ         $+64, AX
 	SUBQ         $+16, BX
 	CMPQ         BX, $+16
-	JGE          one_637
+	JGE          one_642
 
-one_done_638:
+one_done_643:
 	TESTQ        BX, BX
-	JZ           tail_none_639
+	JZ           tail_none_644
 	MOVL         $-1, SI
 	BZHIL        BX, SI, SI
 	KMOVW        SI, K1
@@ -19182,7 +19258,7 @@ one_done_638:
 	VMULPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_639:
+tail_none_644:
 	VZEROUPPER
 	RET
 
@@ -19206,9 +19282,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VMOVUPS      constants<>+1088(SB), Z19
 	MOVQ         n+24(FP), DX
 	CMPQ         DX, $+32
-	JLT          several_done_641
+	JLT          several_done_646
 
-several_640:
+several_645:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z4
 	VSUBPS       Z30, Z0, Z0
@@ -19251,13 +19327,13 @@ several_640:
 	ADDQ         $+128, AX
 	SUBQ         $+32, DX
 	CMPQ         DX, $+32
-	JGE          several_640
+	JGE          several_645
 
-several_done_641:
+several_done_646:
 	CMPQ DX, $+16
-	JLT  one_done_643
+	JLT  one_done_648
 
-one_642:
+one_647:
 	VMOVUPS      (CX), Z0
 	VSUBPS       Z30, Z0, Z0
 	VMAXPS       Z0, Z21, Z0
@@ -19281,11 +19357,11 @@ one_642:
 	ADDQ         $+64, AX
 	SUBQ         $+16, DX
 	CMPQ         DX, $+16
-	JGE          one_642
+	JGE          one_647
 
-one_done_643:
+one_done_648:
 	TESTQ        DX, DX
-	JZ           tail_none_644
+	JZ           tail_none_649
 	MOVL         $-1, BX
 	BZHIL        DX, BX, BX
 	KMOVW        BX, K1
@@ -19309,7 +19385,7 @@ one_done_643:
 	VADDPS       Z0, Z8, K1, Z8
 	VMOVUPS      Z0, K1, (AX)
 
-tail_none_644:
+tail_none_649:
 	VEXTRACTF64X4 $0x01, Z8, Y4
 	VADDPS        Y4, Y8, Y0
 	VHADDPS       Y0, Y0, Y0

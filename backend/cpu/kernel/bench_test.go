@@ -225,6 +225,7 @@ func BenchmarkRows(b *testing.B) {
 			{"Div", func() { s.Div(dst, x, y) }},
 			{"Axpy", func() { s.Axpy(dst, 1e-9, x) }},
 			{"Dot", func() { s.Dot(x, y) }},
+			{"AddSum", func() { s.AddSum(x, y) }},
 			{"Sum", func() { s.Sum(x) }},
 			{"SumSquares", func() { s.SumSquares(x, 1) }},
 			{"MaxOf", func() { s.MaxOf(x) }},

@@ -29,6 +29,7 @@ func generic() *Set {
 		PeakInt8:     peakInt8,
 
 		Dot:        dot,
+		AddSum:     addSum,
 		Add:        add,
 		Sub:        sub,
 		Mul:        mul,

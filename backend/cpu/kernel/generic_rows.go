@@ -92,6 +92,26 @@ func dot(x, y []float32) float32 {
 	return s
 }
 
+// addSum keeps 4 sums, as dot does 8.
+func addSum(x, y []float32) float32 {
+	var s0, s1, s2, s3 float32
+	n := len(x)
+	y = y[:n]
+	i := 0
+	for ; i+4 <= n; i += 4 {
+		x, y := x[i:i+4], y[i:i+4]
+		s0 += x[0] + y[0]
+		s1 += x[1] + y[1]
+		s2 += x[2] + y[2]
+		s3 += x[3] + y[3]
+	}
+	s := (s0 + s2) + (s1 + s3)
+	for ; i < n; i++ {
+		s += x[i] + y[i]
+	}
+	return s
+}
+
 func sum(x []float32) float32 {
 	var s0, s1, s2, s3 float32
 	i := 0

@@ -75,7 +75,7 @@ func avx512() *Set {
 	rowLoops{
 		add: addAVX512, sub: subAVX512, mul: mulAVX512, div: divAVX512, max: maxAVX512, min: minAVX512,
 		addScalar: addScalarAVX512, mulScalar: mulScalarAVX512, axpy: axpyAVX512,
-		dot: dotAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, maxOf: maxOfAVX512, indexOf: indexOfAVX512,
+		dot: dotAVX512, addSum: addSumAVX512, sum: sumAVX512, sumSquares: sumSquaresAVX512, maxOf: maxOfAVX512, indexOf: indexOfAVX512,
 		rotate: rotateAVX512, norm: normAVX512, normBias: normBiasAVX512,
 		exp: expAVX512, tanh: tanhAVX512, erf: erfAVX512, silu: siluAVX512, gelu: geluAVX512, geluTanh: geluTanhAVX512,
 		swiGLU: swiGLUAVX512, expSum: expSumAVX512,
@@ -118,7 +118,7 @@ func avx2() *Set {
 	rowLoops{
 		add: addAVX2, sub: subAVX2, mul: mulAVX2, div: divAVX2, max: maxAVX2, min: minAVX2,
 		addScalar: addScalarAVX2, mulScalar: mulScalarAVX2, axpy: axpyAVX2,
-		dot: dotAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, maxOf: maxOfAVX2, indexOf: indexOfAVX2,
+		dot: dotAVX2, addSum: addSumAVX2, sum: sumAVX2, sumSquares: sumSquaresAVX2, maxOf: maxOfAVX2, indexOf: indexOfAVX2,
 		rotate: rotateAVX2, norm: normAVX2, normBias: normBiasAVX2,
 		exp: expAVX2, tanh: tanhAVX2, erf: erfAVX2, silu: siluAVX2, gelu: geluAVX2, geluTanh: geluTanhAVX2,
 		swiGLU: swiGLUAVX2, expSum: expSumAVX2,

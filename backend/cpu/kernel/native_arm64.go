@@ -37,7 +37,7 @@ func neon() *Set {
 	rowLoops{
 		add: addNEON, sub: subNEON, mul: mulNEON, div: divNEON, max: maxNEON, min: minNEON,
 		addScalar: addScalarNEON, mulScalar: mulScalarNEON, axpy: axpyNEON,
-		dot: dotNEON, sum: sumNEON, sumSquares: sumSquaresNEON, maxOf: maxOfNEON,
+		dot: dotNEON, addSum: addSumNEON, sum: sumNEON, sumSquares: sumSquaresNEON, maxOf: maxOfNEON,
 		rotate: rotateNEON, norm: normNEON, normBias: normBiasNEON,
 		exp: expNEON, tanh: tanhNEON, erf: erfNEON, silu: siluNEON, gelu: geluNEON, geluTanh: geluTanhNEON,
 		swiGLU: swiGLUNEON, expSum: expSumNEON,

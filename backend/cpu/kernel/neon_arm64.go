@@ -249,6 +249,11 @@ func axpyNEON(dst *float32, a float32, x *float32, n int)
 //go:noescape
 func dotNEON(x, y *float32, n int) float32
 
+// addSumNEON returns the sum of x+y.
+//
+//go:noescape
+func addSumNEON(x, y *float32, n int) float32
+
 // sumNEON returns the sum of x.
 //
 //go:noescape

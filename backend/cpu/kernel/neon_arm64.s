@@ -6644,6 +6644,47 @@ one_313_done:
 	FMOVS F24, ret+24(FP)
 	RET
 
+// func addSumNEON(x, y *float32, n int) float32
+TEXT ·addSumNEON(SB), NOSPLIT, $0-28
+	MOVD x+0(FP), R0
+	MOVD y+8(FP), R1
+	MOVD n+16(FP), R2
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	CMP $8, R2
+	BLT eight_314_done
+
+eight_314:
+	VLD1.P 32(R0), [V0.S4, V1.S4]
+	VLD1.P 32(R1), [V2.S4, V3.S4]
+	WORD $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
+	WORD $0x4e22d718 // fadd v24.4s, v24.4s, v2.4s
+	WORD $0x4e23d423 // fadd v3.4s, v1.4s, v3.4s
+	WORD $0x4e23d739 // fadd v25.4s, v25.4s, v3.4s
+	SUB $8, R2, R2
+	CMP $8, R2
+	BGE eight_314
+
+eight_314_done:
+	CMP $1, R2
+	BLT one_315_done
+
+one_315:
+	FMOVS.P 4(R0), F0
+	FMOVS.P 4(R1), F2
+	WORD $0x4e22d402 // fadd v2.4s, v0.4s, v2.4s
+	WORD $0x4e22d718 // fadd v24.4s, v24.4s, v2.4s
+	SUB $1, R2, R2
+	CMP $1, R2
+	BGE one_315
+
+one_315_done:
+	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
+	FMOVS F24, ret+24(FP)
+	RET
+
 // func sumNEON(x *float32, n int) float32
 TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	MOVD x+0(FP), R0
@@ -6651,28 +6692,28 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_314_done
+	BLT eight_316_done
 
-eight_314:
+eight_316:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	WORD $0x4e21d739 // fadd v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_314
+	BGE eight_316
 
-eight_314_done:
+eight_316_done:
 	CMP $1, R1
-	BLT one_315_done
+	BLT one_317_done
 
-one_315:
+one_317:
 	FMOVS.P 4(R0), F0
 	WORD $0x4e20d718 // fadd v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_315
+	BGE one_317
 
-one_315_done:
+one_317_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -6688,9 +6729,9 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-28
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $8, R1
-	BLT eight_316_done
+	BLT eight_318_done
 
-eight_316:
+eight_318:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
@@ -6698,21 +6739,21 @@ eight_316:
 	WORD $0x4e21cc39 // fmla v25.4s, v1.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_316
+	BGE eight_318
 
-eight_316_done:
+eight_318_done:
 	CMP $1, R1
-	BLT one_317_done
+	BLT one_319_done
 
-one_317:
+one_319:
 	FMOVS.P 4(R0), F0
 	FSUBS F28, F0, F0
 	WORD $0x4e20cc18 // fmla v24.4s, v0.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_317
+	BGE one_319
 
-one_317_done:
+one_319_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
@@ -6727,28 +6768,28 @@ TEXT ·maxOfNEON(SB), NOSPLIT, $0-20
 	VDUP R2, V24.S4
 	VDUP R2, V25.S4
 	CMP $8, R1
-	BLT eight_318_done
+	BLT eight_320_done
 
-eight_318:
+eight_320:
 	VLD1.P 32(R0), [V0.S4, V1.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	WORD $0x4e21f739 // fmax v25.4s, v25.4s, v1.4s
 	SUB $8, R1, R1
 	CMP $8, R1
-	BGE eight_318
+	BGE eight_320
 
-eight_318_done:
+eight_320_done:
 	CMP $1, R1
-	BLT one_319_done
+	BLT one_321_done
 
-one_319:
+one_321:
 	VLD1R.P 4(R0), [V0.S4]
 	WORD $0x4e20f718 // fmax v24.4s, v24.4s, v0.4s
 	SUB $1, R1, R1
 	CMP $1, R1
-	BGE one_319
+	BGE one_321
 
-one_319_done:
+one_321_done:
 	WORD $0x4e39f718 // fmax v24.4s, v24.4s, v25.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38f718 // fmaxp v24.4s, v24.4s, v24.4s
@@ -6765,9 +6806,9 @@ TEXT ·rotateNEON(SB), NOSPLIT, $0-40
 	ADD R4<<2, R1, R5
 	ADD R4<<2, R0, R6
 	CMP $8, R4
-	BLT eight_320_done
+	BLT eight_322_done
 
-eight_320:
+eight_322:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R5), [V2.S4, V3.S4]
 	VLD1.P 32(R2), [V4.S4, V5.S4]
@@ -6784,13 +6825,13 @@ eight_320:
 	VST1.P [V18.S4, V19.S4], 32(R6)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_320
+	BGE eight_322
 
-eight_320_done:
+eight_322_done:
 	CMP $1, R4
-	BLT one_321_done
+	BLT one_323_done
 
-one_321:
+one_323:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R5), F2
 	FMOVS.P 4(R2), F4
@@ -6803,9 +6844,9 @@ one_321:
 	FMOVS.P F18, 4(R6)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_321
+	BGE one_323
 
-one_321_done:
+one_323_done:
 	RET
 
 // func normNEON(dst, x *float32, mean, scale float32, weight *float32, n int)
@@ -6819,9 +6860,9 @@ TEXT ·normNEON(SB), NOSPLIT, $0-40
 	MOVD weight+24(FP), R2
 	MOVD n+32(FP), R4
 	CMP $8, R4
-	BLT eight_322_done
+	BLT eight_324_done
 
-eight_322:
+eight_324:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -6833,13 +6874,13 @@ eight_322:
 	VST1.P [V0.S4, V1.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_322
+	BGE eight_324
 
-eight_322_done:
+eight_324_done:
 	CMP $1, R4
-	BLT one_323_done
+	BLT one_325_done
 
-one_323:
+one_325:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -6848,9 +6889,9 @@ one_323:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_323
+	BGE one_325
 
-one_323_done:
+one_325_done:
 	RET
 
 // func normBiasNEON(dst, x *float32, mean, scale float32, weight, bias *float32, n int)
@@ -6865,9 +6906,9 @@ TEXT ·normBiasNEON(SB), NOSPLIT, $0-48
 	MOVD bias+32(FP), R3
 	MOVD n+40(FP), R4
 	CMP $8, R4
-	BLT eight_324_done
+	BLT eight_326_done
 
-eight_324:
+eight_326:
 	VLD1.P 32(R1), [V0.S4, V1.S4]
 	VLD1.P 32(R2), [V2.S4, V3.S4]
 	VLD1.P 32(R3), [V4.S4, V5.S4]
@@ -6880,13 +6921,13 @@ eight_324:
 	VST1.P [V4.S4, V5.S4], 32(R0)
 	SUB $8, R4, R4
 	CMP $8, R4
-	BGE eight_324
+	BGE eight_326
 
-eight_324_done:
+eight_326_done:
 	CMP $1, R4
-	BLT one_325_done
+	BLT one_327_done
 
-one_325:
+one_327:
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F2
 	FMOVS.P 4(R3), F4
@@ -6896,9 +6937,9 @@ one_325:
 	FMOVS.P F4, 4(R0)
 	SUB $1, R4, R4
 	CMP $1, R4
-	BGE one_325
+	BGE one_327
 
-one_325_done:
+one_327_done:
 	RET
 
 // func expNEON(dst, x *float32, n int)
@@ -6907,9 +6948,9 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_326_done
+	BLT four_328_done
 
-four_326:
+four_328:
 	MOVD $exp_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -6951,13 +6992,13 @@ four_326:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_326
+	BGE four_328
 
-four_326_done:
+four_328_done:
 	CMP $1, R2
-	BLT one_327_done
+	BLT one_329_done
 
-one_327:
+one_329:
 	MOVD $exp_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -6999,9 +7040,9 @@ one_327:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_327
+	BGE one_329
 
-one_327_done:
+one_329_done:
 	RET
 
 DATA exp_constants<>+0(SB)/4, $0xc2d10000
@@ -7064,9 +7105,9 @@ TEXT ·tanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_328_done
+	BLT four_330_done
 
-four_328:
+four_330:
 	MOVD $tanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -7126,13 +7167,13 @@ four_328:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_328
+	BGE four_330
 
-four_328_done:
+four_330_done:
 	CMP $1, R2
-	BLT one_329_done
+	BLT one_331_done
 
-one_329:
+one_331:
 	MOVD $tanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f801 // fabs v1.4s, v0.4s
@@ -7192,9 +7233,9 @@ one_329:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_329
+	BGE one_331
 
-one_329_done:
+one_331_done:
 	RET
 
 DATA tanh_constants<>+0(SB)/4, $0xbbb97e12
@@ -7281,9 +7322,9 @@ TEXT ·erfNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_330_done
+	BLT four_332_done
 
-four_330:
+four_332:
 	MOVD $erf_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -7371,13 +7412,13 @@ four_330:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_330
+	BGE four_332
 
-four_330_done:
+four_332_done:
 	CMP $1, R2
-	BLT one_331_done
+	BLT one_333_done
 
-one_331:
+one_333:
 	MOVD $erf_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ea0f803 // fabs v3.4s, v0.4s
@@ -7465,9 +7506,9 @@ one_331:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_331
+	BGE one_333
 
-one_331_done:
+one_333_done:
 	RET
 
 DATA erf_constants<>+0(SB)/4, $0x40800000
@@ -7606,9 +7647,9 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_332_done
+	BLT four_334_done
 
-four_332:
+four_334:
 	MOVD $silu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V1.S4]
@@ -7667,13 +7708,13 @@ four_332:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_332
+	BGE four_334
 
-four_332_done:
+four_334_done:
 	CMP $1, R2
-	BLT one_333_done
+	BLT one_335_done
 
-one_333:
+one_335:
 	MOVD $silu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V1.S4]
@@ -7732,9 +7773,9 @@ one_333:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_333
+	BGE one_335
 
-one_333_done:
+one_335_done:
 	RET
 
 DATA silu_constants<>+0(SB)/4, $0xc2dc0000
@@ -7805,9 +7846,9 @@ TEXT ·geluNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_334_done
+	BLT four_336_done
 
-four_334:
+four_336:
 	MOVD $gelu_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V9.S4]
@@ -7907,13 +7948,13 @@ four_334:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_334
+	BGE four_336
 
-four_334_done:
+four_336_done:
 	CMP $1, R2
-	BLT one_335_done
+	BLT one_337_done
 
-one_335:
+one_337:
 	MOVD $gelu_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V9.S4]
@@ -8013,9 +8054,9 @@ one_335:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_335
+	BGE one_337
 
-one_335_done:
+one_337_done:
 	RET
 
 DATA gelu_constants<>+0(SB)/4, $0xc16b3333
@@ -8154,9 +8195,9 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-24
 	MOVD x+8(FP), R1
 	MOVD n+16(FP), R2
 	CMP $4, R2
-	BLT four_336_done
+	BLT four_338_done
 
-four_336:
+four_338:
 	MOVD $geluTanh_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R20), [V3.S4]
@@ -8236,13 +8277,13 @@ four_336:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_336
+	BGE four_338
 
-four_336_done:
+four_338_done:
 	CMP $1, R2
-	BLT one_337_done
+	BLT one_339_done
 
-one_337:
+one_339:
 	MOVD $geluTanh_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	VLD1.P 16(R20), [V3.S4]
@@ -8322,9 +8363,9 @@ one_337:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_337
+	BGE one_339
 
-one_337_done:
+one_339_done:
 	RET
 
 DATA geluTanh_constants<>+0(SB)/4, $0xc1300000
@@ -8412,9 +8453,9 @@ TEXT ·swiGLUNEON(SB), NOSPLIT, $0-32
 	MOVD up+16(FP), R2
 	MOVD n+24(FP), R3
 	CMP $4, R3
-	BLT four_338_done
+	BLT four_340_done
 
-four_338:
+four_340:
 	MOVD $swiGLU_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	VLD1.P 16(R2), [V1.S4]
@@ -8476,13 +8517,13 @@ four_338:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R3, R3
 	CMP $4, R3
-	BGE four_338
+	BGE four_340
 
-four_338_done:
+four_340_done:
 	CMP $1, R3
-	BLT one_339_done
+	BLT one_341_done
 
-one_339:
+one_341:
 	MOVD $swiGLU_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	FMOVS.P 4(R2), F1
@@ -8544,9 +8585,9 @@ one_339:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R3, R3
 	CMP $1, R3
-	BGE one_339
+	BGE one_341
 
-one_339_done:
+one_341_done:
 	RET
 
 DATA swiGLU_constants<>+0(SB)/4, $0xc2dc0000
@@ -8621,9 +8662,9 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	VEOR V24.B16, V24.B16, V24.B16
 	VEOR V25.B16, V25.B16, V25.B16
 	CMP $4, R2
-	BLT four_340_done
+	BLT four_342_done
 
-four_340:
+four_342:
 	MOVD $expSum_constants<>(SB), R20
 	VLD1.P 16(R1), [V0.S4]
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -8667,13 +8708,13 @@ four_340:
 	VST1.P [V0.S4], 16(R0)
 	SUB $4, R2, R2
 	CMP $4, R2
-	BGE four_340
+	BGE four_342
 
-four_340_done:
+four_342_done:
 	CMP $1, R2
-	BLT one_341_done
+	BLT one_343_done
 
-one_341:
+one_343:
 	MOVD $expSum_constants<>(SB), R20
 	FMOVS.P 4(R1), F0
 	WORD $0x4ebcd400 // fsub v0.4s, v0.4s, v28.4s
@@ -8720,9 +8761,9 @@ one_341:
 	FMOVS.P F0, 4(R0)
 	SUB $1, R2, R2
 	CMP $1, R2
-	BGE one_341
+	BGE one_343
 
-one_341_done:
+one_343_done:
 	WORD $0x4e39d718 // fadd v24.4s, v24.4s, v25.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s
 	WORD $0x6e38d718 // faddp v24.4s, v24.4s, v24.4s

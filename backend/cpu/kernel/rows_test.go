@@ -142,6 +142,12 @@ func TestReductions(t *testing.T) {
 			squares += d * d
 		}
 		a.near("Sum", s.Sum(x), sum, abs, n)
+		both, total := sum, abs
+		for i := range y {
+			both += float64(y[i])
+			total += math.Abs(float64(y[i]))
+		}
+		a.near("AddSum", s.AddSum(x, y), both, total, 2*n)
 		a.near("SumSquares", s.SumSquares(x, mean), squares, 2*squares, n)
 
 		check := func() {

@@ -69,8 +69,8 @@ type Set struct {
 	// products of pairs of bf16 and of four int8.
 	Peak, PeakBF16, PeakInt8 func(rounds int) int
 
-	// Dot returns Σ x·y over len(x) elements.
-	Dot func(x, y []float32) float32
+	// Dot returns Σ x·y over len(x) elements, AddSum Σ x+y.
+	Dot, AddSum func(x, y []float32) float32
 	// Add, Sub, Mul and Div set dst = x op y; AddScalar and MulScalar take one
 	// number for y; Axpy sets dst += a·x. All slices have len(dst) elements;
 	// dst may be x or y.

@@ -19,8 +19,10 @@ func TestCUDASource(t *testing.T) {
 		if !c.supports(capability) {
 			continue
 		}
-		if code, err := c.cubin(kernels.Source("cuda"), capability); err != nil || !strings.HasPrefix(string(code), "\x7fELF") {
-			t.Errorf("capability %d: %d bytes, %v", capability, len(code), err)
+		for p := range kernels.Parts {
+			if code, err := c.cubin(kernels.Source("cuda", p), capability); err != nil || !strings.HasPrefix(string(code), "\x7fELF") {
+				t.Errorf("part %d, capability %d: %d bytes, %v", p, capability, len(code), err)
+			}
 		}
 	}
 	_, err = c.cubin("#line 7 \"broken.cu\"\nint f( {", 90)

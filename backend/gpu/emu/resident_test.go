@@ -74,7 +74,7 @@ KERNEL(greedy, RowArgs, BUF(0, uchar, words), BUF(1, float, x)) { turn(THREAD, w
 func TestResident(t *testing.T) {
 	d := open(t).Driver()
 	names := []string{"handed", "vain", "late", "ring", "hasty", "greedy"}
-	compiled, err := d.Compile(kernels.Source("host")+meeting, names)
+	compiled, err := d.Compile(kernels.Source("host", kernels.Plain)+meeting, names)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,26 +21,52 @@ package kernels
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 //go:embed src
 var sources embed.FS
 
-// files are the parts of a program after the target's header, in order.
-var files = []string{"args.h", "dialect.h", "elementwise.cu", "rows.cu", "chain.cu", "product.cu", "matrix.cu", "heads.cu", "attention.cu", "flash.cu", "topk.cu"}
+// A Part is a program with some of the kernels. There are several, so that they
+// are compiled side by side.
+type Part int
+
+// The parts; those from Matrix on are for targets with matrix units.
+const (
+	Plain     Part = iota // elements, rows, chains of elements, heads, the largest
+	Attention             // attention over keys one by one
+	Products              // products and convolutions
+	Matrix                // products of many rows
+	Flash64               // attention of many rows, with heads of up to 64
+	Flash128
+	Parts
+)
+
+// files are what follows the target's header, args.h and dialect.h.
+var files = [Parts][]string{
+	Plain:     {"elementwise.cu", "rows.cu", "chain.cu", "heads.cu", "topk.cu"},
+	Attention: {"attention.cu"},
+	Products:  {"product.h", "product.cu"},
+	Matrix:    {"product.h", "terms.h", "matrix.cu"},
+	Flash64:   {"terms.h", "flash.cu"},
+	Flash128:  {"terms.h", "flash.cu"},
+}
 
 // decodeFiles are the parts of the program of package gpu's decoders.
-var decodeFiles = []string{"args.h", "dialect.h", "topk.cu", "decode.h", "decode_ring.cu", "decode_attention.cu", "decode.cu"}
+var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_attention.cu", "decode.cu"}
 
 // headers are a target's header and, where blocks can wait for each other, the one for that.
 var headers = map[string][]string{
 	"cuda": {"cuda.h", "resident_cuda.h"}, "host": {"host.h", "resident_host.h"}, "metal": {"metal.h"},
 }
 
-// Source returns the whole program for a target, "cuda", "metal" or "host". Lines keep
-// the names of their files for the compiler's messages.
-func Source(target string) string { return program(target, "", files) }
+// Source returns a part for a target, "cuda", "metal" or "host". Lines keep the
+// names of their files for the compiler's messages.
+func Source(target string, p Part) string {
+	macros := map[Part]string{Flash64: "#define FLASH_WIDTH 64\n", Flash128: "#define FLASH_WIDTH 128\n"}
+	return program(target, macros[p], files[p])
+}
 
 // Decode returns the program of the kernel "decode" for a target other than
 // "metal". sizes are the macros that src/decode.h speaks of.
@@ -53,7 +79,7 @@ func program(target, macros string, files []string) string {
 	}
 	var b strings.Builder
 	b.WriteString(macros)
-	for _, name := range append(list[:len(list):len(list)], files...) {
+	for _, name := range slices.Concat(list, []string{"args.h", "dialect.h"}, files) {
 		text, err := sources.ReadFile("src/" + name)
 		if err != nil {
 			panic(err) // it is embedded

@@ -17,6 +17,7 @@ func (v isa) rows() {
 	v.scalar("mulScalar", "x · y", func(x, y VecPhysical) { VMULPS(y, x, x) })
 	v.axpy()
 	v.dot()
+	v.addSum()
 	v.sum()
 	v.sumSquares()
 	v.maxOf()
@@ -197,6 +198,18 @@ func (v isa) dot() {
 	v.run(pass{unroll: 4, in: []GPVirtual{x, y}, n: param("n"),
 		body: func(u int, row []VecPhysical) []VecPhysical {
 			VFMADD231PS(row[0], row[1], s[u])
+			return nil
+		}})
+	v.storeSum(s)
+}
+
+func (v isa) addSum() {
+	v.function("addSum", "(x, y *float32, n int) float32", "returns the sum of x+y.")
+	x, y, s := param("x"), param("y"), v.sums(4)
+	v.run(pass{unroll: 4, in: []GPVirtual{x, y}, n: param("n"),
+		body: func(u int, row []VecPhysical) []VecPhysical {
+			VADDPS(row[0], row[1], row[0])
+			VADDPS(row[0], s[u], s[u])
 			return nil
 		}})
 	v.storeSum(s)

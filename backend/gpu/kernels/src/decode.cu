@@ -93,11 +93,13 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
         UNROLL for (int j = 0; j < PER_QUAD; j++)
           q[i].value[j] = at[i] >= quads ? 0u : (row.known ? uint(row.embedded[at[i] * PER_QUAD + j]) : 0x7fc0u) << (ROUNDED ? 0 : 16);
     } else {
+      // A lane for each load asks until a word is there, before all ask for theirs: what is asked for is written later.
       bool missing;
-      if (first == 0 && thread % WARP == WARP - 1) {
+      if (thread % WARP < deep) {
+        int quad = (first + thread % WARP) * THREADS + thread;
         do {
           missing = false;
-          peek(row.words, long(at[0] < quads ? at[0] : quads - 1) * PER_QUAD, row.epoch, missing);
+          peek(row.words, long(quad < quads ? quad : quads - 1) * PER_QUAD, row.epoch, missing);
         } while (missing);
       }
       warp_barrier();
@@ -213,6 +215,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       float s = stage<Qkv, true>(row, v + ROW_NORM, narrow, t.index);
       TICK(0);
       s = mean_scale(s, args.eps, squares, warp, lane);
+      TICK(1);
       const Share mine = share_of<Qkv>(block);
       Vector<Qkv> held = hold<Qkv>(narrow, warp % Qkv::split, lane);
       int turn = 0;
@@ -229,7 +232,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         if (Qkv::split > 1) barrier_of(THREADS); // partial is used again
         turn += (rows.to - rows.from + 1) / 2;
       }
-      TICK(1);
+      TICK(2);
     }
     at.from = window > 0 && at.position - window + 1 > 0 ? at.position - window + 1 : 0;
     int splits = splits_of(at);
@@ -237,25 +240,27 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       if (j != block) barrier_of(THREADS); // the desk is used again
       job(args, layer, j % GROUPS, j / GROUPS, splits, at, keys, values, v, qkv, result, parts, epoch, desk, warp, lane);
     }
-    TICK(2);
-    if (splits > 1) merge(block, splits, parts, result, epoch, warp, lane);
     TICK(3);
+    if (splits > 1) merge(block, splits, parts, result, epoch, warp, lane);
+    TICK(4);
     { // back to x
       stage<Out, false>(Row{result, epoch, row.embedded, false, true}, v, wide, t.index);
-      TICK(4);
+      TICK(5);
       barrier_of(THREADS);
+      TICK(6);
       Vector<Out> held = hold<Out>(wide, warp % Out::split, lane);
       multiply<Out>(r, base, held, own.to - own.from, 0, warp, lane, partial, [&](int i, float sum, float) {
         if (HAS_OUT_BIAS) sum += v[OUT_BIAS + own.from + i];
         residual[i] = rounded(residual[i] + sum);
         put_word(middle, own.from + i, in_word(residual[i]), epoch);
       });
-      TICK(5);
+      TICK(7);
     }
     { // gate and up
       float s = stage<Mlp, true>(Row{middle, epoch, row.embedded, false, true}, v + MLP_NORM, narrow, t.index);
-      TICK(6);
+      TICK(8);
       s = mean_scale(s, args.eps, squares, warp, lane);
+      TICK(9);
       const Share mine = share_of<Mlp>(block);
       Vector<Mlp> held = hold<Mlp>(narrow, warp % Mlp::split, lane);
       multiply<Mlp>(r, base, held, mine.to - mine.from, 0, warp, lane, partial, [&](int i, float gate, float up) {
@@ -267,19 +272,20 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         }
         put_word(inner, mine.from + i, in_word(quick_divide(gate, 1.0f + fexp(-gate)) * up), epoch);
       });
-      TICK(7);
+      TICK(10);
     }
     { // down, back to x
       stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, wide, t.index);
-      TICK(8);
+      TICK(11);
       barrier_of(THREADS);
+      TICK(12);
       Vector<Down> held = hold<Down>(wide, warp % Down::split, lane);
       multiply<Down>(r, base, held, own.to - own.from, 0, warp, lane, partial, [&](int i, float sum, float) {
         if (HAS_DOWN_BIAS) sum += v[DOWN_BIAS + own.from + i];
         residual[i] = rounded(residual[i] + sum);
         put_word(x, own.from + i, in_word(residual[i]), epoch);
       });
-      TICK(9);
+      TICK(13);
     }
   }
 
@@ -288,7 +294,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   row.epoch = epoch - 1;
   row.first = false;
   float s = mean_scale(stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, narrow, t.index), args.eps, squares, warp, lane);
-  TICK(10);
+  TICK(14);
   Vector<Head> held = hold<Head>(narrow, 0, lane);
   const Share mine = share_of<Head>(block);
   Rank best = {0, 0};
@@ -298,7 +304,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     if (below(best, rank)) best = rank;
     if (!args.best) logits[mine.from + i] = sum;
   });
-  TICK(11);
+  TICK(15);
   if (args.best) {
     LOCAL(uint) ranks = (LOCAL(uint))(floats + RANKS);
     best = warp_best(best);
@@ -328,7 +334,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   }
   // All blocks have read the epoch, since x came from all.
   if (block == 0 && t.index == 0) AS(uint, exchange)[0] = epoch;
-  TICK(12);
+  TICK(16);
 #ifdef PROFILED
   if (t.index == 0)
     UNROLL for (int i = 0; i < TICKS; i++) profile[block * TICKS + i] += clock_.sum[i];

@@ -57,4 +57,4 @@ enum {
 };
 
 // With PROFILED blocks count the cycles of the parts of a step, which package gpu names.
-enum { TICKS = 13 };
+enum { TICKS = 17 };

@@ -193,28 +193,31 @@ DEVICE float pair_sum(Pair p, int lane) {
   return v;
 }
 
-// multiply_pairs multiplies x by every groups-th pair of rows of one part of a
-// phase, whose tiles begin at base, from pair first on. Each pair's sums go to
-// each(pair, sum), which all lanes call: the lower half has the first row's.
+// multiply_pairs multiplies x by the pairs of rows of one part of a phase, whose
+// tiles begin at base: a batch of neighbours at a time, the first-th of groups of
+// them by turns. Lanes i and WARP / 2 + i then call each(pair, sum, valid) for the
+// rows of pair i of the batch, so that what they write lies side by side.
 template <class P, class Each>
 DEVICE void multiply_pairs(Ring &r, int &base, const Vector<P> &x, int rows, int first, int slice, int lane, Each each) {
-  const int unit = P::members == 2 ? 1 : 2;
+  const int unit = P::members == 2 ? 1 : 2, own = lane % (WARP / 2);
   int pairs = (rows + unit - 1) / unit;
-  ROLLED for (int p = first; p < pairs; p += P::groups * P::batch) {
-    int last = p + (P::batch - 1) * P::groups;
+  ROLLED for (int p = first * P::batch; p < pairs; p += P::groups * P::batch) {
+    int last = p + P::batch - 1;
     last = last < pairs ? last : pairs - 1;
     int end = last * unit + unit - 1;
     release(r, tile_at<P>(base, p * unit, 0, 0), lane);
     await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1);
     Pair sums[P::batch];
     UNROLL for (int i = 0; i < P::batch; i++) { // without a branch, so that they run side by side
-      int pair = p + i * P::groups, row = (pair < pairs ? pair : pairs - 1) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
+      int row = (p + i < pairs ? p + i : pairs - 1) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
       sums[i] = multiply_pair<P>(r, x, base, row, other, slice, lane);
     }
-    float sum[P::batch];
-    UNROLL for (int i = 0; i < P::batch; i++) sum[i] = pair_sum(sums[i], lane);
-    UNROLL for (int i = 0; i < P::batch; i++)
-      if (p + i * P::groups < pairs) each(p + i * P::groups, sum[i]);
+    float sum = 0;
+    UNROLL for (int i = 0; i < P::batch; i++) {
+      float s = pair_sum(sums[i], lane);
+      sum = own == i ? s : sum;
+    }
+    each(p + own, sum, own < P::batch && p + own < pairs);
   }
   base += tiles_of<P>(rows);
 }
@@ -223,13 +226,13 @@ DEVICE void multiply_pairs(Ring &r, int &base, const Vector<P> &x, int rows, int
 // members finish(row, first, second). turn is the warp that begins.
 template <class P, class Finish>
 DEVICE void multiply_rows(Ring &r, int &base, const Vector<P> &x, int rows, int turn, int warp, int lane, Finish finish) {
-  int first = warp - turn % WARPS;
-  multiply_pairs<P>(r, base, x, rows, first < 0 ? first + WARPS : first, 0, lane, [&](int pair, float sum) {
+  int first = warp - turn % WARPS, half = lane / (WARP / 2);
+  multiply_pairs<P>(r, base, x, rows, first < 0 ? first + WARPS : first, 0, lane, [&](int pair, float sum, bool valid) {
     if (P::members == 2) {
       float second = as_float(shuffle_xor(as_uint(sum), WARP / 2));
-      if (lane == 0) finish(pair, sum, second);
-    } else if (lane % (WARP / 2) == 0 && 2 * pair + lane / (WARP / 2) < rows)
-      finish(2 * pair + lane / (WARP / 2), sum, 0.0f);
+      if (valid && half == 0) finish(pair, sum, second);
+    } else if (valid && 2 * pair + half < rows)
+      finish(2 * pair + half, sum, 0.0f);
   });
   release(r, base, lane);
 }
@@ -240,8 +243,8 @@ template <class P, class Finish>
 DEVICE void multiply_split(Ring &r, int &base, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
   const int stride = 2 * ((P::pairs + BLOCKS - 1) / BLOCKS);
   int slice = warp % P::split;
-  multiply_pairs<P>(r, base, x, rows, warp / P::split, slice, lane, [&](int pair, float sum) {
-    if (lane % (WARP / 2) == 0) sums[slice * stride + 2 * pair + lane / (WARP / 2)] = sum;
+  multiply_pairs<P>(r, base, x, rows, warp / P::split, slice, lane, [&](int pair, float sum, bool valid) {
+    if (valid) sums[slice * stride + 2 * pair + lane / (WARP / 2)] = sum;
   });
   barrier_of(THREADS);
   ROLLED for (int row = warp * WARP + lane; row < rows; row += THREADS) {

@@ -125,7 +125,8 @@ DEVICE float rescale(float top, float to) { return top == -infinity() ? 0.0f : f
 
 DEVICE float sigmoid(float x) { return 1.0f / (1.0f + fexp(-x)); }
 
-// Activations as package backend numbers them.
+// Norms and activations as package backend numbers them.
+enum { NoNorm, RMSNorm, LayerNorm };
 enum { NoActivation, GELU, GELUTanh, SiLU, ReLU, Tanh };
 
 DEVICE float activate(int activation, float x) {

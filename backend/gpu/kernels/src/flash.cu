@@ -216,14 +216,17 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
     flash<TQ, T, N, D>(THREAD, args, q, k, v, table, tiles, y, shared);                                                     \
   }
 
-// The number of terms of q, then those of keys and values, and the width.
+// The number of terms of q, then those of keys and values, and the width, of which a program has one.
+#if FLASH_WIDTH == 64
 FLASH(flash1_bf16_64, 3, 1, bf16, 1, 64)
 FLASH(flash3_bf16_64, 3, 3, bf16, 1, 64)
 FLASH(flash1_float_64, 3, 1, float, 1, 64)
 FLASH(flash3_float_64, 2, 3, float, 3, 64)
+#else
 FLASH(flash1_bf16_128, 2, 1, bf16, 1, 128)
 FLASH(flash3_bf16_128, 2, 3, bf16, 1, 128)
 FLASH(flash1_float_128, 2, 1, float, 1, 128)
 FLASH(flash3_float_128, 2, 3, float, 3, 128)
+#endif
 
 #endif

@@ -16,22 +16,6 @@ DEVICE Batch batch_of(ARGS(ProductArgs) p, int z) {
   return b;
 }
 
-// finish applies bias and activation to a sum and combines it with another tensor.
-DEVICE float finish(ARGS(ProductArgs) p, float v, int row, int column, int member, GLOBAL(const uchar) bias, GLOBAL(const float) residual) {
-  if (p.biasType[member]) v += load(bias, p.biasType[member], column);
-  v = activate(p.activation, v);
-  if (p.addResidual) v += residual[long(row) * p.n[member] + column];
-  return p.round ? to_float(to_bf16(v)) : v;
-}
-
-// gate finishes the two sums of a gated product.
-DEVICE float gate(ARGS(ProductArgs) p, float v, float up, int column, GLOBAL(const uchar) bias, GLOBAL(const uchar) up_bias) {
-  if (p.biasType[0]) v += load(bias, p.biasType[0], column);
-  if (p.biasType[1]) up += load(up_bias, p.biasType[1], column);
-  v = activate(SiLU, v) * up;
-  return p.round ? to_float(to_bf16(v)) : v;
-}
-
 // stage_size is the floats of x that a block of vector holds.
 enum { stage_size = 4096 };
 
@@ -56,13 +40,6 @@ DEVICE Norm norm_of(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, LOCAL(
   n.scale = 1.0f / fsqrt(block_sum(t, squares, shared) / float(p.k) + p.eps);
   return n;
 }
-
-// Member is one of the products of a launch.
-template <class W> struct Member {
-  GLOBAL(const W) w;
-  GLOBAL(const uchar) bias;
-  GLOBAL(float) y;
-};
 
 // add_row adds what a row of w gives with the rows of x that the block holds.
 template <int R, class W>

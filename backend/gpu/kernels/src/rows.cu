@@ -47,8 +47,6 @@ KERNEL(softmax, RowArgs, BUF(0, const float, x), BUF(1, float, y)) {
   for (int i = t.index; i < args.width; i += t.count) y[row + i] /= sum;
 }
 
-enum { NoNorm, RMSNorm, LayerNorm };
-
 // normalise: a block for each group of elements.
 KERNEL(normalise, NormArgs, BUF(0, const float, x), BUF(1, const uchar, weight), BUF(2, const uchar, bias), BUF(3, float, y)) {
   const Thread t = THREAD;

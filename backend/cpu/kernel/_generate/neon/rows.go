@@ -27,6 +27,7 @@ func rowLoops() {
 	}
 	axpy()
 	dot()
+	addSum()
 	sum()
 	sumSquares()
 	maxOf()
@@ -106,6 +107,19 @@ func dot() {
 	zero(25)
 	rows("R2", []string{"R0", "R1"}, nil, func(v []vreg) []vreg {
 		do3("fmla", 24+v[0]%2, v[0], v[1])
+		return nil
+	})
+	returnSum("ret+24(FP)")
+}
+
+func addSum() {
+	function("addSum", "(x, y *float32, n int) float32", 28, "returns the sum of x+y.")
+	params("x", "y", "n")
+	zero(24)
+	zero(25)
+	rows("R2", []string{"R0", "R1"}, nil, func(v []vreg) []vreg {
+		do3("fadd", v[1], v[0], v[1])
+		do3("fadd", 24+v[0]%2, 24+v[0]%2, v[1])
 		return nil
 	})
 	returnSum("ret+24(FP)")
