@@ -194,7 +194,7 @@ func (c *Config) complete() error {
 	}
 	switch {
 	case len(c.Tiers) == 0:
-		return usagef("a smoke run leaves the addendum out: choose another tier too")
+		return usagef("a smoke run leaves the addendum out: name another tier, or make no smoke run")
 	case c.Runs == 0:
 		return usagef("at least one run is needed to measure something")
 	case c.RowLimit < 0:

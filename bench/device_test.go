@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"emily/backend"
@@ -43,7 +44,7 @@ func TestDeviceLimits(t *testing.T) {
 		t.Errorf("opened %q, limits %+v", opened, l)
 	}
 	r = runner{Config: Config{Backends: []string{"cuda"}, Device: func(string) (backend.Backend, error) { return nil, errors.New("no driver") }}}
-	if err := r.measureDevice(t.Context()); err != nil || r.report.Environment.Limits.ReadGPU != nil {
-		t.Errorf("without a device: %v, %+v", err, r.report.Environment.Limits)
+	if err := r.measureDevice(t.Context()); err == nil || !strings.Contains(err.Error(), "no driver") {
+		t.Errorf("without a device: %v", err)
 	}
 }

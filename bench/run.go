@@ -72,8 +72,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return &r.report, nil
 }
 
-// measureDevice measures the limits of the first backend that is a GPU. One that
-// cannot be opened has none; its lanes tell why.
+// measureDevice measures the limits of the first backend that is a GPU. It is
+// an error that there is none.
 func (r *runner) measureDevice(ctx context.Context) error {
 	i := slices.IndexFunc(r.Backends, isGPU)
 	if i < 0 || r.Device == nil {
@@ -81,7 +81,7 @@ func (r *runner) measureDevice(ctx context.Context) error {
 	}
 	device, err := r.Device(r.Backends[i])
 	if err != nil {
-		return nil
+		return fmt.Errorf("the backend %s cannot be measured: %w", r.Backends[i], err)
 	}
 	defer device.Close()
 	l := &r.report.Environment.Limits

@@ -373,7 +373,7 @@ func TestConfigErrors(t *testing.T) {
 		{func(c *Config) { c.DTypes = []string{"f64"} }, `no dtype "f64"`},
 		{func(c *Config) { c.RowLimit = -1 }, "a row needs time"},
 		{func(c *Config) { c.Runs = 0 }, "at least one run"},
-		{func(c *Config) { c.Tiers, c.Smoke = []string{"addendum"}, true }, "choose another tier"},
+		{func(c *Config) { c.Tiers, c.Smoke = []string{"addendum"}, true }, "leaves the addendum out"},
 		{func(c *Config) { c.Model = "x" }, "a model serves one tier"},
 		{func(c *Config) { c.Model, c.Tiers = "x", []string{"1"} }, "tier 1 has no model"},
 		{func(c *Config) { c.Model, c.Tiers, c.RandomWeights = "x", []string{"3"}, true }, "choose one"},

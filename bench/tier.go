@@ -105,7 +105,7 @@ func tiers(newTokens, scale int) map[string]tier {
 		"2": {
 			title: "Tier 2 — DistilBERT QA (mean us/call)", unit: microseconds,
 			cases:    []benchCase{{name: "DistilBERT QA", job: job{Question: question, Context: background, IDs: questionIDs()}}},
-			model:    &checkpoint{"distilbert-base-uncased-distilled-squad", "distilbert-base-uncased-distilled-squad"},
+			model:    &checkpoint{"distilbert/distilbert-base-uncased-distilled-squad", "distilbert-base-uncased-distilled-squad"},
 			includes: "tokenizing question and context (where the checkpoint has a tokenizer; else 40 fixed ids), the model, and the best span of at most 15 tokens",
 		},
 		"3": {

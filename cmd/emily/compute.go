@@ -21,7 +21,7 @@ func modelFlag() cli.Flag {
 
 // computeFlags say how a model computes; they mean the same in every command.
 func computeFlags() []cli.Flag {
-	return append(deviceFlags(),
+	return append(deviceFlags("$EMILY_BACKEND, or else cuda where there is an NVIDIA GPU, and cpu where there is none and for the built-in models"),
 		&cli.StringFlag{Name: "lane", Usage: "how the graph is run: eager, native or fuse", Value: "fuse"},
 		&cli.StringFlag{Name: "dtype", Usage: "precision of activations: f32 or bf16", Value: "f32"},
 		&cli.StringFlag{Name: "kv", Usage: "precision of the cache of keys and values: f32 or bf16", Value: "f32"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,12 +17,12 @@ import (
 	"emily/backend/gpu/metal"
 )
 
-// deviceFlags choose what computes.
-func deviceFlags() []cli.Flag {
+// deviceFlags choose what computes; byDefault says what does without them.
+func deviceFlags(byDefault string) []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, metal, or emu, which runs the GPU's kernels on the CPU", DefaultText: "$EMILY_BACKEND, or else cuda where there is an NVIDIA GPU and cpu where there is none"},
+		&cli.StringFlag{Name: "backend", Usage: "the kind of device: cpu, cuda, metal, or emu, which runs the GPU's kernels on the CPU", DefaultText: byDefault},
 		&cli.StringFlag{Name: "device", Usage: "one of several GPUs, such as cuda:1"},
-		&cli.IntFlag{Name: "threads", Usage: "worker threads of the CPU, 0 for one per processor"},
+		&cli.IntFlag{Name: "threads", Usage: "worker threads of the CPU, which then computes; 0 for one per processor"},
 	}
 }
 
@@ -34,7 +35,9 @@ func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backe
 	}
 	wanted := c.String("backend")
 	if !c.IsSet("backend") && c.String("device") == "" {
-		wanted = os.Getenv("EMILY_BACKEND")
+		if wanted = os.Getenv("EMILY_BACKEND"); wanted != "" && !slices.Contains(backendNames, wanted) {
+			return nil, usagef("EMILY_BACKEND: there is no %q; choose one of %s", wanted, strings.Join(backendNames, ", "))
+		}
 	}
 	name, index, err := parseDevice(wanted, c.IsSet("backend"), c.String("device"))
 	if err != nil {
@@ -42,6 +45,12 @@ func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backe
 	}
 	opt := cpu.Options{Threads: c.Int("threads"), Packing: packing}
 	switch {
+	case name == "cuda" || name == "metal":
+		device, err := startDevice(name, index, opt)
+		if err != nil {
+			err = fmt.Errorf("%w (--backend cpu needs no GPU)", err)
+		}
+		return device, err
 	case name != "" || c.IsSet("backend"):
 		return startDevice(name, index, opt)
 	case c.String("model") == "" || opt.Threads > 0:
@@ -101,6 +110,8 @@ func parseDevice(name string, chosen bool, device string) (string, int, error) {
 	switch {
 	case err != nil || index < 0:
 		return "", 0, usagef("--device: %q is not like cuda:1", device)
+	case !slices.Contains(backendNames, kind):
+		return "", 0, usagef("--device: there is no %q; choose one of %s", kind, strings.Join(backendNames, ", "))
 	case chosen && kind != name:
 		return "", 0, usagef("--device %s is not of --backend %s", device, name)
 	case kind != "cuda" && index > 0:

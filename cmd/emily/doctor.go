@@ -25,7 +25,7 @@ func newDoctor(std stdio) *cli.Command {
 		Name:        "doctor",
 		Usage:       "what this machine can do, and what is in the way",
 		Description: "Each check is ok, warn, error or skip, with what to do next. An error ends with exit code 1.\n\nWith --backend the device tests itself, which takes up to a minute: every kernel against its\ndefinition, the built-in model against the CPU, and how fast it reads weights.\n\nExamples: emily doctor\n          emily doctor --backend metal",
-		Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON array of checks"}}, deviceFlags()...),
+		Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print a JSON array of checks"}}, deviceFlags("none: the list of what is here")...),
 		Action:      func(c *cli.Context) error { return runDoctor(c.Context, c, std) },
 	}
 }
@@ -156,6 +156,7 @@ func checkLimits(ctx context.Context) check {
 		}
 		k.Detail += fmt.Sprintf("; %s in bf16 can decode at most %.1f tok/s here", m.title, 1/l.Seconds(roofline.Work{Bytes: model.Bytes()}))
 	}
+	k.Detail += ", and more once its weights are packed"
 	return k
 }
 
