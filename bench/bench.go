@@ -156,6 +156,16 @@ func (e *UsageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
 
+// unique returns the texts without those that were there before.
+func unique(texts []string) (list []string) {
+	for _, s := range texts {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // Check returns the UsageError that Run would, without running anything.
 func (c Config) Check() error { return c.complete() }
 
@@ -187,6 +197,7 @@ func (c *Config) complete() error {
 	if len(c.DTypes) == 0 {
 		c.DTypes = []string{"f32"}
 	}
+	c.Backends, c.DTypes = unique(c.Backends), unique(c.DTypes)
 	for _, d := range c.DTypes {
 		if d != "f32" && d != "bf16" {
 			return usagef("there is no dtype %q: choose f32 or bf16", d)

@@ -29,6 +29,14 @@ func TestLaneDevices(t *testing.T) {
 	}
 }
 
+func TestConfigTwice(t *testing.T) {
+	c := testConfig(t, nil)
+	c.Backends, c.DTypes = []string{"cpu", "cpu"}, []string{"f32", "bf16", "f32"}
+	if err := c.complete(); err != nil || len(c.Backends) != 1 || len(c.DTypes) != 2 {
+		t.Errorf("%v, %q, %q", err, c.Backends, c.DTypes)
+	}
+}
+
 // TestDeviceLimits takes the CPU for a GPU.
 func TestDeviceLimits(t *testing.T) {
 	r := runner{Config: Config{Backends: []string{"cpu", "cuda"}, Limits: roofline.Options{Bytes: 1 << 14, Runs: 1}}}

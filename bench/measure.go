@@ -76,6 +76,10 @@ func (t *tierRun) prepare(ctx context.Context, c benchCase, m *member) Result {
 	if !ok {
 		return row
 	}
+	if out := answer.Output; out != nil && c.job.NewTokens > 0 && len(out.Tokens) < c.job.NewTokens {
+		row.Error = fmt.Sprintf("ERR: it wrote %d of %d tokens, which is all that fits", len(out.Tokens), c.job.NewTokens)
+		return row
+	}
 	if answer.Work != nil && t.work[c.name] == nil {
 		t.work[c.name] = answer.Work
 	}

@@ -390,6 +390,19 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// TestShortText: a text that ends with the context is no measurement.
+func TestShortText(t *testing.T) {
+	c := testConfig(t, nil)
+	c.Tiers, c.Lanes, c.Model, c.NewTokens, c.Runs = []string{"3"}, []string{"fuse"}, "../testdata/models/tiny-qwen3", 100_000, 1
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row := r.Results[0]; row.Value != nil || !strings.Contains(row.Error, "of 100000 tokens") {
+		t.Errorf("%+v", row)
+	}
+}
+
 func TestSmokeLeavesOutTheAddendum(t *testing.T) {
 	c := testConfig(t, nil)
 	c.Smoke = true

@@ -38,6 +38,11 @@ type Params struct {
 // Check returns an error that names the first setting out of its range.
 func (p Params) Check() error {
 	const inf = math.MaxFloat64
+	const most = 1000 // of a penalty, so that logits stay numbers
+	repetition := p.RepetitionPenalty
+	if repetition == 0 {
+		repetition = 1
+	}
 	for _, s := range []struct {
 		name             string
 		value, low, high float64
@@ -47,9 +52,9 @@ func (p Params) Check() error {
 		{"top-k", float64(p.TopK), 0, inf, "0 or more"},
 		{"top-p", p.TopP, 0, 1, "between 0 and 1"},
 		{"min-p", p.MinP, 0, 1, "between 0 and 1"},
-		{"repetition penalty", p.RepetitionPenalty, 0, inf, "0 or more"},
-		{"presence penalty", p.PresencePenalty, -inf, inf, "a finite number"},
-		{"frequency penalty", p.FrequencyPenalty, -inf, inf, "a finite number"},
+		{"repetition penalty", repetition, 1 / most, most, "between 0.001 and 1000, or 0 for none"},
+		{"presence penalty", p.PresencePenalty, -most, most, "between -1000 and 1000"},
+		{"frequency penalty", p.FrequencyPenalty, -most, most, "between -1000 and 1000"},
 	} {
 		if !(s.value >= s.low && s.value <= s.high) { // NaN is in no range
 			return fmt.Errorf("%s must be %s, got %v", s.name, s.want, s.value)

@@ -7,6 +7,10 @@ type rules struct {
 	tokens     *special
 	generation *generation
 	timestamps bool
+	// last is the window's last timestamp that lies in the sound, counted from the
+	// first. Silence up to the window's end, which every model has learnt with,
+	// misleads small ones to later times.
+	last int32
 }
 
 // apply sets the logits of forbidden tokens to -Inf. text are the tokens since the prefix.
@@ -14,6 +18,7 @@ func (r *rules) apply(logits []float32, text []int32) {
 	r.generation.suppress(logits, len(text) == 0)
 	if r.timestamps {
 		r.pairs(logits, text)
+		hideRange(logits, r.tokens.instant+r.last+1, int32(len(logits)))
 		if r.timestampIsLikelier(logits) {
 			hideRange(logits, 0, r.tokens.instant)
 		}

@@ -19,6 +19,7 @@ const (
 func TestRules(t *testing.T) {
 	initial := 3
 	g := &generation{SuppressTokens: []int32{4, 11}, BeginSuppressTokens: []int32{5}, MaxInitialTimestampIndex: &initial}
+	last := int32(1500)
 	allowed := func(timestamps bool, text []int32, boost ...int) []int {
 		logits := make([]float32, testVocab)
 		for i := range logits[:ts] {
@@ -27,7 +28,7 @@ func TestRules(t *testing.T) {
 		for _, i := range boost {
 			logits[i] = 9
 		}
-		r := rules{&testTokens, g, timestamps}
+		r := rules{&testTokens, g, timestamps, last}
 		r.apply(logits, text)
 		var ids []int
 		for i, x := range logits {
@@ -55,6 +56,20 @@ func TestRules(t *testing.T) {
 	} {
 		if got := allowed(c.timestamps, c.text, c.boost...); !slices.Equal(got, c.want) {
 			t.Errorf("after %v: %v, want %v", c.text, got, c.want)
+		}
+	}
+	last = 4 // a short sound
+	for _, c := range []struct{ text, want []int }{
+		{[]int{14, 1}, append(slices.Clone(words), 15, 16, 17)},
+		{[]int{14, 1, 17}, []int{10, 17}},
+		{[]int{14, 1, 17, 17, 2}, words},
+	} {
+		var text []int32
+		for _, id := range c.text {
+			text = append(text, int32(id))
+		}
+		if got := allowed(true, text); !slices.Equal(got, c.want) {
+			t.Errorf("within a short sound, after %v: %v, want %v", c.text, got, c.want)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (m *Model) newTranscription(opt arch.TranscribeOptions) (*transcription, er
 		return nil, err
 	}
 	t := &transcription{speech: s, model: m, opt: opt}
-	t.rules = rules{&s.tokens, &m.generation, !opt.NoTimestamps}
+	t.rules = rules{tokens: &s.tokens, generation: &m.generation, timestamps: !opt.NoTimestamps}
 	if opt.Language != "" || s.tokens.languages == nil {
 		if t.language, err = s.tokens.language(opt.Language); err != nil {
 			return nil, err
@@ -85,6 +85,7 @@ func (t *transcription) windows(ctx context.Context, s *sound, yield func(arch.S
 		if frames == 0 {
 			return err
 		}
+		t.rules.last = int32(frames+1) / 2 // of two frames each
 		if err := t.window.Encode(ctx, features); err != nil {
 			return err
 		}

@@ -117,7 +117,7 @@ func suppressed(t *testing.T, m *Model, w *Window, ids []int32, n int) []int32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := rules{&s.tokens, &m.generation, false}
+	r := rules{tokens: &s.tokens, generation: &m.generation}
 	return greedy(t, w, ids, n, r.apply)
 }
 

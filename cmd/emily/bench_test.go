@@ -87,7 +87,7 @@ func fakePeer(t *testing.T, dir, command string) {
 echo '{"version": "fake"}'
 while read line; do
   case $line in *prompt_tokens*) %s;; esac
-  echo '{"output": {"tokens": [1]}}'
+  echo '{"output": {"tokens": [1, 1, 1, 1, 1, 1, 1, 1]}}'
 done
 `, command)
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {

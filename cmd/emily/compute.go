@@ -44,16 +44,19 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
+	s := &session{err: std.err}
+	pack, err := packing(c, s.notices.add)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := chosenDevice(c); err != nil {
+		return nil, err
+	}
 	folder, err := folderOf(ctx, c, std, tasks)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
-		return nil, err
-	}
-	s := &session{err: std.err}
-	pack, err := packing(c, s.notices.add)
-	if err != nil {
 		return nil, err
 	}
 	var fallback string

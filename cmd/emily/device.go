@@ -30,16 +30,7 @@ func deviceFlags(byDefault string) []cli.Flag {
 // Where they name none it is the first NVIDIA GPU, or the CPU, and tell is told
 // why. The built-in models, which are done before a GPU has started, stay on the CPU.
 func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backend.Backend, error) {
-	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
-		return nil, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
-	}
-	wanted := c.String("backend")
-	if !c.IsSet("backend") && c.String("device") == "" {
-		if wanted = os.Getenv("EMILY_BACKEND"); wanted != "" && !slices.Contains(backendNames, wanted) {
-			return nil, usagef("EMILY_BACKEND: there is no %q; choose one of %s", wanted, strings.Join(backendNames, ", "))
-		}
-	}
-	name, index, err := parseDevice(wanted, c.IsSet("backend"), c.String("device"))
+	name, index, err := chosenDevice(c)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +42,7 @@ func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backe
 			err = fmt.Errorf("%w (--backend cpu needs no GPU)", err)
 		}
 		return device, err
-	case name != "" || c.IsSet("backend"):
+	case name != "":
 		return startDevice(name, index, opt)
 	case c.String("model") == "" || opt.Threads > 0:
 		return startDevice("cpu", 0, opt)
@@ -62,6 +53,21 @@ func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backe
 	}
 	tell(fmt.Sprintf("computing on the CPU, since %s; --backend cpu leaves this line out", noGPU(err)))
 	return startDevice("cpu", 0, opt)
+}
+
+// chosenDevice is the kind of device and the index that the flags name, or the
+// environment; "" if neither does.
+func chosenDevice(c *cli.Context) (name string, index int, err error) {
+	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
+		return "", 0, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
+	}
+	wanted := c.String("backend")
+	if !c.IsSet("backend") && c.String("device") == "" {
+		if wanted = os.Getenv("EMILY_BACKEND"); wanted != "" && !slices.Contains(backendNames, wanted) {
+			return "", 0, usagef("EMILY_BACKEND: there is no %q; choose one of %s", wanted, strings.Join(backendNames, ", "))
+		}
+	}
+	return parseDevice(wanted, c.IsSet("backend"), c.String("device"))
 }
 
 // noGPU is a few words for why there is no GPU.
@@ -94,6 +100,9 @@ func startDevice(name string, index int, opt cpu.Options) (backend.Backend, erro
 // parseDevice joins --backend and --device, which may name the backend too.
 func parseDevice(name string, chosen bool, device string) (string, int, error) {
 	if device == "" {
+		if (name != "" || chosen) && !slices.Contains(backendNames, name) {
+			return "", 0, usagef("--backend: there is no %q; choose one of %s", name, strings.Join(backendNames, ", "))
+		}
 		return name, 0, nil
 	}
 	kind, number, numbered := strings.Cut(device, ":")

@@ -14,6 +14,7 @@ import (
 	"emily/arch"
 	"emily/backend/cpu/kernel"
 	"emily/bench/roofline"
+	"emily/sample"
 )
 
 func newGenerate(std stdio) *cli.Command {
@@ -40,6 +41,9 @@ func newGenerate(std stdio) *cli.Command {
 func runGenerate(ctx context.Context, c *cli.Context, std stdio) error {
 	prompt, err := readPrompt(c, std)
 	if err != nil {
+		return err
+	}
+	if _, err := samplingParams(c, sample.Params{}); err != nil { // before the model is fetched
 		return err
 	}
 	s, err := openModel(ctx, c, std, arch.Generate)
