@@ -52,15 +52,16 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if _, _, err := chosenDevice(c); err != nil {
 		return nil, err
 	}
-	folder, err := folderOf(ctx, c, std, tasks)
+	var lines []string // for a model that loads: an error is one line
+	tell := func(line string) { lines = append(lines, line) }
+	folder, err := folderOf(ctx, c, std, tasks, tell)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
 		return nil, err
 	}
-	var fallback string
-	if opt.Backend, err = openBackend(c, pack, func(text string) { fallback = text }); err != nil {
+	if opt.Backend, err = openBackend(c, pack, tell); err != nil {
 		return nil, err
 	}
 	loaded, err := arch.Load(ctx, folder, opt)
@@ -68,8 +69,8 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 		opt.Backend.Close()
 		return nil, err
 	}
-	if fallback != "" {
-		fmt.Fprintln(std.err, "emily: "+fallback)
+	for _, line := range lines {
+		fmt.Fprintln(std.err, "emily: "+line)
 	}
 	if c.Bool("verbose") {
 		i := opt.Backend.Info()
@@ -86,8 +87,9 @@ func (s *session) close() {
 	s.notices.print(s.err)
 }
 
-// folderOf is findFolder, or without --model the built-in model of the command.
-func folderOf(ctx context.Context, c *cli.Context, std stdio, tasks []arch.Task) (*loader.Folder, error) {
+// folderOf is findFolder, or without --model the built-in model of the command,
+// of which tell is told.
+func folderOf(ctx context.Context, c *cli.Context, std stdio, tasks []arch.Task, tell func(string)) (*loader.Folder, error) {
 	if c.String("model") != "" || len(tasks) == 0 {
 		return findFolder(ctx, c, std)
 	}
@@ -95,7 +97,7 @@ func folderOf(ctx context.Context, c *cli.Context, std stdio, tasks []arch.Task)
 	if !ok || c.Command.Name != m.Task {
 		return findFolder(ctx, c, std)
 	}
-	fmt.Fprintf(std.err, "emily: the built-in model %s; try --model %s next\n", m.Knows, m.Next)
+	tell(fmt.Sprintf("the built-in model %s; try --model %s next", m.Knows, m.Next))
 	return loader.FromFS(files, "the built-in "+m.Task+" model"), nil
 }
 
