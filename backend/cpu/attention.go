@@ -34,7 +34,7 @@ type attention struct {
 	keys, values cache
 	stored       [2]*kernel.Stored // of keys and values
 	size         [2]int
-	lane         int // numbers in an element of the tiles' panels
+	tiling       tiling
 	blocks       []attentionBlock
 	parts        int // of the keys
 }
@@ -64,10 +64,7 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	if len(n.Args()) > next {
 		at.table = b.arg(next)
 	}
-	at.lane = 1
-	if b.dots() && at.d%2 == 0 {
-		at.lane = 2
-	}
+	at.tiling = tilingOf(b.set, b.dots() && at.d%2 == 0)
 	rows := at.divide()
 	at.parts = 1
 	if a.State != nil && slices.Max(append([]int{0}, a.Segments...))*at.group <= attentionPartRows {

@@ -20,22 +20,14 @@ func (at *attention) products(w *worker, q, acc, scores []float32, ld int) atten
 	if p.rows <= maxGemv {
 		return p
 	}
-	mr := at.set.MR
-	if at.lane == 2 {
-		mr = at.set.MRPairs
-	}
-	padded := (p.rows + mr - 1) / mr * mr
-	queries, weights := padded*at.d/at.lane, padded*attentionKeys/at.lane
-	panel := at.set.NR * max(at.d, attentionKeys) / at.lane
+	t := at.tiling
+	queries, weights := t.padded(p.rows)*at.d/t.lane, t.padded(p.rows)*attentionKeys/t.lane
+	panel := at.set.NR * max(at.d, attentionKeys) / t.lane
 	scratch := w.second(queries + weights + panel + attentionKeys*at.d)
 	p.packed, scratch = scratch[:queries], scratch[queries:]
 	p.weights, scratch = scratch[:weights], scratch[weights:]
 	p.panel, p.values = scratch[:panel], scratch[panel:]
-	if at.lane == 2 {
-		at.set.PackRowPairs(p.packed, q, at.d, p.rows, at.d)
-	} else {
-		at.set.PackRows(p.packed, q, at.d, p.rows, at.d)
-	}
+	t.packRows(p.packed, q, at.d, p.rows, at.d)
 	return p
 }
 
@@ -46,14 +38,11 @@ func (p *attentionProducts) score(k []byte, keys int) {
 		stored.Gemv(p.scores, attentionKeys, p.q, p.d, k, p.ld, p.rows, keys, p.d)
 		return
 	}
-	pack := stored.Pack
-	if p.lane == 2 {
-		pack = stored.PackPairs
-	}
+	pack := p.tiling.pack(stored)
 	for j := 0; j < keys; j += p.set.NR {
 		n := min(p.set.NR, keys-j)
 		pack(p.panel, k[j*p.ld*size:], p.ld, n, p.d)
-		p.column(p.scores[j:], attentionKeys, p.packed, p.d/p.lane, n, false)
+		p.column(p.scores[j:], attentionKeys, p.packed, p.d/p.tiling.lane, n, false)
 	}
 }
 
@@ -71,29 +60,22 @@ func (p *attentionProducts) accumulate(v []byte, keys int) {
 			stored.Widen(values[r*p.d:(r+1)*p.d], v[r*p.ld*size:])
 		}
 	}
-	even := (keys + p.lane - 1) / p.lane * p.lane
+	lane := p.tiling.lane
+	even := (keys + lane - 1) / lane * lane
 	if even > keys { // a pair's other half: the weight of no key
 		for r := range p.rows {
 			p.scores[r*attentionKeys+keys] = 0
 		}
 	}
-	packRows, packCols := p.set.PackRows, p.set.PackCols
-	if p.lane == 2 {
-		packRows, packCols = p.set.PackRowPairs, p.set.PackColPairs
-	}
-	packRows(p.weights, p.scores, attentionKeys, p.rows, even)
+	p.tiling.packRows(p.weights, p.scores, attentionKeys, p.rows, even)
 	for j := 0; j < p.d; j += p.set.NR {
 		n := min(p.set.NR, p.d-j)
-		packCols(p.panel, values[j:], ld, keys, n)
-		p.column(p.acc[j:], p.d, p.weights, even/p.lane, n, true)
+		p.tiling.packCols(p.panel, values[j:], ld, keys, n)
+		p.column(p.acc[j:], p.d, p.weights, even/lane, n, true)
 	}
 }
 
 // column multiplies all rows with the panel, k elements long.
 func (p *attentionProducts) column(c []float32, ldc int, a []float32, k, n int, add bool) {
-	tile, mr := p.set.Tile, p.set.MR
-	if p.lane == 2 {
-		tile, mr = p.set.TilePairs, p.set.MRPairs
-	}
-	tile(c, ldc, a, mr*k, p.panel, k, p.rows, n, add)
+	p.tiling.tile(c, ldc, a, p.tiling.rows*k, p.panel, k, p.rows, n, add)
 }

@@ -63,34 +63,16 @@ func (p *product) chunk() int {
 // operand are packed from f32 only.
 func (p *product) packed() bool { return p.m > maxGemv && !(p.plain && p.size != 4) }
 
-// lane is how many numbers an element of the tiles' panels holds: 2 where they
-// are multiplied in bf16. Weights of other dtypes are rounded to bf16 then.
-func (p *product) lane() int {
-	if p.bf16 && !p.plain && p.k%2 == 0 {
-		return 2
-	}
-	return 1
-}
+// pairs reports whether tiles are multiplied in bf16. Weights of other dtypes are
+// rounded to it then.
+func (p *product) pairs() bool { return p.bf16 && !p.plain && p.k%2 == 0 }
 
-// rows is the number of rows in a panel of x.
-func (p *product) rows() int {
-	if p.lane() == 2 {
-		return p.set.MRPairs
-	}
-	return p.set.MR
-}
-
-// depth is the part of k that one pass of tiles covers, in elements of the panels.
-func (p *product) depth() int {
-	if p.lane() == 2 {
-		return p.set.KCPairs
-	}
-	return p.set.KC
-}
+func (p *product) tiling() tiling { return tilingOf(p.set, p.pairs()) }
 
 // packElements is the size of the packed x.
 func (p *product) packElements() int {
-	return (p.m + p.rows() - 1) / p.rows() * p.rows() * p.k / p.lane()
+	t := p.tiling()
+	return t.padded(p.m) * p.k / t.lane
 }
 
 // packRows packs rows from row i on, a multiple of a panel's, of x[m,k].
@@ -98,12 +80,8 @@ func (p *product) packRows(packed []float32, i int, rows []float32) {
 	if p.k == 0 {
 		return
 	}
-	m, dst := len(rows)/p.k, packed[i*p.k/p.lane():]
-	if p.lane() == 2 {
-		p.set.PackRowPairs(dst, rows, p.k, m, p.k)
-		return
-	}
-	p.set.PackRows(dst, rows, p.k, m, p.k)
+	t := p.tiling()
+	t.packRows(packed[i*p.k/t.lane:], rows, p.k, len(rows)/p.k, p.k)
 }
 
 // columns computes count columns of the result from j on into y, which has
@@ -137,28 +115,24 @@ func (p *product) gemv(wk *worker, y []float32, ldy int, x []float32, w []byte, 
 // tiles is columns for more rows: of each part of k, all rows are multiplied
 // with one panel of columns after the other.
 func (p *product) tiles(wk *worker, y []float32, ldy int, packed []float32, w []byte, first, count int) {
-	mr, nr, lane := p.rows(), p.set.NR, p.lane()
+	t, nr := p.tiling(), p.set.NR
 	if p.k == 0 {
 		for i := range p.m {
 			clear(y[i*ldy : i*ldy+count])
 		}
 	}
-	tile := p.set.Tile
-	if lane == 2 {
-		tile = p.set.TilePairs
-	}
-	k := p.k / lane
-	panel := wk.floats(nr * min(p.depth(), k))
-	for k0 := 0; k0 < k; k0 += p.depth() {
-		kc := min(p.depth(), k-k0)
+	k := p.k / t.lane
+	panel := wk.floats(nr * min(t.depth, k))
+	for k0 := 0; k0 < k; k0 += t.depth {
+		kc := min(t.depth, k-k0)
 		for j := 0; j < count; j += nr {
 			b, n := panel[:nr*kc], min(nr, count-j)
 			if p.rounded != nil {
 				b = p.roundedPanel(wk, w, first+j)[k0*nr : (k0+kc)*nr]
 			} else {
-				p.packPanel(wk, b, w, first+j, n, k0*lane, kc*lane)
+				p.packPanel(wk, b, w, first+j, n, k0*t.lane, kc*t.lane)
 			}
-			tile(y[j:], ldy, packed[k0*mr:], k*mr, b, kc, p.m, n, k0 > 0)
+			t.tile(y[j:], ldy, packed[k0*t.rows:], k*t.rows, b, kc, p.m, n, k0 > 0)
 		}
 	}
 }
@@ -177,10 +151,7 @@ func (p *product) packPanel(wk *worker, dst []float32, w []byte, j, n, k0, kc in
 		p.set.PackCols(dst, floats(w)[k0*p.n+j:], p.n, kc, n)
 		return
 	}
-	pack := p.stored.Pack
-	if p.lane() == 2 {
-		pack = p.stored.PackPairs
-	}
+	pack := p.tiling().pack(p.stored)
 	if c := p.form.compact(); c != nil {
 		rows := wk.bytes(2 * n * kc)
 		p.set.ExpandRows(rows, c, j, n, k0, kc)
@@ -193,7 +164,7 @@ func (p *product) packPanel(wk *worker, dst []float32, w []byte, j, n, k0, kc in
 // prepare adds the phase that packs x for tiles, or that normalises it, and
 // returns where the product finds it.
 func (b *binder) prepare(p *product, x ref, norm func(dst, x []float32)) func(f *frame) (plain, packed []float32) {
-	m, k, mr := p.m, p.k, p.rows()
+	m, k, mr := p.m, p.k, p.tiling().rows
 	if !p.packed() {
 		if norm == nil {
 			return func(f *frame) ([]float32, []float32) { return f.f32(x), nil }

@@ -101,7 +101,7 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 			}
 		}
 	})
-	mr := p.rows()
+	mr := p.tiling().rows
 	if p.packed() {
 		b.ranges((m+mr-1)/mr, mr*k*2, func(f *frame, _ *worker, from, to int) {
 			for i := from * mr; i < min(to*mr, m); i += mr {

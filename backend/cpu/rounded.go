@@ -28,7 +28,7 @@ type roundedPanel struct {
 // that is not an f32 weight for tiles of pairs. Programs share it, and it goes
 // with the last of them.
 func (b *Backend) rounded(p *product, t *backend.Tensor) *rounded {
-	if t.Op() != backend.OpWeight || t.DType() != backend.F32 || !p.packed() || p.lane() != 2 {
+	if t.Op() != backend.OpWeight || t.DType() != backend.F32 || !p.packed() || !p.pairs() {
 		return nil
 	}
 	w := t.Attrs().Weight
