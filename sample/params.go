@@ -38,7 +38,7 @@ type Params struct {
 // Check returns an error that names the first setting out of its range.
 func (p Params) Check() error {
 	const inf = math.MaxFloat64
-	const most = 1000 // of a penalty, so that logits stay numbers
+	const most = 1000.0 // of a penalty, so that logits stay numbers
 	repetition := p.RepetitionPenalty
 	if repetition == 0 {
 		repetition = 1

@@ -218,12 +218,13 @@ func TestCheck(t *testing.T) {
 		"":                                       {Temperature: 0.7, TopK: 40, TopP: 1, MinP: 1, RepetitionPenalty: 1.1, PresencePenalty: -2, FrequencyPenalty: 2},
 		"temperature must be 0 or more, got -1":  {Temperature: -1},
 		"temperature must be 0 or more, got NaN": {Temperature: math.NaN()},
-		"temperature must be 0 or more, got +Inf":                                  {Temperature: math.Inf(1)},
-		"top-k must be 0 or more, got -2":                                          {TopK: -2},
-		"top-p must be between 0 and 1, got 1.5":                                   {TopP: 1.5},
-		"min-p must be between 0 and 1, got -0.1":                                  {MinP: -0.1},
-		"repetition penalty must be between 0.001 and 1000, or 0 for none, got -1": {RepetitionPenalty: -1},
-		"presence penalty must be between -1000 and 1000, got NaN":                 {PresencePenalty: math.NaN()},
+		"temperature must be 0 or more, got +Inf":                                      {Temperature: math.Inf(1)},
+		"top-k must be 0 or more, got -2":                                              {TopK: -2},
+		"top-p must be between 0 and 1, got 1.5":                                       {TopP: 1.5},
+		"min-p must be between 0 and 1, got -0.1":                                      {MinP: -0.1},
+		"repetition penalty must be between 0.001 and 1000, or 0 for none, got -1":     {RepetitionPenalty: -1},
+		"repetition penalty must be between 0.001 and 1000, or 0 for none, got 1e-300": {RepetitionPenalty: 1e-300},
+		"presence penalty must be between -1000 and 1000, got NaN":                     {PresencePenalty: math.NaN()},
 	} {
 		if err := p.Check(); want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
 			t.Errorf("got %v, want %q", err, want)
