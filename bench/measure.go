@@ -28,7 +28,7 @@ func (t *tierRun) runCase(ctx context.Context, c benchCase, members []*member) e
 			}
 			t.step(m.entry, c.name, fmt.Sprintf("run %d of %d", run+1, t.runs), 1)
 			if n := len(times[i]); ctx.Err() != nil || n > 0 && m.left < times[i][n-1] {
-				continue // another sample would take more than is left of the row's time
+				continue // interrupted, or another sample would take more than is left of the row's time
 			}
 			if _, elapsed, ok := t.request(ctx, m, &rows[i], request{Do: doCall, Times: t.calls}); ok {
 				times[i] = append(times[i], elapsed)

@@ -85,7 +85,10 @@ func (r *runner) measureDevice(ctx context.Context) error {
 	}
 	defer device.Close()
 	l := &r.report.Environment.Limits
-	if l.ReadGPU, l.CopyGPU, err = roofline.MeasureDevice(ctx, device, r.Limits); err != nil {
+	if l.ReadGPU, err = roofline.MeasureRead(ctx, device, r.Limits); err == nil {
+		l.CopyGPU, err = roofline.MeasureCopy(ctx, device, r.Limits)
+	}
+	if err != nil {
 		return fmt.Errorf("measuring the limits of %s: %w", device.Info().Device, err)
 	}
 	return nil

@@ -140,9 +140,7 @@ func (b *binder) add(l launch) {
 	for i, o := range l.operands {
 		if o.kind == inWeight && o.memory == (Memory{}) {
 			at, err := b.backend.uploaded(o.weight)
-			if err != nil && b.err == nil {
-				b.err = err
-			}
+			b.fail(err)
 			l.operands[i].memory, l.operands[i].offset = at.Memory, at.Offset+o.offset
 		}
 	}
@@ -152,10 +150,15 @@ func (b *binder) add(l launch) {
 // upload brings a form of a weight to the device.
 func (b *binder) upload(w *backend.Weight, how func(*backend.Weight) (Memory, error)) Memory {
 	m, err := how(w)
-	if err != nil && b.err == nil {
+	b.fail(err)
+	return m
+}
+
+// fail keeps the first error.
+func (b *binder) fail(err error) {
+	if b.err == nil {
 		b.err = err
 	}
-	return m
 }
 
 // blockThreads is the size of a block of independent threads or warps.

@@ -151,9 +151,7 @@ func (b *binder) addresses(d *decodeKernel) []byte {
 	var table []byte
 	add := func(w *backend.Weight) {
 		m, err := b.backend.uploaded(w)
-		if err != nil && b.err == nil {
-			b.err = err
-		}
+		b.fail(err)
 		table = binary.NativeEndian.AppendUint64(table, uint64(m.Handle))
 	}
 	for _, l := range d.layers {

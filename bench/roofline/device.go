@@ -9,25 +9,12 @@ import (
 	"emily/backend"
 )
 
-// MeasureDevice measures how fast a device reads its memory, and what is
-// copied to it, in bytes/s. The first is the speed of products of one row with
-// large matrices of bf16, one after the other, which is the most of what decoding
-// does; they are read several times in a run, so that its start and end count for little.
-func MeasureDevice(ctx context.Context, device backend.Backend, opt Options) (read, copied *Limit, err error) {
-	if opt.Bytes == 0 {
-		opt.Bytes = 1 << 30
-	}
-	if opt.Runs == 0 {
-		opt.Runs = 15
-	}
-	if read, err = measureProducts(ctx, device, opt); err != nil {
-		return nil, nil, err
-	}
-	copied, err = measureCopy(ctx, device, opt)
-	return read, copied, err
-}
-
-func measureProducts(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+// MeasureRead measures how fast a device reads its memory, in bytes/s, by
+// products of one row with large matrices of bf16, one after the other, which is
+// the most of what decoding does. They are read several times in a run, so that
+// its start and end count for little.
+func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+	opt = opt.ofDevice()
 	const matrices, times = 2, 8
 	width := max(8, int(math.Sqrt(float64(opt.Bytes/(2*matrices))))/8*8)
 	g := backend.NewGraph()
@@ -58,7 +45,9 @@ func measureProducts(ctx context.Context, device backend.Backend, opt Options) (
 	return repeat(opt.Runs, total, func() error { return s.Run(ctx, in, out) })
 }
 
-func measureCopy(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+// MeasureCopy measures how fast data is copied to a device, in bytes/s.
+func MeasureCopy(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+	opt = opt.ofDevice()
 	size := max(4, opt.Bytes/4)
 	state, err := device.NewState(&backend.StateSpec{Name: "copy", DType: backend.F32, Shape: []int{size / 4}})
 	if err != nil {
@@ -75,6 +64,17 @@ func measureCopy(ctx context.Context, device backend.Backend, opt Options) (*Lim
 		}
 		return state.Read(last, len(from)-len(last)) // waits for the copy
 	})
+}
+
+// ofDevice fills in what is left open for a device.
+func (opt Options) ofDevice() Options {
+	if opt.Bytes == 0 {
+		opt.Bytes = 1 << 30
+	}
+	if opt.Runs == 0 {
+		opt.Runs = 15
+	}
+	return opt
 }
 
 // repeat times f after a first call that does not count.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"emily/backend"
 	"emily/backend/cpu"
 )
 
@@ -15,13 +16,15 @@ func TestMeasureDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	read, copied, err := MeasureDevice(t.Context(), b, Options{Bytes: 1 << 16, Runs: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, l := range map[string]*Limit{"read": read, "copy": copied} {
-		if l == nil || l.Min <= 0 || l.Min > l.Value || l.Value > l.Max {
-			t.Errorf("%s: %+v", name, l)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, measure := range map[string]func(context.Context, backend.Backend, Options) (*Limit, error){"read": MeasureRead, "copy": MeasureCopy} {
+		l, err := measure(t.Context(), b, Options{Bytes: 1 << 16, Runs: 3})
+		if err != nil || l.Min <= 0 || l.Min > l.Value || l.Value > l.Max {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+		if _, err := measure(cancelled, b, Options{Bytes: 1 << 16, Runs: 1}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s, cancelled: %v", name, err)
 		}
 	}
 	l := Limits{ReadGPU: &Limit{Value: 1e9}}
@@ -30,10 +33,5 @@ func TestMeasureDevice(t *testing.T) {
 	}
 	if got := (Limits{}).SecondsOnGPU(Work{Bytes: 1}); got != 0 {
 		t.Errorf("without a limit: %g s", got)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, err := MeasureDevice(ctx, b, Options{Bytes: 1 << 16, Runs: 1}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }

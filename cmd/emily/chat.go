@@ -16,7 +16,6 @@ import (
 	"golang.org/x/term"
 
 	"emily/arch"
-	"emily/sample"
 )
 
 func newChat(std stdio) *cli.Command {
@@ -57,7 +56,7 @@ func runChat(ctx context.Context, c *cli.Context, std stdio) error {
 	if c.Args().Len() > 0 {
 		return usagef("chat takes no arguments; type the message after it starts, or use emily generate")
 	}
-	if _, err := samplingParams(c, sample.Params{}); err != nil { // before the model is fetched
+	if err := checkSampling(c); err != nil {
 		return err
 	}
 	s, err := openModel(ctx, c, std, arch.Generate)

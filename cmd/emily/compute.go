@@ -49,7 +49,8 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := chosenDevice(c); err != nil {
+	device, err := chooseDevice(c)
+	if err != nil {
 		return nil, err
 	}
 	var lines []string // for a model that loads: an error is one line
@@ -61,7 +62,7 @@ func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Tas
 	if err := checkTask(folder, c.Command.Name, tasks); err != nil {
 		return nil, err
 	}
-	if opt.Backend, err = openBackend(c, pack, tell); err != nil {
+	if opt.Backend, err = openBackend(c, device, pack, tell); err != nil {
 		return nil, err
 	}
 	loaded, err := arch.Load(ctx, folder, opt)

@@ -26,24 +26,44 @@ func deviceFlags(byDefault string) []cli.Flag {
 	}
 }
 
-// openBackend starts the device that the flags name; packing is for the CPU.
-// Where they name none it is the first NVIDIA GPU, or the CPU, and tell is told
-// why. The built-in models, which are done before a GPU has started, stay on the CPU.
-func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backend.Backend, error) {
-	name, index, err := chosenDevice(c)
-	if err != nil {
-		return nil, err
+// deviceChoice is a kind of device and which of several GPUs; without a kind, the
+// default.
+type deviceChoice struct {
+	kind  string
+	index int
+}
+
+// chooseDevice reads the flags that choose what computes, and the environment.
+func chooseDevice(c *cli.Context) (chosen deviceChoice, err error) {
+	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
+		return chosen, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
 	}
+	wanted := c.String("backend")
+	if !c.IsSet("backend") && c.String("device") == "" {
+		if wanted = os.Getenv("EMILY_BACKEND"); wanted != "" {
+			if err := checkKind("EMILY_BACKEND", wanted); err != nil {
+				return chosen, err
+			}
+		}
+	}
+	chosen.kind, chosen.index, err = parseDevice(wanted, c.IsSet("backend"), c.String("device"))
+	return chosen, err
+}
+
+// openBackend starts the device that was chosen; packing is for the CPU. The
+// default is the first NVIDIA GPU, or the CPU, and tell is told why. The built-in
+// models, which are done before a GPU has started, stay on the CPU.
+func openBackend(c *cli.Context, chosen deviceChoice, packing *cpu.Packing, tell func(string)) (backend.Backend, error) {
 	opt := cpu.Options{Threads: c.Int("threads"), Packing: packing}
 	switch {
-	case name == "cuda" || name == "metal":
-		device, err := startDevice(name, index, opt)
+	case chosen.kind == "cuda" || chosen.kind == "metal":
+		device, err := startDevice(chosen.kind, chosen.index, opt)
 		if err != nil {
 			err = fmt.Errorf("%w (--backend cpu needs no GPU)", err)
 		}
 		return device, err
-	case name != "":
-		return startDevice(name, index, opt)
+	case chosen.kind != "":
+		return startDevice(chosen.kind, chosen.index, opt)
 	case c.String("model") == "" || opt.Threads > 0:
 		return startDevice("cpu", 0, opt)
 	}
@@ -53,21 +73,6 @@ func openBackend(c *cli.Context, packing *cpu.Packing, tell func(string)) (backe
 	}
 	tell(fmt.Sprintf("computing on the CPU, since %s; --backend cpu leaves this line out", noGPU(err)))
 	return startDevice("cpu", 0, opt)
-}
-
-// chosenDevice is the kind of device and the index that the flags name, or the
-// environment; "" if neither does.
-func chosenDevice(c *cli.Context) (name string, index int, err error) {
-	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
-		return "", 0, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
-	}
-	wanted := c.String("backend")
-	if !c.IsSet("backend") && c.String("device") == "" {
-		if wanted = os.Getenv("EMILY_BACKEND"); wanted != "" && !slices.Contains(backendNames, wanted) {
-			return "", 0, usagef("EMILY_BACKEND: there is no %q; choose one of %s", wanted, strings.Join(backendNames, ", "))
-		}
-	}
-	return parseDevice(wanted, c.IsSet("backend"), c.String("device"))
 }
 
 // noGPU is a few words for why there is no GPU.
@@ -80,6 +85,14 @@ func noGPU(err error) string {
 
 // backendNames are the kinds of devices.
 var backendNames = []string{"cpu", "cuda", "metal", "emu"}
+
+// checkKind checks the name of a kind of device that a flag or variable has.
+func checkKind(what, name string) error {
+	if slices.Contains(backendNames, name) {
+		return nil
+	}
+	return usagef("%s: there is no %q; choose one of %s", what, name, strings.Join(backendNames, ", "))
+}
 
 // startDevice starts a device of a kind. The index is for several GPUs, the
 // options for the CPU.
@@ -100,10 +113,10 @@ func startDevice(name string, index int, opt cpu.Options) (backend.Backend, erro
 // parseDevice joins --backend and --device, which may name the backend too.
 func parseDevice(name string, chosen bool, device string) (string, int, error) {
 	if device == "" {
-		if (name != "" || chosen) && !slices.Contains(backendNames, name) {
-			return "", 0, usagef("--backend: there is no %q; choose one of %s", name, strings.Join(backendNames, ", "))
+		if name == "" && !chosen {
+			return "", 0, nil
 		}
-		return name, 0, nil
+		return name, 0, checkKind("--backend", name)
 	}
 	kind, number, numbered := strings.Cut(device, ":")
 	if name == "" {
@@ -116,11 +129,12 @@ func parseDevice(name string, chosen bool, device string) (string, int, error) {
 		}
 	}
 	index, err := strconv.Atoi(number)
+	unknown := checkKind("--device", kind)
 	switch {
 	case err != nil || index < 0:
 		return "", 0, usagef("--device: %q is not like cuda:1", device)
-	case !slices.Contains(backendNames, kind):
-		return "", 0, usagef("--device: there is no %q; choose one of %s", kind, strings.Join(backendNames, ", "))
+	case unknown != nil:
+		return "", 0, unknown
 	case chosen && kind != name:
 		return "", 0, usagef("--device %s is not of --backend %s", device, name)
 	case kind != "cuda" && index > 0:

@@ -14,7 +14,6 @@ import (
 	"emily/arch"
 	"emily/backend/cpu/kernel"
 	"emily/bench/roofline"
-	"emily/sample"
 )
 
 func newGenerate(std stdio) *cli.Command {
@@ -43,7 +42,7 @@ func runGenerate(ctx context.Context, c *cli.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if _, err := samplingParams(c, sample.Params{}); err != nil { // before the model is fetched
+	if err := checkSampling(c); err != nil {
 		return err
 	}
 	s, err := openModel(ctx, c, std, arch.Generate)

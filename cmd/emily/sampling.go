@@ -23,10 +23,16 @@ func samplingFlags() []cli.Flag {
 	}
 }
 
-// samplingParams applies the flags over the model's defaults. Where the
-// defaults alone are fit, what is wrong is the flags' fault.
+// checkSampling checks the flags by themselves, before a model is fetched.
+func checkSampling(c *cli.Context) error {
+	if _, err := samplingParams(c, sample.Params{}); err != nil {
+		return usagef("%v", err)
+	}
+	return nil
+}
+
+// samplingParams applies the flags over the model's defaults.
 func samplingParams(c *cli.Context, p sample.Params) (sample.Params, error) {
-	unset := p.Check()
 	for name, dst := range map[string]*float64{
 		"temperature": &p.Temperature, "top-p": &p.TopP, "min-p": &p.MinP, "repetition-penalty": &p.RepetitionPenalty,
 		"presence-penalty": &p.PresencePenalty, "frequency-penalty": &p.FrequencyPenalty,
@@ -42,9 +48,5 @@ func samplingParams(c *cli.Context, p sample.Params) (sample.Params, error) {
 	if c.Int("max-tokens") < 0 {
 		return p, usagef("--max-tokens must be 0 or more, got %d", c.Int("max-tokens"))
 	}
-	err := p.Check()
-	if err != nil && unset == nil {
-		err = usagef("%v", err)
-	}
-	return p, err
+	return p, p.Check()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,10 +24,11 @@ import (
 // measured. Each check is reported as soon as it has ended. The error is for
 // flags that name no device, and for the end of ctx.
 func selfTest(ctx context.Context, c *cli.Context, report func(check)) error {
-	device, err := openBackend(c, nil, nil)
-	if usage := (*usageError)(nil); errors.As(err, &usage) {
+	chosen, err := chooseDevice(c)
+	if err != nil {
 		return err
 	}
+	device, err := openBackend(c, chosen, nil, nil)
 	if err != nil {
 		report(check{Name: "device", Status: "error", Detail: oneLine(err.Error()), Next: "emily doctor, without --backend, lists what is there"})
 		return nil
@@ -118,7 +118,7 @@ func story(ctx context.Context, be backend.Backend) ([]int32, error) {
 // checkBandwidth tells how fast decoding can read its weights.
 func checkBandwidth(ctx context.Context, device backend.Backend) check {
 	k := check{Name: "reading", Status: "error"}
-	read, _, err := roofline.MeasureDevice(ctx, device, roofline.Options{Bytes: 1 << 28, Runs: 9})
+	read, err := roofline.MeasureRead(ctx, device, roofline.Options{Bytes: 1 << 28, Runs: 9})
 	if err != nil {
 		k.Detail = oneLine(err.Error())
 		return k
