@@ -53,7 +53,7 @@ var DecoderCases = []DecoderCase{
 		c.Capacity, c.Slots, c.Cache, c.Places = 256, 2, backend.BF16, []int{95, 96, 97, 150, 255}
 	}),
 	decoderCase("many keys in bf16, odd heads, windows", func(c *DecoderCase) {
-		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Capacity, c.Window, c.DType, c.Places = 9, 3, 24, 24, 300, 130, backend.BF16, []int{7, 129, 140, 299}
+		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Capacity, c.Window, c.DType, c.Places = 9, 3, 24, 24, 300, 230, backend.BF16, []int{7, 192, 240, 299}
 	}),
 	decoderCase("one group of large heads", func(c *DecoderCase) {
 		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Top, c.Places = 6, 1, 136, 136, 0, []int{0, 9}

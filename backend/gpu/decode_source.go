@@ -19,10 +19,18 @@ type decodeSizes struct {
 	profiled                                                      bool             // the kernel counts cycles
 }
 
+// outRows are the rows of the output's weight that a warp multiplies at a time.
+const outRows = 16
+
+// mostSumHeads is the largest number of heads whose results a sum counts in its uppermost byte.
+const mostSumHeads = 255
+
+// outPitch is the bytes between two rows of the output's weight in a tile, of which each has the columns of one head.
+func (s *decodeSizes) outPitch() int { return ceil(2*s.dim+64, 128)*128 - 64 }
+
 // The products of a layer whose rows warps may share.
 const (
 	qkvProduct = iota
-	outProduct
 	mlpProduct
 	downProduct
 	numProducts
@@ -34,7 +42,6 @@ type decodeProduct struct{ pairs, k, members int }
 func (s *decodeSizes) products() [numProducts]decodeProduct {
 	return [numProducts]decodeProduct{
 		qkvProduct:  {(s.heads + 2*s.kvHeads) * s.dim / 2, s.hidden, 1},
-		outProduct:  {s.hidden / 2, s.heads * s.dim, 1},
 		mlpProduct:  {s.inner, s.hidden, 2},
 		downProduct: {s.hidden / 2, s.inner, 1},
 	}
@@ -55,6 +62,9 @@ func (d *decodeStep) sizes() (*decodeSizes, error) {
 	}
 	if s.dim > mostHeadDim || 2*s.pairs > s.dim {
 		return nil, &refusal{fmt.Sprintf("heads of %d elements, %d of them rotated", s.dim, 2*s.pairs)}
+	}
+	if s.heads > mostSumHeads {
+		return nil, &refusal{fmt.Sprintf("%d heads of queries, more than %d", s.heads, mostSumHeads)}
 	}
 	for _, spec := range []*backend.StateSpec{d.keys, d.values} {
 		if spec.DType != backend.F32 && spec.DType != backend.BF16 {
@@ -101,7 +111,7 @@ func (d *decodeStep) sizes() (*decodeSizes, error) {
 // fit chooses the grid's part of the macros for what a device has, or says why it is too small.
 func (s *decodeSizes) fit(g Grid) error {
 	s.warps, s.feeders = g.Warps, g.Feeders
-	for s.tile = 16 << 10; s.tile > 512 && s.tile > g.Shared/8; s.tile /= 2 {
+	for s.tile = 16 << 10; s.tile/2 >= outRows*s.outPitch() && s.tile > g.Shared/8; s.tile /= 2 {
 	}
 	perLane := 1
 	if s.dim >= 128 {
@@ -146,6 +156,7 @@ func (s *decodeSizes) fewestBlocks(most int) int {
 		for _, p := range s.products() {
 			cost += ceil(p.pairs, n) * p.k
 		}
+		cost += ceil(ceil(s.hidden, outRows), max(1, n/s.heads)) * outRows / 2 * s.dim
 		if n == most || cost <= least {
 			best, least = n, cost
 		}
@@ -188,9 +199,9 @@ func (s *decodeSizes) shared() int {
 		terms = 1
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
-	floats := 2*ceil(s.hidden/2, s.blocks) + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + s.warps*s.jobHeads*(s.dim+2)
-	return vector(s.hidden) + vector(max(s.heads*s.dim, s.inner)) + 4*floats
+	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
+	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + s.warps*s.jobHeads*(s.dim+2) + s.warps*warpSize
+	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 8*s.hidden + 4*floats
 }
 
 func (s *decodeSizes) sharedWithTiles() int { return s.shared() + s.slots*(s.tile+16) }
@@ -208,7 +219,7 @@ func (s *decodeSizes) macros() string {
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
 		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"TILE", s.tile}, {"SLOTS", s.slots},
 		{"LANES_A_KEY", s.keyLanes}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithTiles()},
-		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_OUT", s.splits[outProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
+		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
 	} {
 		fmt.Fprintf(&b, "#define %s %v\n", m.name, m.value)
 	}
@@ -226,7 +237,7 @@ func (s *decodeSizes) exchange() int {
 	}
 	qkv := (s.heads + 2*s.kvHeads) * s.dim
 	splits := min(max(s.blocks/(s.heads/s.jobHeads), 1), warpSize)
-	n := 256 + word*(2*s.hidden+qkv+s.heads*s.dim+s.inner) + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
+	n := 256 + word*(s.hidden+qkv+s.inner) + 16*s.hidden + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
 	if s.profiled {
 		n += 8 * s.blocks * len(ticks)
 	}

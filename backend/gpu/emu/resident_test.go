@@ -55,6 +55,7 @@ DEVICE void turn(Thread t, GLOBAL(uchar) words, GLOBAL(float) x, bool waits, boo
     int slot = i % 2;
     if (t.index == WARP) {
       if (frees) gate_wait(gates + 2 + slot, i / 2 + 1);
+      gate_expect(gates + slot, 128);
       bulk_copy(memory + 128 * slot, words + 128 * i, 128, gates + slot);
     }
     if (t.index >= WARP) continue;

@@ -54,7 +54,7 @@ var files = [Parts][]string{
 }
 
 // decodeFiles are the parts of the program of package gpu's decoders.
-var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_attention.cu", "decode.cu"}
+var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_attention.cu", "decode_out.cu", "decode.cu"}
 
 // headers are a target's header and, where blocks can wait for each other, the one for that.
 var headers = map[string][]string{

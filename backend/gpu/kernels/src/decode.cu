@@ -3,7 +3,6 @@
 // no launch and no barrier of the grid lies between the phases of a layer.
 
 typedef Product<(HEADS + 2 * KV_HEADS) * DIM, HIDDEN, SPLIT_QKV, 1> Qkv;
-typedef Product<HIDDEN, HEADS * DIM, SPLIT_OUT, 1> Out;
 typedef Product<INNER, HIDDEN, SPLIT_MLP, 2> Mlp;
 typedef Product<HIDDEN, INNER, SPLIT_DOWN, 1> Down;
 typedef Product<VOCABULARY, HIDDEN, 1, 1> Head;
@@ -11,15 +10,15 @@ typedef Product<VOCABULARY, HIDDEN, 1, 1> Head;
 // Of shared memory, in bytes. The two vectors are used by turns: when one is
 // written, all threads have met since its last use.
 enum {
-  WIDE = HEADS * DIM > INNER ? HEADS * DIM : INNER,
-  SHARE = 2 * ((HIDDEN / 2 + BLOCKS - 1) / BLOCKS), // rows of x that a block owns, at most
+  WIDE = DIM > INNER ? DIM : INNER,
   TILES_AT = 0,
   NARROW_AT = SLOTS * TILE,
   WIDE_AT = NARROW_AT + (2 * TERMS * HIDDEN + 15) / 16 * 16,
   GATES_AT = WIDE_AT + (2 * TERMS * WIDE + 15) / 16 * 16,
-  FLOATS_AT = GATES_AT + 16 * SLOTS,
+  PAST_AT = GATES_AT + 16 * SLOTS,
+  FLOATS_AT = PAST_AT + 8 * HIDDEN,
   RESIDUAL = 0, // from here in floats
-  SQUARES = RESIDUAL + SHARE,
+  SQUARES = RESIDUAL + HIDDEN,
   PARTIAL = SQUARES + WARPS,
   RANKS = PARTIAL + SUMS,
   ROTARY = RANKS + 2 * WARPS,
@@ -30,40 +29,56 @@ enum {
   DESK_PART = DESK_VALUE + DIM,
   DESK_TOP = DESK_PART + WARPS * JOB_HEADS * DIM,
   DESK_SUM = DESK_TOP + WARPS * JOB_HEADS,
-  FLOATS = DESK_SUM + WARPS * JOB_HEADS,
+  DESK_FACTOR = DESK_SUM + WARPS * JOB_HEADS,
+  FLOATS = DESK_FACTOR + WARPS * WARP,
   SHARED_BYTES = FLOATS_AT + 4 * FLOATS
 };
 #ifdef SHARED_GIVEN
 static_assert(SHARED_BYTES == SHARED_GIVEN, "package gpu counts shared memory as this file does");
 #endif
 
-// feed_all is the feeder: it walks through all that the block multiplies.
-DEVICE void feed_all(Ring &r, GLOBAL(const ulong) table, ulong head, int block) {
-  const int query = HEADS * DIM, keys = KV_HEADS * DIM;
-  Share qkv = share_of<Qkv>(block), out = share_of<Out>(block), mlp = share_of<Mlp>(block), down = share_of<Down>(block);
+// feed_all is the feeder: it walks through all that the block reads.
+DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Place at, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, int block, int lane) {
+  const int query = HEADS * DIM, key = KV_HEADS * DIM;
+  Share qkv = share_of<Qkv>(block), mlp = share_of<Mlp>(block), down = share_of<Down>(block);
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
-    ulong at[7];
-    UNROLL for (int i = 0; i < 7; i++) at[i] = table[layer * TABLE + i];
-    feed<Qkv>(r, at[QUERY], 0, within(qkv, 0, query));
-    feed<Qkv>(r, at[KEY], 0, within(qkv, query, keys));
-    feed<Qkv>(r, at[VALUE], 0, within(qkv, query + keys, keys));
-    feed<Out>(r, at[OUT], 0, out);
-    feed<Mlp>(r, at[GATE], at[UP], mlp);
-    feed<Down>(r, at[DOWN], 0, down);
+    GLOBAL(const ulong) weights = table + layer * TABLE;
+    feed<Qkv>(r, weights[QUERY], 0, within(qkv, 0, query), lane);
+    feed<Qkv>(r, weights[KEY], 0, within(qkv, query, key), lane);
+    feed<Qkv>(r, weights[VALUE], 0, within(qkv, query + key, key), lane);
+    at = seen(at, int(weights[WINDOW]));
+    int splits = splits_of(at);
+    ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS)
+      feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j % GROUPS * JOB_HEADS), j / GROUPS, splits), lane);
+    ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
+      if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / ROW_PARTS), 0, 1), lane);
+      feed_out(r, weights[OUT], j, lane);
+    }
+    feed<Mlp>(r, weights[GATE], weights[UP], mlp, lane);
+    feed<Down>(r, weights[DOWN], 0, down, lane);
   }
-  feed<Head>(r, head, 0, share_of<Head>(block));
+  feed<Head>(r, table[LAYERS * TABLE], 0, share_of<Head>(block), lane);
 }
 
-// terms_of stores the numbers of quad i of x as bf16, TERMS numbers whose sum each is.
-template <class P> DEVICE void terms_of(LOCAL(uchar) x, int i, float *v) {
+// terms_of stores N neighbours from number first of x on as bf16, TERMS numbers whose sum each is.
+template <int N> DEVICE void terms_of(LOCAL(uchar) x, int size, int first, float *v) {
   UNROLL for (int term = 0; term < TERMS; term++) {
-    LOCAL(uint) to = (LOCAL(uint))(x + term * P::row_bytes) + i * (PER_QUAD / 2);
-    UNROLL for (int j = 0; j < PER_QUAD; j += 2) {
+    LOCAL(uint) to = (LOCAL(uint))(x + term * 2 * size) + first / 2;
+    UNROLL for (int j = 0; j < N; j += 2) {
       uint pair = bf16_pair(v[j], v[j + 1]);
       to[j / 2] = pair;
       v[j] -= as_float(pair << 16);
       v[j + 1] -= as_float(pair & 0xffff0000u);
     }
+  }
+}
+
+// term_of stores one number so.
+DEVICE void term_of(LOCAL(uchar) x, int size, int i, float v) {
+  UNROLL for (int term = 0; term < TERMS; term++) {
+    bf16 b = to_bf16(v);
+    ((LOCAL(ushort))(x + term * 2 * size))[i] = b.bits;
+    v -= to_float(b);
   }
 }
 
@@ -76,8 +91,8 @@ struct Row {
 };
 
 // stage brings x into shared memory, times the weights of a norm if Norm, and
-// returns the thread's part of the sum of squares.
-template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) norm, LOCAL(uchar) x, int thread) {
+// returns the thread's part of the sum of squares. With Norm it keeps x as the residual too.
+template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) norm, LOCAL(float) residual, LOCAL(uchar) x, int thread) {
   enum { quads = P::k / PER_QUAD, loads = (quads + THREADS - 1) / THREADS, deep = loads <= 8 ? loads : 4 };
   float squares = 0;
   ROLLED for (int first = 0; first < loads; first += deep) {
@@ -114,9 +129,50 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
       UNROLL for (int j = 0; j < PER_QUAD; j++) {
         v[j] = of_word(q[i].value[j]);
         squares += v[j] * v[j];
+        if (Norm) residual[at[i] * PER_QUAD + j] = v[j];
         v[j] *= weight[i][j];
       }
-      terms_of<P>(x, at[i], v);
+      terms_of<PER_QUAD>(x, P::k, at[i] * PER_QUAD, v);
+    }
+  }
+  return squares;
+}
+
+// stage_sums is stage for the residual plus the sums of the output and its bias.
+DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(float) residual, LOCAL(uchar) x, int thread) {
+  enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
+  float squares = 0;
+  ROLLED for (int first = 0; first < loads; first += deep) {
+    bool missing;
+    int probe = (first + thread % WARP) * THREADS + thread;
+    if (thread % WARP < deep && probe < pairs) {
+      do {
+        missing = false;
+        peek_sums(sums, 2 * probe, past, HEADS, missing);
+      } while (missing);
+    }
+    warp_barrier();
+    Added s[deep];
+    do {
+      missing = false;
+      UNROLL for (int i = 0; i < deep; i++) {
+        int pair = (first + i) * THREADS + thread;
+        if (pair < pairs) s[i] = peek_sums(sums, 2 * pair, past, HEADS, missing);
+      }
+    } while (missing);
+    UNROLL for (int i = 0; i < deep; i++) {
+      int pair = (first + i) * THREADS + thread;
+      if (pair >= pairs) continue;
+      float v[2];
+      UNROLL for (int j = 0; j < 2; j++) {
+        int at = 2 * pair + j;
+        past[at] += s[i].of[j];
+        v[j] = rounded(residual[at] + (sum_of(s[i].of[j]) + (HAS_OUT_BIAS ? bias[at] : 0.0f)));
+        residual[at] = v[j];
+        squares += v[j] * v[j];
+        v[j] *= norm[at];
+      }
+      terms_of<2>(x, HIDDEN, 2 * pair, v);
     }
   }
   return squares;
@@ -163,10 +219,13 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     }
     gates_ready();
   }
+  LOCAL(ulong) past = (LOCAL(ulong))(memory + PAST_AT);
+  ROLLED for (int i = t.index; i < HIDDEN; i += t.count) past[i] = AS(const ulong, exchange + PAST_SUMS_AT)[i];
+  Place at = place_of(args, segment);
   barrier();
   if (warp >= WARPS) {
     give_registers();
-    if (t.index == THREADS) feed_all(r, table, table[LAYERS * TABLE], block);
+    if (warp == WARPS) feed_all(args, r, table, at, keys, values, block, lane);
     return;
   }
   take_registers();
@@ -176,22 +235,17 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
 
   // What the whole step needs: the row's place and the rotations there.
   const uint last = AS(const uint, exchange)[0];
-  Place at = {segment[0], segment[1], 0, segment[1] + 1, false};
-  at.stored = at.slot >= 0 && at.slot < args.slots && segment[2] > 0 && at.position >= 0 && at.position < args.capacity;
-  if (at.slot < 0 || at.slot >= args.slots) at.slot = 0;
-  if (at.to > args.capacity) at.to = args.capacity;
-  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_PART, floats + DESK_TOP, floats + DESK_SUM, floats + ROTARY};
+  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_PART, floats + DESK_TOP, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
   ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;
     desk.rotary[PAIRS + i] = fsin(angle) * args.rotaryScale;
   }
-  const Share own = share_of<Out>(block); // of x
+  const Share own = share_of<Down>(block); // of x
   GLOBAL(Word) x = AS(Word, exchange + X_AT);
-  GLOBAL(Word) middle = AS(Word, exchange + MIDDLE_AT);
   GLOBAL(Word) qkv = AS(Word, exchange + QKV_AT);
-  GLOBAL(Word) result = AS(Word, exchange + RESULT_AT);
   GLOBAL(Word) inner = AS(Word, exchange + INNER_AT);
+  GLOBAL(ulong) sums = AS(ulong, exchange + SUMS_AT);
   GLOBAL(ulong) parts = AS(ulong, exchange + PARTS_AT);
   LOCAL(float) residual = floats + RESIDUAL;
   LOCAL(float) squares = floats + SQUARES;
@@ -201,8 +255,6 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const int token = ids[0];
   const bool known = uint(token) < uint(args.vocabulary);
   Row row = {x, last, embedding + long(known ? token : 0) * HIDDEN, true, known};
-  ROLLED for (int i = t.index; i < own.to - own.from; i += THREADS)
-    residual[i] = known ? as_float(uint(row.embedded[own.from + i]) << 16) : as_float(0x7fc00000u);
 
   int base = 0; // the phase's first tile
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
@@ -212,7 +264,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     row.epoch = epoch - 1;
     row.first = layer == 0;
     { // queries, keys and values
-      float s = stage<Qkv, true>(row, v + ROW_NORM, narrow, t.index);
+      float s = stage<Qkv, true>(row, v + ROW_NORM, residual, narrow, t.index);
       TICK(0);
       s = mean_scale(s, args.eps, squares, warp, lane);
       TICK(1);
@@ -234,33 +286,39 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
       TICK(2);
     }
-    at.from = window > 0 && at.position - window + 1 > 0 ? at.position - window + 1 : 0;
-    int splits = splits_of(at);
-    ROLLED for (int j = block; j < GROUPS * splits; j += BLOCKS) {
-      if (j != block) barrier_of(THREADS); // the desk is used again
-      job(args, layer, j % GROUPS, j / GROUPS, splits, at, keys, values, v, qkv, result, parts, epoch, desk, warp, lane);
-    }
-    TICK(3);
-    if (splits > 1) merge(block, splits, parts, result, epoch, warp, lane);
-    TICK(4);
-    { // back to x
-      stage<Out, false>(Row{result, epoch, row.embedded, false, true}, v, wide, t.index);
-      TICK(5);
-      barrier_of(THREADS);
-      TICK(6);
-      Vector<Out> held = hold<Out>(wide, warp % Out::split, lane);
-      multiply<Out>(r, base, held, own.to - own.from, 0, warp, lane, partial, [&](int i, float sum, float) {
-        if (HAS_OUT_BIAS) sum += v[OUT_BIAS + own.from + i];
-        residual[i] = rounded(residual[i] + sum);
-        put_word(middle, own.from + i, in_word(residual[i]), epoch);
-      });
-      TICK(7);
+    { // attention and its output
+      at = seen(at, window);
+      const int splits = splits_of(at);
+      ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS) {
+        if (j != block) barrier_of(THREADS); // the desk is used again
+        int head = j % GROUPS * JOB_HEADS, split = j / GROUPS;
+        Keys k = keys_of(args, layer, at, kv_head(head), split, splits);
+        bool write = k.own && at.stored && head % (HEADS / KV_HEADS) == 0;
+        attend<JOB_HEADS>(args, r, base, k, head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
+                          [&](int h, int d, float e, float sum, float top) { put_part(parts, split, head + h, d, e, sum, top, epoch); });
+      }
+      TICK(3);
+      ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
+        const int head = j / ROW_PARTS;
+        if (j != block || splits > 1) barrier_of(THREADS); // the desk and the result are used again
+        if (splits > 1) {
+          merge(head, splits, parts, epoch, desk, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
+        } else {
+          bool write = at.stored && head % (HEADS / KV_HEADS) == 0 && j % ROW_PARTS == 0;
+          attend<1>(args, r, base, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
+                    [&](int, int d, float e, float sum, float) { term_of(wide, DIM, d, e / sum); });
+        }
+        barrier_of(THREADS);
+        TICK(4);
+        multiply_out(r, base, wide, j, sums, warp, lane);
+        TICK(5);
+      }
     }
     { // gate and up
-      float s = stage<Mlp, true>(Row{middle, epoch, row.embedded, false, true}, v + MLP_NORM, narrow, t.index);
-      TICK(8);
+      float s = stage_sums(sums, past, v + OUT_BIAS, v + MLP_NORM, residual, narrow, t.index);
+      TICK(6);
       s = mean_scale(s, args.eps, squares, warp, lane);
-      TICK(9);
+      TICK(7);
       const Share mine = share_of<Mlp>(block);
       Vector<Mlp> held = hold<Mlp>(narrow, warp % Mlp::split, lane);
       multiply<Mlp>(r, base, held, mine.to - mine.from, 0, warp, lane, partial, [&](int i, float gate, float up) {
@@ -272,20 +330,19 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         }
         put_word(inner, mine.from + i, in_word(quick_divide(gate, 1.0f + fexp(-gate)) * up), epoch);
       });
-      TICK(10);
+      TICK(8);
     }
     { // down, back to x
-      stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, wide, t.index);
-      TICK(11);
+      stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, residual, wide, t.index);
+      TICK(9);
       barrier_of(THREADS);
-      TICK(12);
+      TICK(10);
       Vector<Down> held = hold<Down>(wide, warp % Down::split, lane);
       multiply<Down>(r, base, held, own.to - own.from, 0, warp, lane, partial, [&](int i, float sum, float) {
         if (HAS_DOWN_BIAS) sum += v[DOWN_BIAS + own.from + i];
-        residual[i] = rounded(residual[i] + sum);
-        put_word(x, own.from + i, in_word(residual[i]), epoch);
+        put_word(x, own.from + i, in_word(rounded(residual[own.from + i] + sum)), epoch);
       });
-      TICK(13);
+      TICK(11);
     }
   }
 
@@ -293,8 +350,8 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const uint epoch = last + LAYERS + 1;
   row.epoch = epoch - 1;
   row.first = false;
-  float s = mean_scale(stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, narrow, t.index), args.eps, squares, warp, lane);
-  TICK(14);
+  float s = mean_scale(stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, residual, narrow, t.index), args.eps, squares, warp, lane);
+  TICK(12);
   Vector<Head> held = hold<Head>(narrow, 0, lane);
   const Share mine = share_of<Head>(block);
   Rank best = {0, 0};
@@ -304,7 +361,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     if (below(best, rank)) best = rank;
     if (!args.best) logits[mine.from + i] = sum;
   });
-  TICK(15);
+  TICK(13);
   if (args.best) {
     LOCAL(uint) ranks = (LOCAL(uint))(floats + RANKS);
     best = warp_best(best);
@@ -332,9 +389,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
     }
   }
-  // All blocks have read the epoch, since x came from all.
+  // All blocks have read what the last run left, since x came from all.
   if (block == 0 && t.index == 0) AS(uint, exchange)[0] = epoch;
-  TICK(16);
+  ROLLED for (int i = t.index; block == 0 && i < HIDDEN; i += THREADS) AS(ulong, exchange + PAST_SUMS_AT)[i] = past[i];
+  TICK(14);
 #ifdef PROFILED
   if (t.index == 0)
     UNROLL for (int i = 0; i < TICKS; i++) profile[block * TICKS + i] += clock_.sum[i];

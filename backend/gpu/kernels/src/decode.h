@@ -43,18 +43,18 @@ DEVICE float rounded(float v) { return v; }
 #endif
 
 // What blocks exchange, from byte 0 of their memory: the epoch of the last run, then
-// words. Nothing is written again before all have read it: each phase reads from all
-// blocks, so that the next but one is behind the first everywhere.
+// words and sums. Nothing is written again before all have read it: each phase reads
+// from all blocks, so that the next but one is behind the first everywhere.
 enum {
   WORD = ROUNDED ? 4 : 8,
   X_AT = 256,                                // [HIDDEN]: what a layer reads
-  MIDDLE_AT = X_AT + HIDDEN * WORD,          // [HIDDEN]: after its attention
-  QKV_AT = MIDDLE_AT + HIDDEN * WORD,        // [(HEADS + 2 KV_HEADS) DIM]
-  RESULT_AT = QKV_AT + (HEADS + 2 * KV_HEADS) * DIM * WORD, // [HEADS DIM]: of the attention
-  INNER_AT = RESULT_AT + HEADS * DIM * WORD, // [INNER]
-  BEST_AT = INNER_AT + INNER * WORD,         // [BLOCKS, 2]: the largest logit of each, and where
+  QKV_AT = X_AT + HIDDEN * WORD,             // [(HEADS + 2 KV_HEADS) DIM]
+  INNER_AT = QKV_AT + (HEADS + 2 * KV_HEADS) * DIM * WORD, // [INNER]
+  SUMS_AT = INNER_AT + INNER * WORD,         // [HIDDEN]: what attention adds to x, in fixed point
+  PAST_SUMS_AT = SUMS_AT + HIDDEN * 8,       // [HIDDEN]: the sums at the end of the last run
+  BEST_AT = PAST_SUMS_AT + HIDDEN * 8,       // [BLOCKS, 2]: the largest logit of each, and where
   PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
 };
 
 // With PROFILED blocks count the cycles of the parts of a step, which package gpu names.
-enum { TICKS = 17 };
+enum { TICKS = 15 };

@@ -1,4 +1,5 @@
-// Attention of one row over a cache, shared among blocks: a job is some heads of
+// Attention of one row over a cache. Few keys are taken by every block that
+// multiplies a head's result; many are shared among blocks: a job is some heads of
 // one group and a part of its keys.
 
 enum {
@@ -6,13 +7,18 @@ enum {
   PER_LANE = DIM >= 128 ? 2 : 1,     // pieces a lane holds
   KEY_LANES = LANES_A_KEY,           // lanes that share a key, a power of two
   KEYS = WARP / KEY_LANES,           // of a warp at a time
-  DEEP = 2,                          // times KEYS are loaded ahead
-  SPAN = WARPS * KEYS * DEEP,        // keys that a block has in registers
+  KEY_BYTES = DIM * (KEY_TYPE == BF16 ? 2 : 4),
+  VALUE_BYTES = DIM * (VALUE_TYPE == BF16 ? 2 : 4),
+  TILE_KEYS = TILE / (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES), // whose keys fill a tile, and whose values another
+  DEEP = TILE_KEYS >= 2 * WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
+  SPAN = WARPS * KEYS * DEEP,        // keys of a block at once
   HELD = PER_LANE * 8,               // elements of a head in a lane
-  GROUPS = HEADS / JOB_HEADS,        // jobs without splitting
+  FEW_KEYS = 192,                    // that are not shared, since to add up what the parts found takes another exchange
+  GROUPS = HEADS / JOB_HEADS,        // jobs for each part of the keys
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
   PART = DIM + 2                     // words of a head in a partial result: sum, top, elements
 };
+static_assert(TILE_KEYS > 0, "a tile holds a key");
 
 // Place is the row's place in the cache.
 struct Place {
@@ -20,11 +26,50 @@ struct Place {
   bool stored;                  // whether the row itself goes into the cache
 };
 
-// splits_of is the number of parts in which the keys of a place are taken. Few
-// keys are not split, since adding up what the parts found takes another exchange.
-DEVICE int splits_of(Place at) {
-  int n = at.to - at.from, splits = (n + SPAN - 1) / SPAN;
-  return n <= 3 * SPAN ? 1 : splits > SPLITS ? int(SPLITS) : splits;
+DEVICE Place place_of(ARGS(DecodeArgs) a, GLOBAL(const int) segment) {
+  Place p = {segment[0], segment[1], 0, segment[1] + 1, false};
+  p.stored = p.slot >= 0 && p.slot < a.slots && segment[2] > 0 && p.position >= 0 && p.position < a.capacity;
+  if (p.slot < 0 || p.slot >= a.slots) p.slot = 0;
+  if (p.to > a.capacity) p.to = a.capacity;
+  return p;
+}
+
+// seen is the place with the keys of a window, if there is one.
+DEVICE Place seen(Place p, int window) {
+  p.from = window > 0 && p.position - window + 1 > 0 ? p.position - window + 1 : 0;
+  return p;
+}
+
+// splits_of is the number of parts in which the keys of a place are taken.
+DEVICE int splits_of(Place p) {
+  int n = p.to - p.from, splits = (n + SPAN - 1) / SPAN;
+  return n <= FEW_KEYS ? 1 : splits > SPLITS ? int(SPLITS) : splits;
+}
+
+// Keys are those of a job: cached ones from..to-1 from byte key and byte value of the caches on, and perhaps the row's own.
+struct Keys {
+  long element; // of both caches, where the head begins
+  int from, to;
+  bool own;
+};
+
+DEVICE Keys keys_of(ARGS(DecodeArgs) a, int layer, Place at, int kv, int split, int splits) {
+  int share = (at.to - at.from + splits - 1) / splits, from = at.from + split * share, to = from + share < at.to ? from + share : at.to;
+  long head = ((long(layer) * a.slots + at.slot) * KV_HEADS + kv) * a.capacity * DIM;
+  return Keys{head, from, to < at.position ? to : at.position, at.position >= from && at.position < to};
+}
+
+DEVICE int kv_head(int head) { return head / (HEADS / KV_HEADS); }
+
+// feed_keys fills tiles with keys and values by turns.
+DEVICE void feed_keys(Ring &r, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, Keys k, int lane) {
+  GLOBAL(const uchar) head_keys = keys + k.element * (KEY_BYTES / DIM);
+  GLOBAL(const uchar) head_values = values + k.element * (VALUE_BYTES / DIM);
+  ROLLED for (int first = k.from; first < k.to; first += TILE_KEYS) {
+    int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
+    push(r, head_keys + long(first) * KEY_BYTES, n * KEY_BYTES, lane);
+    push(r, head_values + long(first) * VALUE_BYTES, n * VALUE_BYTES, lane);
+  }
 }
 
 // Piece is 8 consecutive elements of a key or value as the cache stores them.
@@ -32,10 +77,9 @@ template <int Type> struct Piece {
   Words4 w[Type == BF16 ? 1 : 2];
 };
 
-template <int Type> DEVICE Piece<Type> load_piece(GLOBAL(const uchar) cache, long element, bool inside) {
+template <int Type> DEVICE Piece<Type> piece_at(LOCAL(const uchar) tile, int element) {
   Piece<Type> p;
-  UNROLL for (int i = 0; i < (Type == BF16 ? 1 : 2); i++)
-    p.w[i] = inside ? words4(cache + element * (Type == BF16 ? 2 : 4) + 16 * i) : Words4{{0, 0, 0, 0}};
+  UNROLL for (int i = 0; i < (Type == BF16 ? 1 : 2); i++) p.w[i] = local4(tile + element * (Type == BF16 ? 2 : 4) + 16 * i);
   return p;
 }
 
@@ -57,6 +101,7 @@ struct Desk {
   LOCAL(float) top;    // [WARPS, JOB_HEADS]
   LOCAL(float) sum;    // [WARPS, JOB_HEADS]
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
+  LOCAL(float) factor; // [WARPS, WARP]: of parts
 };
 
 // prepare normalises and rotates one head of queries or keys, whose DIM numbers are
@@ -70,6 +115,13 @@ DEVICE void prepare(GLOBAL(Word) words, int first, uint epoch, GLOBAL(const floa
     UNROLL for (int j = 0; j < PER_QUAD; j++)
       weight[i][j] = QK_NORM && rotate && i * WARP + lane < quads ? norm[(i * WARP + lane) * PER_QUAD + j] : 1.0f;
   bool missing;
+  if (lane == 0) { // alone at first, as in stage
+    do {
+      missing = false;
+      peek(words, first, epoch, missing);
+    } while (missing);
+  }
+  warp_barrier();
   do {
     missing = false;
     UNROLL for (int i = 0; i < loads; i++) {
@@ -124,13 +176,13 @@ DEVICE float lanes_sum(float v) {
   return v;
 }
 
-// State of the online softmax over a lane's keys, for each head.
-struct Softmax {
-  float top[JOB_HEADS], sum[JOB_HEADS], acc[JOB_HEADS * HELD];
+// State of the online softmax over a lane's keys, for each of H heads.
+template <int H> struct Softmax {
+  float top[H], sum[H], acc[H * HELD];
 };
 
 // take_scores adds keys with scores and values to the state; element(u, i) is element i of value u.
-template <int N, class Element> DEVICE void take_scores(Softmax &s, int head, const float *score, Element element) {
+template <int N, int H, class Element> DEVICE void take_scores(Softmax<H> &s, int head, const float *score, Element element) {
   float top = s.top[head];
   UNROLL for (int u = 0; u < N; u++) top = larger(score[u], top);
   float factor = rescale(s.top[head], top), weight[N];
@@ -149,19 +201,19 @@ template <int N, class Element> DEVICE void take_scores(Softmax &s, int head, co
 
 // collect adds up the states of the lanes that hold the same elements of other keys and
 // leaves the warp's result on the desk. Each exchange halves what a lane is left with.
-DEVICE void collect(Softmax &s, Desk desk, int warp, int lane) {
-  UNROLL for (int h = 0; h < JOB_HEADS; h++) {
+template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lane) {
+  UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
     for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
     float factor = rescale(s.top[h], top), sum = s.sum[h] * factor;
     for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
     UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
     if (lane == 0) {
-      desk.top[warp * JOB_HEADS + h] = top;
-      desk.sum[warp * JOB_HEADS + h] = sum;
+      desk.top[warp * H + h] = top;
+      desk.sum[warp * H + h] = sum;
     }
   }
-  const int all = JOB_HEADS * HELD;
+  const int all = H * HELD;
   int n = all, first = 0;
   UNROLL for (int step = 0; step < 5; step++) {
     const int mask = WARP / 2 >> step;
@@ -183,159 +235,178 @@ DEVICE void collect(Softmax &s, Desk desk, int warp, int lane) {
   UNROLL for (int i = 0; i < all; i++)
     if (i < n) {
       int at = first + i, piece = at % HELD / 8 * KEY_LANES + lane % KEY_LANES;
-      if (piece < PIECES) desk.part[(warp * JOB_HEADS + at / HELD) * DIM + 8 * piece + at % 8] = s.acc[i];
+      if (piece < PIECES) desk.part[(warp * H + at / HELD) * DIM + 8 * piece + at % 8] = s.acc[i];
     }
 }
 
-// job computes one job. Its result goes to result, if the keys are not split, and
-// else to this split's part of parts.
-DEVICE void job(ARGS(DecodeArgs) a, int layer, int group, int split, int splits, Place at, GLOBAL(uchar) keys, GLOBAL(uchar) values, GLOBAL(const float) vectors,
-                GLOBAL(Word) qkv, GLOBAL(Word) result, GLOBAL(ulong) parts, uint epoch, Desk desk, int warp, int lane) {
-  int kv = group * JOB_HEADS / (HEADS / KV_HEADS), share = (at.to - at.from + splits - 1) / splits;
-  int from = at.from + split * share, to = from + share < at.to ? from + share : at.to;
-  bool own = at.position >= from && at.position < to; // the row's own key, which is not in the cache yet
-  int old = to < at.position ? to : at.position;
-  long head = ((long(layer) * a.slots + at.slot) * KV_HEADS + kv) * a.capacity * DIM;
+// add_keys adds the cached keys of a job, which come through the ring.
+template <int H> DEVICE void add_keys(Softmax<H> &s, Ring &r, int &base, Keys k, Desk desk, int warp, int lane) {
+  ROLLED for (int first = k.from; first < k.to; first += TILE_KEYS) {
+    int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
+    LOCAL(const uchar) keys = r.tiles + base % SLOTS * TILE;
+    LOCAL(const uchar) values = r.tiles + (base + 1) % SLOTS * TILE;
+    await(r, base + 1);
+    ROLLED for (int at = warp * KEYS * DEEP; at < n; at += SPAN) {
+      int key[DEEP];
+      bool inside[DEEP];
+      UNROLL for (int u = 0; u < DEEP; u++) {
+        key[u] = at + u * KEYS + lane / KEY_LANES;
+        inside[u] = key[u] < n;
+        if (!inside[u]) key[u] = n - 1; // any that is there: its weight is 0
+      }
+      float score[H][DEEP];
+      warp_barrier(); // so that the query is read anew: there are no registers to keep it
+      UNROLL for (int h = 0; h < H; h++)
+        UNROLL for (int u = 0; u < DEEP; u++) score[h][u] = 0;
+      UNROLL for (int i = 0; i < PER_LANE; i++) {
+        int piece = i * KEY_LANES + lane % KEY_LANES;
+        if (piece >= PIECES) continue;
+        Piece<KEY_TYPE> p[DEEP];
+        UNROLL for (int u = 0; u < DEEP; u++) p[u] = piece_at<KEY_TYPE>(keys, key[u] * DIM + 8 * piece);
+        UNROLL for (int h = 0; h < H; h++) {
+          Eight query = query_piece(desk, h, piece);
+          UNROLL for (int u = 0; u < DEEP; u++)
+            UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(p[u], e);
+        }
+      }
+      UNROLL for (int h = 0; h < H; h++)
+        UNROLL for (int u = 0; u < DEEP; u++) {
+          float sum = lanes_sum(score[h][u]);
+          score[h][u] = inside[u] ? sum : -infinity();
+        }
+      await(r, base + 2);
+      Piece<VALUE_TYPE> v[DEEP][PER_LANE];
+      UNROLL for (int u = 0; u < DEEP; u++)
+        UNROLL for (int i = 0; i < PER_LANE; i++) {
+          int piece = i * KEY_LANES + lane % KEY_LANES;
+          v[u][i] = piece_at<VALUE_TYPE>(values, key[u] * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
+        }
+      UNROLL for (int h = 0; h < H; h++)
+        take_scores<DEEP>(s, h, score[h], [&](int u, int i) { return element(v[u][i / 8], i % 8); });
+    }
+    base += 2;
+    release(r, base, lane);
+  }
+}
 
-  // The first keys and values are on their way before the query is there.
-  Piece<KEY_TYPE> k[DEEP][PER_LANE];
-  Piece<VALUE_TYPE> v[DEEP][PER_LANE];
-  int key = from + warp * KEYS * DEEP + lane / KEY_LANES;
-  UNROLL for (int u = 0; u < DEEP; u++)
+// add_own adds the row's own key, which is not in the cache yet.
+template <int H> DEVICE void add_own(Softmax<H> &s, Desk desk, int lane) {
+  bool first = lane < KEY_LANES;
+  UNROLL for (int h = 0; h < H; h++) {
+    float sum = 0;
     UNROLL for (int i = 0; i < PER_LANE; i++) {
       int piece = i * KEY_LANES + lane % KEY_LANES;
-      long e = head + long(key + u * KEYS) * DIM + 8 * piece;
-      bool inside = key + u * KEYS < old && piece < PIECES;
-      k[u][i] = load_piece<KEY_TYPE>(keys, e, inside);
-      v[u][i] = load_piece<VALUE_TYPE>(values, e, inside);
+      Eight query = query_piece(desk, h, piece);
+      UNROLL for (int e = 0; e < 8; e++)
+        if (piece < PIECES) sum += query.v[e] * desk.key[8 * piece + e];
     }
+    sum = lanes_sum(sum);
+    float score = first ? sum : -infinity();
+    take_scores<1>(s, h, &score, [&](int, int i) {
+      int piece = i / 8 * KEY_LANES + lane % KEY_LANES;
+      return piece < PIECES ? desk.value[8 * piece + i % 8] : 0.0f;
+    });
+  }
+}
 
-  bool write = own && at.stored && group % (HEADS / KV_HEADS / JOB_HEADS) == 0;
-  ROLLED for (int task = warp; task < JOB_HEADS + 2; task += WARPS) {
-    if (task < JOB_HEADS) {
+// attend computes the attention of H heads from query head first on over a job's keys.
+// finish(h, d, element, sum, top) gets the elements of the result, times sum. If write,
+// the row's key and value go into the caches.
+template <int H, class Finish>
+DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, bool write, int position, GLOBAL(uchar) keys, GLOBAL(uchar) values,
+                   GLOBAL(const float) vectors, GLOBAL(Word) qkv, uint epoch, Desk desk, int warp, int lane, Finish finish) {
+  const int kv = kv_head(head);
+  const long place = k.element + long(position) * DIM;
+  ROLLED for (int task = warp; task < H + 2; task += WARPS) {
+    if (task < H) {
       LOCAL(float) query = desk.query + task * DIM;
-      prepare(qkv, (group * JOB_HEADS + task) * DIM, epoch, vectors + QUERY_NORM, a.headEps, true, desk.raw + task * DIM, desk.rotary, lane,
+      prepare(qkv, (head + task) * DIM, epoch, vectors + QUERY_NORM, a.headEps, true, desk.raw + task * DIM, desk.rotary, lane,
               [&](int d, float x) { query[d] = rounded(x) * a.scale; });
-    } else if (task == JOB_HEADS) {
-      prepare(qkv, (HEADS + kv) * DIM, epoch, vectors + KEY_NORM, a.headEps, true, desk.raw + JOB_HEADS * DIM, desk.rotary, lane, [&](int d, float x) {
+    } else if (task == H) {
+      prepare(qkv, (HEADS + kv) * DIM, epoch, vectors + KEY_NORM, a.headEps, true, desk.raw + H * DIM, desk.rotary, lane, [&](int d, float x) {
         desk.key[d] = as_stored(KEY_TYPE, x);
-        if (write) store(keys, KEY_TYPE, head + long(at.position) * DIM + d, x);
+        if (write) store(keys, KEY_TYPE, place + d, x);
       });
     } else {
       prepare(qkv, (HEADS + KV_HEADS + kv) * DIM, epoch, vectors, 0.0f, false, desk.value, desk.rotary, lane, [&](int d, float x) {
-        if (write) store(values, VALUE_TYPE, head + long(at.position) * DIM + d, x);
+        if (write) store(values, VALUE_TYPE, place + d, x);
         desk.value[d] = as_stored(VALUE_TYPE, x);
       });
     }
   }
   barrier_of(THREADS);
 
-  Softmax s;
-  UNROLL for (int i = 0; i < JOB_HEADS * HELD; i++) s.acc[i] = 0;
-  UNROLL for (int h = 0; h < JOB_HEADS; h++) {
+  Softmax<H> s;
+  UNROLL for (int i = 0; i < H * HELD; i++) s.acc[i] = 0;
+  UNROLL for (int h = 0; h < H; h++) {
     s.top[h] = -infinity();
     s.sum[h] = 0;
   }
-  int end = from + warp * KEYS * DEEP; // of the warp, so that its lanes stay together
-  ROLLED for (; end < old; end += SPAN, key += SPAN) {
-    float score[JOB_HEADS][DEEP];
-    warp_barrier(); // so that the query is read anew: there are no registers to keep it
-    UNROLL for (int h = 0; h < JOB_HEADS; h++) {
-      UNROLL for (int u = 0; u < DEEP; u++) score[h][u] = 0;
-      UNROLL for (int i = 0; i < PER_LANE; i++) {
-        Eight query = query_piece(desk, h, i * KEY_LANES + lane % KEY_LANES);
-        UNROLL for (int u = 0; u < DEEP; u++)
-          UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(k[u][i], e);
-      }
-      UNROLL for (int u = 0; u < DEEP; u++) {
-        float sum = lanes_sum(score[h][u]);
-        score[h][u] = key + u * KEYS < old ? sum : -infinity();
-      }
-    }
-    bool more = end + SPAN < old;
-    if (more) {
-      UNROLL for (int u = 0; u < DEEP; u++)
-        UNROLL for (int i = 0; i < PER_LANE; i++) {
-          int piece = i * KEY_LANES + lane % KEY_LANES, next = key + SPAN + u * KEYS;
-          k[u][i] = load_piece<KEY_TYPE>(keys, head + long(next) * DIM + 8 * piece, next < old && piece < PIECES);
-        }
-    }
-    UNROLL for (int h = 0; h < JOB_HEADS; h++)
-      take_scores<DEEP>(s, h, score[h], [&](int u, int i) { return element(v[u][i / 8], i % 8); });
-    if (more) {
-      UNROLL for (int u = 0; u < DEEP; u++)
-        UNROLL for (int i = 0; i < PER_LANE; i++) {
-          int piece = i * KEY_LANES + lane % KEY_LANES, next = key + SPAN + u * KEYS;
-          v[u][i] = load_piece<VALUE_TYPE>(values, head + long(next) * DIM + 8 * piece, next < old && piece < PIECES);
-        }
-    }
-  }
-  if (own && warp == WARPS - 1) { // the last warp has the fewest keys
-    bool first = lane < KEY_LANES;
-    UNROLL for (int h = 0; h < JOB_HEADS; h++) {
-      float sum = 0;
-      UNROLL for (int i = 0; i < PER_LANE; i++) {
-        int piece = i * KEY_LANES + lane % KEY_LANES;
-        Eight query = query_piece(desk, h, piece);
-        UNROLL for (int e = 0; e < 8; e++)
-          if (piece < PIECES) sum += query.v[e] * desk.key[8 * piece + e];
-      }
-      sum = lanes_sum(sum);
-      float score = first ? sum : -infinity();
-      take_scores<1>(s, h, &score, [&](int, int i) {
-        int piece = i / 8 * KEY_LANES + lane % KEY_LANES;
-        return piece < PIECES ? desk.value[8 * piece + i % 8] : 0.0f;
-      });
-    }
-  }
+  add_keys(s, r, base, k, desk, warp, lane);
+  if (k.own && warp == WARPS - 1) add_own(s, desk, lane); // the last warp has the fewest keys
   collect(s, desk, warp, lane);
   barrier_of(THREADS);
-  ROLLED for (int i = warp * WARP + lane; i < JOB_HEADS * DIM; i += THREADS) {
+  ROLLED for (int i = warp * WARP + lane; i < H * DIM; i += THREADS) {
     int h = i / DIM, d = i % DIM;
     float top = desk.top[h], sum = 0, e = 0;
-    UNROLL for (int w = 1; w < WARPS; w++) top = larger(top, desk.top[w * JOB_HEADS + h]);
+    UNROLL for (int w = 1; w < WARPS; w++) top = larger(top, desk.top[w * H + h]);
     UNROLL for (int w = 0; w < WARPS; w++) {
-      float factor = rescale(desk.top[w * JOB_HEADS + h], top);
-      sum += desk.sum[w * JOB_HEADS + h] * factor;
-      e += factor == 0.0f ? 0.0f : desk.part[(w * JOB_HEADS + h) * DIM + d] * factor;
+      float factor = rescale(desk.top[w * H + h], top);
+      sum += desk.sum[w * H + h] * factor;
+      e += factor == 0.0f ? 0.0f : desk.part[(w * H + h) * DIM + d] * factor;
     }
-    int q = group * JOB_HEADS + h;
-    long part = (long(split) * HEADS + q) * PART;
-    if (splits == 1)
-      put_word(result, q * DIM + d, in_word(e / sum), epoch);
-    else
-      put_word(parts, part + 2 + d, as_uint(e), epoch);
-    if (splits > 1 && d == 0) {
-      put_word(parts, part, as_uint(sum), epoch);
-      put_word(parts, part + 1, as_uint(top), epoch);
-    }
+    finish(h, d, e, sum, top);
   }
 }
 
-// merge adds up the parts of this block's elements: a warp for two elements at a time, a lane for each split.
-DEVICE void merge(int block, int splits, GLOBAL(ulong) parts, GLOBAL(Word) result, uint epoch, int warp, int lane) {
-  int from = int(long(block) * (HEADS * DIM / 2) / BLOCKS), to = int(long(block + 1) * (HEADS * DIM / 2) / BLOCKS);
-  ROLLED for (int p = from + warp; p < to; p += WARPS) {
-    int head = 2 * p / DIM, d = 2 * p % DIM;
-    float top = -infinity(), sum = 0, e[2] = {0, 0};
-    if (lane < splits) {
-      long part = (long(lane) * HEADS + head) * PART; // an even number of words
+// put_part hands a part's result for an element on.
+DEVICE void put_part(GLOBAL(ulong) parts, int split, int head, int d, float element, float sum, float top, uint epoch) {
+  long part = (long(split) * HEADS + head) * PART;
+  put_word(parts, part + 2 + d, as_uint(element), epoch);
+  if (d > 0) return;
+  put_word(parts, part, as_uint(sum), epoch);
+  put_word(parts, part + 1, as_uint(top), epoch);
+}
+
+// merge adds up the parts of a head: four lanes share two elements. finish(d, element) gets the result.
+template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) parts, uint epoch, Desk desk, int warp, int lane, Finish finish) {
+  LOCAL(float) factors = desk.factor + warp * WARP;
+  float top = -infinity(), sum = 0;
+  if (lane < splits) {
+    bool missing;
+    Quad scale;
+    do {
+      missing = false;
+      scale = peek(parts, (long(lane) * HEADS + head) * PART, epoch, missing); // an even number of words
+    } while (missing);
+    sum = as_float(scale.value[0]);
+    top = as_float(scale.value[1]);
+  }
+  float factor = rescale(top, warp_max(top));
+  factors[lane] = factor / warp_sum(sum * factor);
+  warp_barrier();
+  enum { lanes = 4, batch = 4 };
+  ROLLED for (int first = 0; first < DIM / 2; first += THREADS / lanes) {
+    int pair = first + (warp * WARP + lane) / lanes;
+    float e[2] = {0, 0};
+    ROLLED for (int s = lane % lanes; pair < DIM / 2 && s < splits; s += lanes * batch) {
+      Quad q[batch];
       bool missing;
-      Quad scale, pair;
       do {
         missing = false;
-        scale = peek(parts, part, epoch, missing);
-        pair = peek(parts, part + 2 + d, epoch, missing);
+        UNROLL for (int i = 0; i < batch; i++) {
+          int split = s + i * lanes < splits ? s + i * lanes : s;
+          q[i] = peek(parts, (long(split) * HEADS + head) * PART + 2 + 2 * pair, epoch, missing);
+        }
       } while (missing);
-      sum = as_float(scale.value[0]);
-      top = as_float(scale.value[1]);
-      e[0] = as_float(pair.value[0]);
-      e[1] = as_float(pair.value[1]);
+      UNROLL for (int i = 0; i < batch; i++) {
+        float f = s + i * lanes < splits ? factors[s + i * lanes] : 0.0f;
+        UNROLL for (int j = 0; j < 2; j++) e[j] += f == 0.0f ? 0.0f : as_float(q[i].value[j]) * f;
+      }
     }
-    float factor = rescale(top, warp_max(top));
-    sum = warp_sum(sum * factor);
-    e[0] = warp_sum(e[0] * factor);
-    e[1] = warp_sum(e[1] * factor);
-    if (lane < 2) put_word(result, 2 * p + lane, in_word((lane == 0 ? e[0] : e[1]) / sum), epoch);
+    UNROLL for (int j = 0; j < 2; j++)
+      for (int mask = lanes / 2; mask > 0; mask /= 2) e[j] += as_float(shuffle_xor(as_uint(e[j]), mask));
+    if (pair < DIM / 2 && lane % lanes < 2) finish(2 * pair + lane % lanes, lane % lanes == 0 ? e[0] : e[1]);
   }
+  warp_barrier(); // the factors are used again
 }

@@ -1,9 +1,9 @@
 // Matrix-vector products whose weights stream through shared memory.
 //
-// A warp of its own, the feeder, walks the block's rows of all weights in the
-// order of their use and keeps a ring of tiles full with bulk copies. It waits
-// for no other block, so that weights keep coming while the others wait for
-// each other's numbers. All multiplying warps see every tile in order, in which
+// A warp of its own, the feeder, walks all that the block reads, weights and
+// cached keys and values, in the order of their use and keeps a ring of tiles
+// full with bulk copies. It waits for no other block, so that they keep coming
+// while the others wait for each other's numbers. All multiplying warps see every tile in order, in which
 // they wait for it and free it, so that a gate's one bit of parity is enough.
 
 enum { THREADS = WARPS * WARP, TERMS = ROUNDED ? 1 : 3 }; // of bf16 to a number of x
@@ -67,15 +67,25 @@ struct Ring {
   int seen, freed; // the feeder: tiles that were filled; others: that were waited for, and left
 };
 
-DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes) {
+// fill waits until the ring's next tile is empty and announces so many bytes of copies into it; all lanes of the feeder call it.
+DEVICE int fill(Ring &r, int bytes, int lane) {
   int slot = r.seen % SLOTS;
-  gate_wait(r.empty + slot, uint(r.seen / SLOTS + 1));
-  bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
+  if (lane == 0) {
+    gate_wait(r.empty + slot, uint(r.seen / SLOTS + 1));
+    gate_expect(r.full + slot, bytes);
+  }
   r.seen++;
+  return slot;
+}
+
+// push fills a tile with consecutive bytes.
+DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes, int lane) {
+  int slot = fill(r, bytes, lane);
+  if (lane == 0) bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
 }
 
 // feed fills tiles with consecutive rows of one weight, or of two by turns.
-template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s) {
+template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s, int lane) {
   long size = long(s.to) * P::row_bytes;
   GLOBAL(const uchar) first = at_address<const uchar>(a, size);
   GLOBAL(const uchar) second = at_address<const uchar>(b, size);
@@ -85,8 +95,8 @@ template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s) {
       long at = long(row) * P::row_bytes + part * TILE;
       int bytes = (row + rows < s.to ? rows : s.to - row) * P::row_bytes - part * TILE;
       if (bytes > TILE) bytes = TILE;
-      push(r, first + at, bytes);
-      if (P::members == 2) push(r, second + at, bytes);
+      push(r, first + at, bytes, lane);
+      if (P::members == 2) push(r, second + at, bytes, lane);
     }
 }
 

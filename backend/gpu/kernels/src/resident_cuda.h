@@ -30,10 +30,13 @@ DEVICE void gate_wait(ulong *gate, uint parity) {
                : "memory");
 }
 
-// bulk_copy arrives at the gate and begins a copy that the gate waits for. The
-// copied lines are the first to leave the L2 cache.
-DEVICE void bulk_copy(uchar *to, const uchar *from, int bytes, ulong *gate) {
+// gate_expect arrives at a gate, which then waits for copies of so many bytes.
+DEVICE void gate_expect(ulong *gate, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(gate)), "r"(bytes) : "memory");
+}
+
+// bulk_copy begins a copy that a gate waits for. The copied lines are the first to leave the L2 cache.
+DEVICE void bulk_copy(uchar *to, const uchar *from, int bytes, ulong *gate) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
                    shared_address(to)),
                "l"(from), "r"(bytes), "r"(shared_address(gate)), "l"(0x12f0000000000000ul) // evict first
@@ -86,6 +89,22 @@ DEVICE uint take_word(const ulong *words, long i, uint epoch) {
   return uint(w);
 }
 
+// Added is of two words to which blocks add. add_sum adds to one; peek_sums returns what was
+// added since past and sets missing where fewer than adders did: bits from 56 on count them.
+struct Added {
+  ulong of[2];
+};
+DEVICE void add_sum(ulong *sums, long i, ulong v) { asm volatile("red.relaxed.gpu.global.add.u64 [%0], %1;" ::"l"(sums + i), "l"(v) : "memory"); }
+DEVICE Added peek_sums(const ulong *sums, long i, const ulong *past, uint adders, bool &missing) {
+  Added s;
+  asm volatile("ld.relaxed.gpu.global.v2.b64 {%0, %1}, [%2];" : "=l"(s.of[0]), "=l"(s.of[1]) : "l"(sums + i) : "memory");
+  UNROLL for (int j = 0; j < 2; j++) {
+    s.of[j] -= past[i + j];
+    missing |= uint(s.of[j] >> 56) != adders;
+  }
+  return s;
+}
+
 // at_address is memory whose address a table holds.
 template <class T> DEVICE T *at_address(ulong address, long) { return (T *)address; }
 
@@ -94,9 +113,9 @@ DEVICE float quick_rsqrt(float x) { return rsqrtf(x); }
 DEVICE float quick_divide(float a, float b) { return __fdividef(a, b); }
 
 // give_registers and take_registers move registers from the four warps of the
-// feeder, which are a warpgroup, to eight others: of 168 each gets 24 and 240.
-DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 24;"); }
-DEVICE void take_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 240;"); }
+// feeder, which are a warpgroup, to eight others: of 168 each gets 40 and 232.
+DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 40;"); }
+DEVICE void take_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 232;"); }
 
 DEVICE ulong cycles() { return clock64(); }
 #endif

@@ -68,15 +68,18 @@ DEVICE void gate_wait(LOCAL(ulong) gate, uint parity) {
   while (emu::gate_at(gate).parity == (parity & 1)) emu::yield("a gate");
 }
 
+// gate_expect arrives at a gate, which then waits for copies of so many bytes.
+DEVICE void gate_expect(LOCAL(ulong) gate, int bytes) {
+  emu::gate_at(gate).bytes += bytes;
+  gate_arrive(gate);
+}
+
 DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCAL(ulong) gate) {
-  emu::Gate &g = emu::gate_at(gate);
-  if (bytes % 16 != 0 || uintptr_t(from.at) % 16 != 0) emu::fail("a bulk copy that is not aligned", bytes, 16);
+  if (bytes % 16 != 0 || uintptr_t(from.at) % 16 != 0 || uintptr_t(to) % 16 != 0) emu::fail("a bulk copy that is not aligned", bytes, 16);
   if (!emu::within(to, 16) || !emu::within(to + bytes - 16, 16)) return;
   if (&from[0] != from.at || &from[bytes - 1] != from.at + bytes - 1) return;
   memset(to, 0xff, bytes);
-  g.bytes += bytes;
-  emu::bulks.push_back({(char *)to, (const char *)from.at, bytes, &g});
-  gate_arrive(gate);
+  emu::bulks.push_back({(char *)to, (const char *)from.at, bytes, &emu::gate_at(gate)});
 }
 
 DEVICE void warp_barrier() {
@@ -135,6 +138,28 @@ DEVICE Quad peek(GLOBAL(uint) words, long i, uint epoch, bool &missing) {
   return q;
 }
 DEVICE uint take_word(GLOBAL(ulong) words, long i, uint epoch) { return uint(emu::take<ulong, 32>(words, i, epoch)); }
+
+// Added is of two words to which blocks add. add_sum adds to one; peek_sums returns what was
+// added since past once all adders did: bits from 56 on count them.
+struct Added {
+  ulong of[2];
+};
+DEVICE void add_sum(GLOBAL(ulong) sums, long i, ulong v) {
+  sums[i] += v;
+  emu::got_on();
+}
+DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, LOCAL(const ulong) past, uint adders, bool &missing) {
+  Added s;
+  for (int j = 0; j < 2; j++)
+    for (;;) {
+      s.of[j] = sums[i + j] - past[i + j];
+      uint count = uint(s.of[j] >> 56);
+      if (count == adders) break;
+      if (count > adders) emu::fail("a sum was added to before it was read", i + j, count);
+      emu::yield("a sum of all blocks");
+    }
+  return s;
+}
 
 // at_address is memory whose address a table holds.
 template <class T> DEVICE emu::Pointer<T> at_address(ulong address, long elements) {
