@@ -192,6 +192,11 @@ func (s *decodeSizes) split(p decodeProduct) int {
 	return best
 }
 
+// tileKeys is the number of keys of the cache that share a tile.
+func (s *decodeSizes) tileKeys() int {
+	return s.tile / max(s.dim*s.keyType.Size(), s.dim*s.valueType.Size()+32)
+}
+
 // shared counts the bytes of shared memory without the tiles, as src/decode.cu lays them out.
 func (s *decodeSizes) shared() int {
 	terms := 3
@@ -200,7 +205,7 @@ func (s *decodeSizes) shared() int {
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + s.warps*s.jobHeads*(s.dim+2) + s.warps*warpSize
+	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(s.tileKeys()+1) + warpSize
 	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 8*s.hidden + 4*floats
 }
 

@@ -26,11 +26,9 @@ enum {
   DESK_QUERY = (RAW + (JOB_HEADS + 1) * DIM + 3) / 4 * 4, // read by fours
   DESK_KEY = DESK_QUERY + JOB_HEADS * DIM,
   DESK_VALUE = DESK_KEY + DIM,
-  DESK_PART = DESK_VALUE + DIM,
-  DESK_TOP = DESK_PART + WARPS * JOB_HEADS * DIM,
-  DESK_SUM = DESK_TOP + WARPS * JOB_HEADS,
-  DESK_FACTOR = DESK_SUM + WARPS * JOB_HEADS,
-  FLOATS = DESK_FACTOR + WARPS * WARP,
+  DESK_SCORES = DESK_VALUE + DIM,
+  DESK_FACTOR = DESK_SCORES + 2 * JOB_HEADS * SCORES,
+  FLOATS = DESK_FACTOR + WARP,
   SHARED_BYTES = FLOATS_AT + 4 * FLOATS
 };
 #ifdef SHARED_GIVEN
@@ -109,8 +107,16 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
           q[i].value[j] = at[i] >= quads ? 0u : (row.known ? uint(row.embedded[at[i] * PER_QUAD + j]) : 0x7fc0u) << (ROUNDED ? 0 : 16);
     } else {
       // A lane for each load asks until a word is there, before all ask for theirs: what is asked for is written later.
-      bool missing;
-      if (thread % WARP < deep) {
+      bool missing = true;
+#ifndef PROBE
+#define PROBE 3
+#endif
+      if (PROBE & 4) {
+        missing = false;
+        UNROLL for (int i = 0; i < deep; i++) q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, missing);
+        missing = warp_max(missing ? 1.0f : 0.0f) > 0;
+      }
+      if ((PROBE & 1) && missing && thread % WARP < deep) {
         int quad = (first + thread % WARP) * THREADS + thread;
         do {
           missing = false;
@@ -118,6 +124,7 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
         } while (missing);
       }
       warp_barrier();
+      if (!(PROBE & 4) || missing)
       do {
         missing = false;
         UNROLL for (int i = 0; i < deep; i++) q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, missing);
@@ -145,7 +152,7 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(cons
   ROLLED for (int first = 0; first < loads; first += deep) {
     bool missing;
     int probe = (first + thread % WARP) * THREADS + thread;
-    if (thread % WARP < deep && probe < pairs) {
+    if ((PROBE & 2) && thread % WARP < deep && probe < pairs) {
       do {
         missing = false;
         peek_sums(sums, 2 * probe, past, HEADS, missing);
@@ -235,7 +242,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
 
   // What the whole step needs: the row's place and the rotations there.
   const uint last = AS(const uint, exchange)[0];
-  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_PART, floats + DESK_TOP, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
+  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_SCORES, floats + ROTARY, floats + DESK_FACTOR};
   ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;

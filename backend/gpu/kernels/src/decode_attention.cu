@@ -9,16 +9,18 @@ enum {
   KEYS = WARP / KEY_LANES,           // of a warp at a time
   KEY_BYTES = DIM * (KEY_TYPE == BF16 ? 2 : 4),
   VALUE_BYTES = DIM * (VALUE_TYPE == BF16 ? 2 : 4),
-  TILE_KEYS = TILE / (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES), // whose keys fill a tile, and whose values another
-  DEEP = TILE_KEYS >= 2 * WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
+  VALUE_PITCH = VALUE_BYTES + 32,    // between values of a tile, so that a warp's columns of neighbours lie in other banks
+  TILE_KEYS = TILE / (KEY_BYTES > VALUE_PITCH ? KEY_BYTES : VALUE_PITCH), // whose keys are in a tile, and whose values in another
+  DEEP = TILE_KEYS > WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
   SPAN = WARPS * KEYS * DEEP,        // keys of a block at once
-  HELD = PER_LANE * 8,               // elements of a head in a lane
+  WARP_PIECES = PIECES > 16 * WARPS ? 32 : PIECES > 8 * WARPS ? 16 : PIECES > 4 * WARPS ? 8 : PIECES > 2 * WARPS ? 4 : PIECES > WARPS ? 2 : 1, // of values that a warp adds up, a power of two
+  SCORES = TILE_KEYS + 1,            // of a head: those of a tile and of the row's own key
   FEW_KEYS = 192,                    // that are not shared, since to add up what the parts found takes another exchange
   GROUPS = HEADS / JOB_HEADS,        // jobs for each part of the keys
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
   PART = DIM + 2                     // words of a head in a partial result: sum, top, elements
 };
-static_assert(TILE_KEYS > 0, "a tile holds a key");
+static_assert(TILE_KEYS > 0 && WARPS * WARP_PIECES >= PIECES, "a tile holds a key, and the warps have all columns");
 
 // Place is the row's place in the cache.
 struct Place {
@@ -68,7 +70,7 @@ DEVICE void feed_keys(Ring &r, GLOBAL(const uchar) keys, GLOBAL(const uchar) val
   ROLLED for (int first = k.from; first < k.to; first += TILE_KEYS) {
     int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
     push(r, head_keys + long(first) * KEY_BYTES, n * KEY_BYTES, lane);
-    push(r, head_values + long(first) * VALUE_BYTES, n * VALUE_BYTES, lane);
+    push_rows(r, head_values + long(first) * VALUE_BYTES, VALUE_BYTES, VALUE_BYTES, VALUE_PITCH, n, lane);
   }
 }
 
@@ -97,11 +99,9 @@ struct Desk {
   LOCAL(float) query;  // [JOB_HEADS, DIM]
   LOCAL(float) key;    // [DIM]: the row's own, as the cache stores it
   LOCAL(float) value;  // [DIM]
-  LOCAL(float) part;   // [WARPS, JOB_HEADS, DIM]
-  LOCAL(float) top;    // [WARPS, JOB_HEADS]
-  LOCAL(float) sum;    // [WARPS, JOB_HEADS]
+  LOCAL(float) scores; // [2, JOB_HEADS, SCORES]: of two tiles by turns
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
-  LOCAL(float) factor; // [WARPS, WARP]: of parts
+  LOCAL(float) factor; // [WARP]: of parts
 };
 
 // prepare normalises and rotates one head of queries or keys, whose DIM numbers are
@@ -115,13 +115,6 @@ DEVICE void prepare(GLOBAL(Word) words, int first, uint epoch, GLOBAL(const floa
     UNROLL for (int j = 0; j < PER_QUAD; j++)
       weight[i][j] = QK_NORM && rotate && i * WARP + lane < quads ? norm[(i * WARP + lane) * PER_QUAD + j] : 1.0f;
   bool missing;
-  if (lane == 0) { // alone at first, as in stage
-    do {
-      missing = false;
-      peek(words, first, epoch, missing);
-    } while (missing);
-  }
-  warp_barrier();
   do {
     missing = false;
     UNROLL for (int i = 0; i < loads; i++) {
@@ -176,136 +169,105 @@ DEVICE float lanes_sum(float v) {
   return v;
 }
 
-// State of the online softmax over a lane's keys, for each of H heads.
-template <int H> struct Softmax {
-  float top[H], sum[H], acc[H * HELD];
-};
-
-// take_scores adds keys with scores and values to the state; element(u, i) is element i of value u.
-template <int N, int H, class Element> DEVICE void take_scores(Softmax<H> &s, int head, const float *score, Element element) {
-  float top = s.top[head];
-  UNROLL for (int u = 0; u < N; u++) top = larger(score[u], top);
-  float factor = rescale(s.top[head], top), weight[N];
-  s.top[head] = top;
-  s.sum[head] *= factor;
-  UNROLL for (int u = 0; u < N; u++) {
-    weight[u] = rescale(score[u], top);
-    s.sum[head] += weight[u];
-  }
-  UNROLL for (int i = 0; i < HELD; i++) {
-    float a = s.acc[head * HELD + i] * factor;
-    UNROLL for (int u = 0; u < N; u++) a += weight[u] * element(u, i);
-    s.acc[head * HELD + i] = a;
-  }
-}
-
-// collect adds up the states of the lanes that hold the same elements of other keys and
-// leaves the warp's result on the desk. Each exchange halves what a lane is left with.
-template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lane) {
-  UNROLL for (int h = 0; h < H; h++) {
-    float top = s.top[h];
-    for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
-    float factor = rescale(s.top[h], top), sum = s.sum[h] * factor;
-    for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
-    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
-    if (lane == 0) {
-      desk.top[warp * H + h] = top;
-      desk.sum[warp * H + h] = sum;
+// score_keys scores the cached keys of a tile; lanes share a key.
+template <int H> DEVICE void score_keys(LOCAL(const uchar) keys, int n, Desk desk, LOCAL(float) scores, int warp, int lane) {
+  ROLLED for (int at = warp * KEYS * DEEP; at < n; at += SPAN) {
+    int key[DEEP];
+    float score[H][DEEP];
+    UNROLL for (int u = 0; u < DEEP; u++) {
+      key[u] = at + u * KEYS + lane / KEY_LANES;
+      UNROLL for (int h = 0; h < H; h++) score[h][u] = 0;
     }
-  }
-  const int all = H * HELD;
-  int n = all, first = 0;
-  UNROLL for (int step = 0; step < 5; step++) {
-    const int mask = WARP / 2 >> step;
-    if (mask < KEY_LANES) continue;
-    bool upper = (lane & mask) != 0;
-    if (n % 2 == 0) {
-      n /= 2;
-      UNROLL for (int i = 0; i < all / 2; i++)
-        if (i < n) {
-          float keep = upper ? s.acc[i + n] : s.acc[i], send = upper ? s.acc[i] : s.acc[i + n];
-          s.acc[i] = keep + as_float(shuffle_xor(as_uint(send), mask));
-        }
-      first += upper ? n : 0;
-    } else {
-      UNROLL for (int i = 0; i < all; i++)
-        if (i < n) s.acc[i] += as_float(shuffle_xor(as_uint(s.acc[i]), mask));
-    }
-  }
-  UNROLL for (int i = 0; i < all; i++)
-    if (i < n) {
-      int at = first + i, piece = at % HELD / 8 * KEY_LANES + lane % KEY_LANES;
-      if (piece < PIECES) desk.part[(warp * H + at / HELD) * DIM + 8 * piece + at % 8] = s.acc[i];
-    }
-}
-
-// add_keys adds the cached keys of a job, which come through the ring.
-template <int H> DEVICE void add_keys(Softmax<H> &s, Ring &r, int &base, Keys k, Desk desk, int warp, int lane) {
-  ROLLED for (int first = k.from; first < k.to; first += TILE_KEYS) {
-    int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
-    LOCAL(const uchar) keys = r.tiles + base % SLOTS * TILE;
-    LOCAL(const uchar) values = r.tiles + (base + 1) % SLOTS * TILE;
-    await(r, base + 1);
-    ROLLED for (int at = warp * KEYS * DEEP; at < n; at += SPAN) {
-      int key[DEEP];
-      bool inside[DEEP];
-      UNROLL for (int u = 0; u < DEEP; u++) {
-        key[u] = at + u * KEYS + lane / KEY_LANES;
-        inside[u] = key[u] < n;
-        if (!inside[u]) key[u] = n - 1; // any that is there: its weight is 0
-      }
-      float score[H][DEEP];
-      warp_barrier(); // so that the query is read anew: there are no registers to keep it
-      UNROLL for (int h = 0; h < H; h++)
-        UNROLL for (int u = 0; u < DEEP; u++) score[h][u] = 0;
-      UNROLL for (int i = 0; i < PER_LANE; i++) {
-        int piece = i * KEY_LANES + lane % KEY_LANES;
-        if (piece >= PIECES) continue;
-        Piece<KEY_TYPE> p[DEEP];
-        UNROLL for (int u = 0; u < DEEP; u++) p[u] = piece_at<KEY_TYPE>(keys, key[u] * DIM + 8 * piece);
-        UNROLL for (int h = 0; h < H; h++) {
-          Eight query = query_piece(desk, h, piece);
-          UNROLL for (int u = 0; u < DEEP; u++)
-            UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(p[u], e);
-        }
-      }
-      UNROLL for (int h = 0; h < H; h++)
-        UNROLL for (int u = 0; u < DEEP; u++) {
-          float sum = lanes_sum(score[h][u]);
-          score[h][u] = inside[u] ? sum : -infinity();
-        }
-      await(r, base + 2);
-      Piece<VALUE_TYPE> v[DEEP][PER_LANE];
-      UNROLL for (int u = 0; u < DEEP; u++)
-        UNROLL for (int i = 0; i < PER_LANE; i++) {
-          int piece = i * KEY_LANES + lane % KEY_LANES;
-          v[u][i] = piece_at<VALUE_TYPE>(values, key[u] * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
-        }
-      UNROLL for (int h = 0; h < H; h++)
-        take_scores<DEEP>(s, h, score[h], [&](int u, int i) { return element(v[u][i / 8], i % 8); });
-    }
-    base += 2;
-    release(r, base, lane);
-  }
-}
-
-// add_own adds the row's own key, which is not in the cache yet.
-template <int H> DEVICE void add_own(Softmax<H> &s, Desk desk, int lane) {
-  bool first = lane < KEY_LANES;
-  UNROLL for (int h = 0; h < H; h++) {
-    float sum = 0;
     UNROLL for (int i = 0; i < PER_LANE; i++) {
       int piece = i * KEY_LANES + lane % KEY_LANES;
-      Eight query = query_piece(desk, h, piece);
-      UNROLL for (int e = 0; e < 8; e++)
-        if (piece < PIECES) sum += query.v[e] * desk.key[8 * piece + e];
+      if (piece >= PIECES) continue;
+      Piece<KEY_TYPE> p[DEEP];
+      UNROLL for (int u = 0; u < DEEP; u++) p[u] = piece_at<KEY_TYPE>(keys, (key[u] < n ? key[u] : n - 1) * DIM + 8 * piece);
+      UNROLL for (int h = 0; h < H; h++) {
+        Eight query = query_piece(desk, h, piece);
+        UNROLL for (int u = 0; u < DEEP; u++)
+          UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(p[u], e);
+      }
     }
-    sum = lanes_sum(sum);
-    float score = first ? sum : -infinity();
-    take_scores<1>(s, h, &score, [&](int, int i) {
-      int piece = i / 8 * KEY_LANES + lane % KEY_LANES;
-      return piece < PIECES ? desk.value[8 * piece + i % 8] : 0.0f;
-    });
+    UNROLL for (int h = 0; h < H; h++)
+      UNROLL for (int u = 0; u < DEEP; u++) {
+        float sum = lanes_sum(score[h][u]);
+        if (lane % KEY_LANES == 0 && key[u] < n) scores[h * SCORES + key[u]] = sum;
+      }
+  }
+}
+
+// score_own scores the row's own key, which is not in the cache yet.
+template <int H> DEVICE void score_own(Desk desk, LOCAL(float) scores, int lane) {
+  UNROLL for (int h = 0; h < H; h++) {
+    float sum = 0;
+    UNROLL for (int d = 0; d < DIM; d += WARP)
+      if (d + lane < DIM) sum += desk.query[h * DIM + d + lane] * desk.key[d + lane];
+    sum = warp_sum(sum);
+    if (lane == 0) scores[h * SCORES] = sum;
+  }
+}
+
+// Softmax is the state of an online softmax. A lane has the keys of its group
+// and one piece of their values; all lanes of a warp agree on the top.
+template <int H> struct Softmax {
+  float top[H], sum[H], acc[H][8];
+};
+
+// take_values adds the scored keys, the last of which may be the row's own, to the state.
+template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) values, int n, bool own, Desk desk, LOCAL(const float) scores, int piece, int lane) {
+  const int all = n + (own ? 1 : 0), groups = WARP / WARP_PIECES;
+  UNROLL for (int h = 0; h < H; h++) {
+    float top = s.top[h];
+    ROLLED for (int j = lane; j < all; j += WARP) top = larger(top, scores[h * SCORES + j]);
+    top = warp_max(top);
+    float factor = rescale(s.top[h], top);
+    s.top[h] = top;
+    s.sum[h] *= factor;
+    UNROLL for (int e = 0; e < 8; e++) s.acc[h][e] *= factor;
+  }
+  UNROLL_4 for (int j = lane / WARP_PIECES; j < all; j += groups) {
+    float v[8];
+    if (j < n) {
+      Piece<VALUE_TYPE> p = piece_at<VALUE_TYPE>(values + j * VALUE_PITCH, 8 * piece);
+      UNROLL for (int e = 0; e < 8; e++) v[e] = element(p, e);
+    } else {
+      UNROLL for (int e = 0; e < 8; e++) v[e] = desk.value[8 * piece + e];
+    }
+    UNROLL for (int h = 0; h < H; h++) {
+      float weight = rescale(scores[h * SCORES + j], s.top[h]);
+      s.sum[h] += weight;
+      UNROLL for (int e = 0; e < 8; e++) s.acc[h][e] += weight * v[e];
+    }
+  }
+}
+
+// combine adds up what the groups of a warp's lanes have; finish(h, d, element) gets the
+// elements, of which each exchange halves what a lane is left with.
+template <int H, class Finish> DEVICE void combine(Softmax<H> &s, int piece, bool inside, int lane, Finish finish) {
+  UNROLL for (int h = 0; h < H; h++) {
+    int n = 8, first = 0;
+    bool twice = false; // another lane has the same
+    UNROLL for (int step = 0; step < 5; step++) {
+      const int mask = WARP / 2 >> step;
+      if (mask < WARP_PIECES) continue;
+      s.sum[h] += as_float(shuffle_xor(as_uint(s.sum[h]), mask));
+      bool upper = (lane & mask) != 0;
+      if (n == 1) {
+        s.acc[h][0] += as_float(shuffle_xor(as_uint(s.acc[h][0]), mask));
+        twice |= upper;
+        continue;
+      }
+      n /= 2;
+      UNROLL for (int i = 0; i < 4; i++)
+        if (i < n) {
+          float keep = upper ? s.acc[h][i + n] : s.acc[h][i], send = upper ? s.acc[h][i] : s.acc[h][i + n];
+          s.acc[h][i] = keep + as_float(shuffle_xor(as_uint(send), mask));
+        }
+      first += upper ? n : 0;
+    }
+    UNROLL for (int i = 0; i < 8; i++)
+      if (i < n && inside && !twice) finish(h, 8 * piece + first + i, s.acc[h][i]);
   }
 }
 
@@ -336,27 +298,36 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
   }
   barrier_of(THREADS);
 
+  // A warp adds up some columns of the values, so that no two warps have to.
   Softmax<H> s;
-  UNROLL for (int i = 0; i < H * HELD; i++) s.acc[i] = 0;
   UNROLL for (int h = 0; h < H; h++) {
     s.top[h] = -infinity();
     s.sum[h] = 0;
+    UNROLL for (int e = 0; e < 8; e++) s.acc[h][e] = 0;
   }
-  add_keys(s, r, base, k, desk, warp, lane);
-  if (k.own && warp == WARPS - 1) add_own(s, desk, lane); // the last warp has the fewest keys
-  collect(s, desk, warp, lane);
-  barrier_of(THREADS);
-  ROLLED for (int i = warp * WARP + lane; i < H * DIM; i += THREADS) {
-    int h = i / DIM, d = i % DIM;
-    float top = desk.top[h], sum = 0, e = 0;
-    UNROLL for (int w = 1; w < WARPS; w++) top = larger(top, desk.top[w * H + h]);
-    UNROLL for (int w = 0; w < WARPS; w++) {
-      float factor = rescale(desk.top[w * H + h], top);
-      sum += desk.sum[w * H + h] * factor;
-      e += factor == 0.0f ? 0.0f : desk.part[(w * H + h) * DIM + d] * factor;
+  const int column = warp * WARP_PIECES + lane % WARP_PIECES, piece = column < PIECES ? column : PIECES - 1;
+  int first = k.from, turn = 0;
+  do {
+    int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
+    bool own = k.own && first + n == k.to;
+    LOCAL(float) scores = desk.scores + turn % 2 * H * SCORES;
+    if (n > 0) {
+      await(r, base + 1, lane);
+      score_keys<H>(tile_of(r, base), n, desk, scores, warp, lane);
+    } else
+      n = 0;
+    if (own && warp == WARPS - 1) score_own<H>(desk, scores + n, lane); // the last warp has the fewest keys
+    barrier_of(THREADS);
+    if (n > 0) await(r, base + 2, lane);
+    take_values(s, tile_of(r, base + 1), n, own, desk, scores, piece, lane);
+    if (n > 0) {
+      base += 2;
+      release(r, base, lane);
     }
-    finish(h, d, e, sum, top);
-  }
+    first += TILE_KEYS;
+    turn++;
+  } while (first < k.to);
+  combine(s, piece, column < PIECES, lane, [&](int h, int d, float e) { finish(h, d, e, s.sum[h], s.top[h]); });
 }
 
 // put_part hands a part's result for an element on.
@@ -370,21 +341,22 @@ DEVICE void put_part(GLOBAL(ulong) parts, int split, int head, int d, float elem
 
 // merge adds up the parts of a head: four lanes share two elements. finish(d, element) gets the result.
 template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) parts, uint epoch, Desk desk, int warp, int lane, Finish finish) {
-  LOCAL(float) factors = desk.factor + warp * WARP;
-  float top = -infinity(), sum = 0;
-  if (lane < splits) {
-    bool missing;
-    Quad scale;
-    do {
-      missing = false;
-      scale = peek(parts, (long(lane) * HEADS + head) * PART, epoch, missing); // an even number of words
-    } while (missing);
-    sum = as_float(scale.value[0]);
-    top = as_float(scale.value[1]);
+  if (warp == 0) { // alone at first, as in stage
+    float top = -infinity(), sum = 0;
+    if (lane < splits) {
+      bool missing;
+      Quad scale;
+      do {
+        missing = false;
+        scale = peek(parts, (long(lane) * HEADS + head) * PART, epoch, missing); // an even number of words
+      } while (missing);
+      sum = as_float(scale.value[0]);
+      top = as_float(scale.value[1]);
+    }
+    float factor = rescale(top, warp_max(top));
+    desk.factor[lane] = factor / warp_sum(sum * factor);
   }
-  float factor = rescale(top, warp_max(top));
-  factors[lane] = factor / warp_sum(sum * factor);
-  warp_barrier();
+  barrier_of(THREADS);
   enum { lanes = 4, batch = 4 };
   ROLLED for (int first = 0; first < DIM / 2; first += THREADS / lanes) {
     int pair = first + (warp * WARP + lane) / lanes;
@@ -400,7 +372,7 @@ template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) pa
         }
       } while (missing);
       UNROLL for (int i = 0; i < batch; i++) {
-        float f = s + i * lanes < splits ? factors[s + i * lanes] : 0.0f;
+        float f = s + i * lanes < splits ? desk.factor[s + i * lanes] : 0.0f;
         UNROLL for (int j = 0; j < 2; j++) e[j] += f == 0.0f ? 0.0f : as_float(q[i].value[j]) * f;
       }
     }
@@ -408,5 +380,4 @@ template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) pa
       for (int mask = lanes / 2; mask > 0; mask /= 2) e[j] += as_float(shuffle_xor(as_uint(e[j]), mask));
     if (pair < DIM / 2 && lane % lanes < 2) finish(2 * pair + lane % lanes, lane % lanes == 0 ? e[0] : e[1]);
   }
-  warp_barrier(); // the factors are used again
 }

@@ -24,16 +24,13 @@ DEVICE Share out_rows(int job) {
   return Share{part * OUT_UNITS / ROW_PARTS * OUT_ROWS, to < HIDDEN ? to : int(HIDDEN)};
 }
 
-// feed_out fills tiles with the rows of a job, of each the columns of its head; a lane copies a row.
+// feed_out fills tiles with the rows of a job, of each the columns of its head.
 DEVICE void feed_out(Ring &r, ulong weight, int job, int lane) {
   Share rows = out_rows(job);
   GLOBAL(const uchar) w = at_address<const uchar>(weight, long(HIDDEN) * HEADS * OUT_BYTES) + job / ROW_PARTS * OUT_BYTES;
   ROLLED for (int first = rows.from; first < rows.to; first += OUT_TILE_ROWS) {
     int n = rows.to - first < OUT_TILE_ROWS ? rows.to - first : int(OUT_TILE_ROWS);
-    int slot = fill(r, n * OUT_BYTES, lane);
-    warp_barrier(); // the tile is empty and its gate waits
-    ROLLED for (int i = lane; i < n; i += WARP)
-      bulk_copy(r.tiles + slot * TILE + i * OUT_PITCH, w + long(first + i) * HEADS * OUT_BYTES, OUT_BYTES, r.full + slot);
+    push_rows(r, w + long(first) * HEADS * OUT_BYTES, HEADS * OUT_BYTES, OUT_BYTES, OUT_PITCH, n, lane);
   }
 }
 
@@ -59,8 +56,8 @@ DEVICE void multiply_out(Ring &r, int &base, LOCAL(const uchar) result, int job,
   Share rows = out_rows(job);
   ROLLED for (int first = rows.from; first < rows.to; first += OUT_TILE_ROWS) {
     int n = rows.to - first < OUT_TILE_ROWS ? rows.to - first : int(OUT_TILE_ROWS);
-    await(r, base + 1);
-    LOCAL(const uchar) tile = r.tiles + base % SLOTS * TILE;
+    await(r, base + 1, lane);
+    LOCAL(const uchar) tile = tile_of(r, base);
     ROLLED for (int row = (warp - first / OUT_ROWS % WARPS + WARPS) % WARPS * OUT_ROWS; row < n; row += WARPS * OUT_ROWS) {
       int low = row + g < n ? row + g : n - 1, high = row + g + 8 < n ? row + g + 8 : n - 1;
       Four c[2 * TERMS];

@@ -64,7 +64,7 @@ struct Ring {
   LOCAL(uchar) tiles;
   LOCAL(ulong) full;
   LOCAL(ulong) empty;
-  int seen, freed; // the feeder: tiles that were filled; others: that were waited for, and left
+  uint seen, freed; // the feeder: tiles that were filled; others: that were waited for, and left
 };
 
 // fill waits until the ring's next tile is empty and announces so many bytes of copies into it; all lanes of the feeder call it.
@@ -84,6 +84,13 @@ DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes, int lane) {
   if (lane == 0) bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
 }
 
+// push_rows fills a tile with n rows, which lie stride bytes apart and pitch bytes in the tile; a lane copies a row.
+DEVICE void push_rows(Ring &r, GLOBAL(const uchar) from, long stride, int bytes, int pitch, int n, int lane) {
+  int slot = fill(r, n * bytes, lane);
+  warp_barrier(); // the tile is empty and its gate waits
+  ROLLED for (int i = lane; i < n; i += WARP) bulk_copy(r.tiles + slot * TILE + i * pitch, from + i * stride, bytes, r.full + slot);
+}
+
 // feed fills tiles with consecutive rows of one weight, or of two by turns.
 template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s, int lane) {
   long size = long(s.to) * P::row_bytes;
@@ -100,31 +107,36 @@ template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s, int lane
     }
 }
 
-// await waits until the tiles before n are full; release leaves them, seen or not.
-DEVICE void await(Ring &r, int n) {
-  ROLLED for (; r.seen < n; r.seen++) gate_wait(r.full + r.seen % SLOTS, uint(r.seen / SLOTS));
+// await waits until the tiles before n are full; release leaves them, seen or not. A lane has a tile of its own to ask for.
+DEVICE void await(Ring &r, uint n, int lane) {
+  if (r.seen >= n) return;
+  ROLLED for (uint i = r.seen + lane; i < n; i += WARP) gate_wait(r.full + i % SLOTS, i / SLOTS);
+  r.seen = n;
+  warp_barrier();
 }
 
-DEVICE void release(Ring &r, int n, int lane) {
+DEVICE void release(Ring &r, uint n, int lane) {
   if (r.freed >= n) return;
-  await(r, n);
-  warp_barrier();
-  ROLLED for (; r.freed < n; r.freed++)
-    if (lane == 0) gate_arrive(r.empty + r.freed % SLOTS);
+  await(r, n, lane);
+  warp_barrier(); // all lanes have read them
+  ROLLED for (uint i = r.freed + lane; i < n; i += WARP) gate_arrive(r.empty + i % SLOTS);
+  r.freed = n;
 }
+
+DEVICE LOCAL(uchar) tile_of(const Ring &r, int tile) { return r.tiles + uint(tile) % SLOTS * TILE; }
 
 // Weights finds elements of a member's row in the ring; base is its part's first tile.
 template <class P> DEVICE int tile_at(int base, int row, int member, int column) {
   if (P::tile_rows == 0) return base + (row * P::row_tiles + 2 * column / TILE) * P::members + member;
   const int n = P::tile_rows > 0 ? int(P::tile_rows) : 1;
-  return base + row / n * P::members + member;
+  return base + uint(row) / n * P::members + member;
 }
 
 template <class P> DEVICE Words4 weights_at(const Ring &r, int base, int row, int member, int column) {
   if (P::ragged && column >= P::k) return Words4{{0, 0, 0, 0}};
   const int n = P::tile_rows > 0 ? int(P::tile_rows) : 1;
-  int at = P::tile_rows == 0 ? 2 * column % TILE : row % n * P::row_bytes + 2 * column;
-  return local4(r.tiles + tile_at<P>(base, row, member, column) % SLOTS * TILE + at);
+  int at = P::tile_rows == 0 ? 2 * column % TILE : uint(row) % n * P::row_bytes + 2 * column;
+  return local4(tile_of(r, tile_at<P>(base, row, member, column)) + at);
 }
 
 // Vector is x in shared memory, TERMS times k numbers in bf16 whose sums over the
@@ -216,7 +228,7 @@ DEVICE void multiply_pairs(Ring &r, int &base, const Vector<P> &x, int rows, int
     last = last < pairs ? last : pairs - 1;
     int end = last * unit + unit - 1;
     release(r, tile_at<P>(base, p * unit, 0, 0), lane);
-    await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1);
+    await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1, lane);
     Pair sums[P::batch];
     UNROLL for (int i = 0; i < P::batch; i++) { // without a branch, so that they run side by side
       int row = (p + i < pairs ? p + i : pairs - 1) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
