@@ -14,6 +14,7 @@ type operand struct {
 	index  int // storage, input, output or state
 	offset int
 	bytes  int
+	width  int // of a row, where the kernel takes a matrix
 	weight *backend.Weight
 	memory Memory // of a weight, once a launch reads it
 }

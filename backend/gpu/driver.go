@@ -55,6 +55,9 @@ type Info struct {
 	Backend, Device, Kernels string
 	// Matrix says that the dialect has matrix units: the kernels of src/matrix.cu.
 	Matrix bool
+	// Warpgroups says that the dialect has products of warpgroups too, the kernels
+	// of src/warpgroup.cu.
+	Warpgroups bool
 	// Units is the number of blocks that keep the device busy: its multiprocessors.
 	Units int
 	// Resident is the grid of kernels whose blocks wait for each other; without
@@ -92,6 +95,9 @@ type Launch struct {
 	Resident bool
 	// Spans are the kernel's buffers in order; one without bytes is not used.
 	Spans []Span
+	// Widths are, if there are any, for each buffer that the kernel takes as a
+	// matrix of bf16 the elements of a row, a multiple of 8, and else 0.
+	Widths []int
 	// Args is the kernel's struct of arguments.
 	Args []byte
 }

@@ -36,6 +36,8 @@ func compile(d Driver, info Info) ([]Kernel, error) {
 	parts := kernels.Parts
 	if !info.Matrix {
 		parts = kernels.Matrix
+	} else if !info.Warpgroups {
+		parts = kernels.Warpgroup
 	}
 	compiled := make([]Kernel, firstKernels[parts])
 	errs := make([]error, parts)

@@ -65,11 +65,20 @@ const (
 	flash3BF16At128
 	flash1FloatAt128
 	flash3FloatAt128
+	splitTerms
+	normaliseTerms
+	group11At128x256 // products of warpgroups by the terms of x and of the weights, and their tile
+	group11At128x128
+	group11At64x128
+	group31At128x128
+	group31At64x128
+	group33At128x128
+	group33At64x128
 	numKernels
 )
 
 // firstKernels are the first of each part of package kernels.
-var firstKernels = [kernels.Parts + 1]kernel{unary, attentionMerge, patches, sharesSum, flash1BF16At64, flash1BF16At128, numKernels}
+var firstKernels = [kernels.Parts + 1]kernel{unary, attentionMerge, patches, sharesSum, flash1BF16At64, flash1BF16At128, splitTerms, numKernels}
 
 // The kernels of one stored dtype, from productF32 and so on.
 const (
@@ -98,6 +107,9 @@ var kernelNames = [numKernels]string{
 	large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16",
 	flash1BF16At64: "flash1_bf16_64", flash3BF16At64: "flash3_bf16_64", flash1FloatAt64: "flash1_float_64", flash3FloatAt64: "flash3_float_64",
 	flash1BF16At128: "flash1_bf16_128", flash3BF16At128: "flash3_bf16_128", flash1FloatAt128: "flash1_float_128", flash3FloatAt128: "flash3_float_128",
+	splitTerms: "split_terms", normaliseTerms: "normalise_terms",
+	group11At128x256: "group11_128_256", group11At128x128: "group11_128_128", group11At64x128: "group11_64_128",
+	group31At128x128: "group31_128_128", group31At64x128: "group31_64_128", group33At128x128: "group33_128_128", group33At64x128: "group33_64_128",
 }
 
 // products returns the first of a stored dtype's product kernels.

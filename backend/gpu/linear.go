@@ -10,15 +10,17 @@ import (
 type linearOperands struct {
 	backend.LinearArgs
 	m, k     int
-	x        operand // normalised, if a kernel of its own does that
+	x        operand
 	weights  []operand
 	biases   []operand
 	residual operand
-	norm     []operand // if the product applies it
-	exact    bool      // all elements of x are bf16
+	norm     []operand // of x
+	exact    bool      // all elements of x are bf16 when a product has them
+	// What kernels have made of x for products: the norm, and its bf16 terms.
+	normed, terms operand
 }
 
-// linearOperands sorts the step's operands. With many rows it adds the norm that comes first.
+// linearOperands sorts the step's operands.
 func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	a := n.Attrs()
 	l := linearOperands{LinearArgs: a.Linear(n.Args()), x: b.arg(0)}
@@ -31,16 +33,35 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	if a.Residual {
 		l.residual, rest = rest[0], rest[1:]
 	}
-	l.exact = b.exactArg(0)
-	if l.m <= mostNormedRows {
-		l.norm, l.exact = rest, l.exact && len(rest) == 0
-	} else if a.Norm != backend.NoNorm {
-		y := b.scratch(l.X.Bytes())
-		l.exact = b.rounds()
-		b.normalise(l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, rest, y, l.exact)
-		l.x = y
+	l.norm, l.exact = rest, b.exactArg(0)
+	if a.Norm != backend.NoNorm {
+		l.exact = b.rounds() && l.m > mostNormedRows
 	}
 	return l
+}
+
+// multiplyOne adds a product of x, and before it what it needs x to be, once.
+func (l *linearOperands) multiplyOne(b *binder, p *product) {
+	a := b.step.Node.Attrs()
+	switch {
+	case p.warpgroups(b):
+		if l.terms == (operand{}) {
+			if len(l.norm) > 0 {
+				l.terms = b.terms(l.m, l.k, p.xTerms())
+				b.normalise(normaliseTerms, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.terms, l.exact)
+			} else {
+				l.terms = b.split(l.x, l.m, l.k, p.xTerms())
+			}
+		}
+		p.split = l.terms
+	case len(l.norm) > 0 && l.m > mostNormedRows:
+		if l.normed == (operand{}) {
+			l.normed = b.scratch(l.X.Bytes())
+			b.normalise(normalise, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.normed, l.exact)
+		}
+		p.x = l.normed
+	}
+	b.multiply(p)
 }
 
 // rounds reports whether activations are rounded to bf16: then so is a norm
@@ -55,7 +76,7 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 		weight, dtype := b.meets(b.step.Args[1+i], l.weights[i], l.m, l.exact)
 		if p == nil || p.dtype != dtype || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
 			if p != nil {
-				b.multiply(p)
+				l.multiplyOne(b, p)
 			}
 			p = linear(l.x, l.m, l.k, dtype)
 			l.normalise(b, p, b.step.Node.Attrs())
@@ -68,12 +89,12 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 		}
 		p.add(w.Dim(0), m)
 	}
-	b.multiply(p)
+	l.multiplyOne(b, p)
 }
 
-// normalise makes the product apply the norm of x, if that is its task.
+// normalise makes the product apply the norm of x, if that is its task: of few rows.
 func (l *linearOperands) normalise(b *binder, p *product, a backend.Attrs) {
-	if len(l.norm) == 0 {
+	if len(l.norm) == 0 || l.m > mostNormedRows {
 		return
 	}
 	p.productArgs.norm, p.eps, p.roundNorm = i32(int(a.Norm)), a.Eps, flag(b.rounds())

@@ -12,6 +12,7 @@ type product struct {
 	members  []member
 	residual operand
 	exact    bool       // all elements of x are bf16
+	split    operand    // the terms of x for warpgroups, if a kernel has made them
 	norm     [2]operand // weight and bias of the norm of x that the product applies
 }
 
@@ -61,6 +62,10 @@ func (b *binder) multiply(p *product) {
 		n = int(p.n[0])
 	}
 	if !p.vectors() {
+		if p.warpgroups(b) {
+			b.multiplyWarpgroups(p)
+			return
+		}
 		if p.matrices(b) {
 			b.multiplyMatrices(p)
 			return

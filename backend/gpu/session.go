@@ -143,6 +143,12 @@ func (s *session) resolve(launches []launch) []Launch {
 		}
 		for j, o := range l.operands {
 			list[i].Spans[j] = s.span(o)
+			if o.width > 0 {
+				if list[i].Widths == nil {
+					list[i].Widths = make([]int, len(l.operands))
+				}
+				list[i].Widths[j] = o.width
+			}
 		}
 	}
 	return list

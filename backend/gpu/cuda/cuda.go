@@ -61,6 +61,7 @@ type driver struct {
 	// What cuLaunchKernel reads.
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
+	maps     [16]tensorMap
 }
 
 func open(index int) (*driver, error) {
@@ -145,7 +146,8 @@ func (d *driver) do(f func() error) error {
 func (d *driver) capability() int { return 10*d.device.Major + d.device.Minor }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Units: d.device.Multiprocessors, Resident: d.grid()}
+	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Warpgroups: d.warpgroups(),
+		Units: d.device.Multiprocessors, Resident: d.grid()}
 }
 
 // grid leaves a block each multiprocessor to itself. A warpgroup feeds two others.
@@ -344,6 +346,13 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 			d.pointers[i] = address(s)
 		}
 		d.params[1+i] = unsafe.Pointer(&d.pointers[i])
+		if l.Widths != nil && l.Widths[i] > 0 {
+			m, err := d.boxes(i, d.pointers[i], l.Spans[i].Bytes, l.Widths[i])
+			if err != nil {
+				return err
+			}
+			d.params[1+i] = m
+		}
 	}
 	if err := d.allowShared(l); err != nil {
 		return err

@@ -13,8 +13,7 @@ struct Gate {
 };
 
 struct Bulk {
-  char *to;
-  const char *from;
+  std::function<void()> copy;
   int bytes;
   Gate *gate;
 };
@@ -34,7 +33,7 @@ static void land() {
   Bulk b = bulks[i];
   bulks[i] = bulks.back();
   bulks.pop_back();
-  memcpy(b.to, b.from, b.bytes);
+  b.copy();
   b.gate->bytes -= b.bytes;
   got_on();
   settle(*b.gate);
@@ -75,7 +74,7 @@ DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCA
   if (&from[0] != from.at || &from[bytes - 1] != from.at + bytes - 1) return;
   memset(to, 0xff, bytes);
   g.bytes += bytes;
-  emu::bulks.push_back({(char *)to, (const char *)from.at, bytes, &g});
+  emu::bulks.push_back({[=] { memcpy(to, from.at, bytes); }, bytes, &g});
   gate_arrive(gate);
 }
 
