@@ -31,6 +31,7 @@ const (
 	inOutput
 	inState
 	inExchange // zeros when the session begins, and its own from then on
+	inCounts   // of blocks; zeros before and after each launch
 )
 
 // launch is a launch whose buffers have no address yet.

@@ -65,6 +65,16 @@ const (
 	flash3BF16At128
 	flash1FloatAt128
 	flash3FloatAt128
+	few1FloatOf16 // products of few rows, by the terms of x, the dtype of the weights, and the most rows
+	few3FloatOf16
+	few1BF16Of16
+	few3BF16Of16
+	few3F16Of16
+	few1FloatOf48
+	few3FloatOf48
+	few1BF16Of48
+	few3BF16Of48
+	few3F16Of48
 	splitTerms
 	normaliseTerms
 	group11At128x256 // products of warpgroups by the terms of x and of the weights, and their tile
@@ -78,7 +88,7 @@ const (
 )
 
 // firstKernels are the first of each part of package kernels.
-var firstKernels = [kernels.Parts + 1]kernel{unary, attentionMerge, patches, sharesSum, flash1BF16At64, flash1BF16At128, splitTerms, numKernels}
+var firstKernels = [kernels.Parts + 1]kernel{unary, attentionMerge, patches, sharesSum, flash1BF16At64, flash1BF16At128, few1FloatOf16, splitTerms, numKernels}
 
 // The kernels of one stored dtype, from productF32 and so on.
 const (
@@ -107,6 +117,8 @@ var kernelNames = [numKernels]string{
 	large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16",
 	flash1BF16At64: "flash1_bf16_64", flash3BF16At64: "flash3_bf16_64", flash1FloatAt64: "flash1_float_64", flash3FloatAt64: "flash3_float_64",
 	flash1BF16At128: "flash1_bf16_128", flash3BF16At128: "flash3_bf16_128", flash1FloatAt128: "flash1_float_128", flash3FloatAt128: "flash3_float_128",
+	few1FloatOf16: "few1_float_16", few3FloatOf16: "few3_float_16", few1BF16Of16: "few1_bf16_16", few3BF16Of16: "few3_bf16_16", few3F16Of16: "few3_f16_16",
+	few1FloatOf48: "few1_float_48", few3FloatOf48: "few3_float_48", few1BF16Of48: "few1_bf16_48", few3BF16Of48: "few3_bf16_48", few3F16Of48: "few3_f16_48",
 	splitTerms: "split_terms", normaliseTerms: "normalise_terms",
 	group11At128x256: "group11_128_256", group11At128x128: "group11_128_128", group11At64x128: "group11_64_128",
 	group31At128x128: "group31_128_128", group31At64x128: "group31_64_128", group33At128x128: "group33_128_128", group33At64x128: "group33_64_128",

@@ -25,8 +25,8 @@ const (
 	// mostVectorRows is the number of rows up to which a warp for each column,
 	// which reads the column of w once for all, beats tiles.
 	mostVectorRows = 16
-	// mostNormedRows is the number of rows up to which every block of a product
-	// normalises x for itself rather than a kernel before it.
+	// mostNormedRows is the number of rows up to which every block of warps for
+	// columns normalises x for itself rather than a kernel before it.
 	mostNormedRows = 4
 )
 
@@ -48,12 +48,30 @@ func (p *product) add(n int, m member) {
 // vectors reports whether the product runs as a warp for each column.
 func (p *product) vectors() bool { return p.wRow == 1 && p.m <= mostVectorRows }
 
+// normalises reports whether the product's kernel applies the norm of x.
+func (p *product) normalises(b *binder) bool {
+	if p.few(b) {
+		return p.m <= mostVectorRows
+	}
+	return p.m <= mostNormedRows
+}
+
+// operands are those of the kernels that can apply the norm of x.
+func (p *product) operands() []operand {
+	list := []operand{p.x, p.members[0].w, p.members[0].bias, p.members[0].y, p.residual, p.norm[0], p.norm[1]}
+	for _, m := range append(p.members[1:len(p.members):len(p.members)], make([]member, mostMembers-len(p.members))...) {
+		list = append(list, m.w, m.bias, m.y)
+	}
+	return list
+}
+
 // multiply adds the launch of a product.
 func (b *binder) multiply(p *product) {
-	operands := []operand{p.x, p.members[0].w, p.members[0].bias, p.members[0].y, p.residual, p.norm[0], p.norm[1]}
-	for _, m := range append(p.members[1:], make([]member, mostMembers-len(p.members))...) {
-		operands = append(operands, m.w, m.bias, m.y)
+	if p.few(b) {
+		b.multiplyFew(p)
+		return
 	}
+	operands := p.operands()
 	k, m, n := products(p.dtype), int(p.m), 0
 	for _, columns := range p.n {
 		n += int(columns)

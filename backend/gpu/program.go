@@ -25,6 +25,7 @@ type program struct {
 	scratchBytes int
 	// exchangeBytes is the memory in which the blocks of a decoder's kernel meet.
 	exchangeBytes int
+	countBytes    int           // of the counters by which the blocks of a launch find the last of them
 	profiled      *decodeKernel // or nil
 	err           error         // while binding
 	holding

@@ -44,6 +44,7 @@ const (
 	Matrix                // products of many rows
 	Flash64               // attention of many rows, with heads of up to 64
 	Flash128
+	Few       // products of few rows
 	Warpgroup // products of many rows, for targets with warpgroups
 	Parts
 )
@@ -56,6 +57,7 @@ var files = [Parts][]string{
 	Matrix:    {"product.h", "terms.h", "matrix.cu"},
 	Flash64:   {"terms.h", "flash.cu"},
 	Flash128:  {"terms.h", "flash.cu"},
+	Few:       {"product.h", "terms.h", "few.cu"},
 	Warpgroup: {"norm.h", "product.h", "terms.h", "split.cu", "warpgroup.cu"},
 }
 

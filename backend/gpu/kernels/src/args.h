@@ -52,6 +52,7 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int roundNorm;    // and so is the norm
   int splits, span; // shares of k in separate blocks, and the elements of each
   int stages;       // of the ring that warpgroups read
+  int groups;       // of warps that have columns of their own, in a block
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output

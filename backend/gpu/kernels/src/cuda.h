@@ -94,6 +94,15 @@ template <class T> DEVICE Words4 local4(const T *p) {
   return Words4{{u.x, u.y, u.z, u.w}};
 }
 
+// put_local4 stores four words at 16 aligned bytes of shared memory.
+DEVICE void put_local4(uint *p, const uint (&w)[4]) { *(uint4 *)p = make_uint4(w[0], w[1], w[2], w[3]); }
+
+// fence shows what a thread has written to all blocks before what it writes then.
+DEVICE void fence() { __threadfence(); }
+
+// count_up adds one to a counter that blocks share and returns what it was.
+DEVICE uint count_up(uint *counts, int i) { return atomicAdd(counts + i, 1u); }
+
 // copy16 begins to copy 16 aligned bytes to shared memory, zeros if not inside.
 template <class T> DEVICE void copy16(T *to, const T *from, bool inside) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(uint(__cvta_generic_to_shared(to))), "l"(from), "r"(inside ? 16 : 0) : "memory");

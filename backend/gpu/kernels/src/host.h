@@ -463,6 +463,15 @@ template <class T> DEVICE Words4 local4(const T *p) {
   return w;
 }
 
+// put_local4 stores four words at 16 aligned bytes of shared memory.
+DEVICE void put_local4(uint *p, const uint (&w)[4]) {
+  if (emu::within(p, 16)) memcpy(p, w, 16);
+}
+
+// Blocks that share counters run one after the other.
+DEVICE void fence() {}
+DEVICE uint count_up(GLOBAL(uint) counts, int i) { return counts[i]++; }
+
 // A copy arrives as late as it may, when its thread waits for it; what was
 // there before is lost as soon as it may be.
 template <class T, class S> DEVICE void copy16(T *to, emu::Pointer<S> from, bool inside) {
