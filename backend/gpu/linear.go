@@ -16,8 +16,9 @@ type linearOperands struct {
 	residual operand
 	norm     []operand // of x
 	exact    bool      // all elements of x are bf16 when a product has them
-	// What kernels have made of x for products: the norm, and its bf16 terms.
-	normed, terms operand
+	// What kernels have made of x for products: the norm, and so many bf16 terms of it.
+	normed operand
+	terms  [mostTerms + 1]operand
 }
 
 // linearOperands sorts the step's operands.
@@ -45,15 +46,16 @@ func (l *linearOperands) multiplyOne(b *binder, p *product) {
 	a := b.step.Node.Attrs()
 	switch {
 	case p.warpgroups(b):
-		if l.terms == (operand{}) {
+		n := p.xTerms()
+		if l.terms[n] == (operand{}) {
 			if len(l.norm) > 0 {
-				l.terms = b.terms(l.m, l.k, p.xTerms())
-				b.normalise(normaliseTerms, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.terms, l.exact)
+				l.terms[n] = b.terms(l.m, l.k, n)
+				b.normalise(normaliseTerms, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.terms[n], l.exact)
 			} else {
-				l.terms = b.split(l.x, l.m, l.k, p.xTerms())
+				l.terms[n] = b.split(l.x, l.m, l.k, n)
 			}
 		}
-		p.split = l.terms
+		p.split = l.terms[n]
 	case len(l.norm) > 0 && p.normalises(b):
 		l.normalise(b, p, a)
 	case len(l.norm) > 0:
@@ -76,12 +78,16 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 	var p *product
 	for i, w := range l.Weights {
 		weight, dtype := b.meets(b.step.Args[1+i], l.weights[i], l.m, l.exact)
-		if p == nil || p.dtype != dtype || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
+		terms := 1
+		if dtype == backend.F32 {
+			weight, dtype, terms = b.inTerms(b.step.Args[1+i], weight, l.x, l.m, l.k)
+		}
+		if p == nil || p.dtype != dtype || p.wTerms != terms || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
 			if p != nil {
 				l.multiplyOne(b, p)
 			}
 			p = linear(l.x, l.m, l.k, dtype)
-			p.round, p.exact = flag(b.round), l.exact
+			p.round, p.exact, p.wTerms = flag(b.round), l.exact, terms
 			finish(p)
 		}
 		m := member{w: weight, y: outs[i]}

@@ -8,6 +8,7 @@ type product struct {
 	productArgs
 	count    int // of the batch
 	dtype    backend.DType
+	wTerms   int // of an f32 weight in bf16 terms, or 1
 	x        operand
 	members  []member
 	residual operand
@@ -32,7 +33,7 @@ const (
 
 // linear is a product with weights [n, k] that have yet to be added.
 func linear(x operand, m, k int, dtype backend.DType) *product {
-	p := &product{count: 1, dtype: dtype, x: x}
+	p := &product{count: 1, dtype: dtype, wTerms: 1, x: x}
 	p.m, p.k = i32(m), i32(k)
 	p.batch = [4]int32{1, 1, 1, 1}
 	p.wRow, p.wColumn = 1, i32(k)
@@ -167,8 +168,10 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	m, k := int(g.outHeight*g.outWidth), int(g.channels*g.kernelHeight*g.kernelWidth)
 	gathered := b.scratch(4 * m * k)
 	b.each(patches, m*k, bytesOf(g), b.arg(0), gathered)
-	p := linear(gathered, m, k, kern.DType())
-	p.add(kern.Dim(0), member{w: b.arg(1), y: b.out(0)})
+	w, dtype, terms := b.inTerms(b.step.Args[1], b.arg(1), gathered, m, k)
+	p := linear(gathered, m, k, dtype)
+	p.wTerms = terms
+	p.add(kern.Dim(0), member{w: w, y: b.out(0)})
 	p.round, p.exact = flag(b.round), b.exactArg(0)
 	b.multiply(p)
 	return true

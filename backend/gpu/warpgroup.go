@@ -20,6 +20,8 @@ var groupTiles = []groupTile{
 	{group11At64x128, 64, 128, [2]int{1, 1}, 0.55, 2},
 	{group31At128x128, 128, 128, [2]int{3, 1}, 1, 1},
 	{group31At64x128, 64, 128, [2]int{3, 1}, 0.7, 1},
+	{group33At128x128, 128, 128, [2]int{3, 3}, 1, 1},
+	{group33At64x128, 64, 128, [2]int{3, 3}, 0.8, 1},
 }
 
 const (
@@ -31,6 +33,8 @@ const (
 	groupBlock = 1 << 10
 	// mostStages is the number of stages from which on more do not pay.
 	mostStages = 8
+	// mostTerms is the number of bf16 numbers whose sum holds an f32.
+	mostTerms = 3
 )
 
 // blocks is the number of tiles of a product.
@@ -69,10 +73,22 @@ func (p *product) warpgroups(b *binder) bool {
 
 // xTerms is the number of bf16 terms that hold an element of x.
 func (p *product) xTerms() int {
-	if p.exact {
+	if p.exact && p.wTerms == 1 {
 		return 1
 	}
-	return 3
+	return mostTerms
+}
+
+// inTerms is an f32 weight as m rows of x meet it on warpgroups: in bf16 terms,
+// which the device keeps beside it. Other weights stay as they are.
+func (b *binder) inTerms(s backend.Slot, w, x operand, m, k int) (operand, backend.DType, int) {
+	dtype := s.Tensor.DType()
+	p := linear(x, m, k, backend.BF16)
+	if dtype != backend.F32 || s.Place != backend.InWeight || w.bytes == 0 || w.bytes != len(s.Weight.Data) || !p.warpgroups(b) {
+		return w, dtype, 1
+	}
+	w.memory, w.bytes = b.upload(s.Weight, b.backend.uploadedTerms), 2*mostTerms*w.bytes/4
+	return w, backend.BF16, mostTerms
 }
 
 // split adds the kernel that takes x apart.
@@ -94,7 +110,7 @@ func (p *product) tile(units int) *groupTile {
 	var best *groupTile
 	for i := range groupTiles {
 		t := &groupTiles[i]
-		if t.terms == [2]int{p.xTerms(), 1} && (best == nil || t.fits(p, units) > best.fits(p, units)) {
+		if t.terms == [2]int{p.xTerms(), p.wTerms} && (best == nil || t.fits(p, units) > best.fits(p, units)) {
 			best = t
 		}
 	}

@@ -369,13 +369,17 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	return nil
 }
 
-// allowShared raises the kernel's limit of dynamic shared memory, once.
+// allowShared raises the kernel's limit of dynamic shared memory, once, and
+// leaves none of a multiprocessor's to the cache, so that as many blocks fit as may.
 func (d *driver) allowShared(l *gpu.Launch) error {
-	const always, maxDynamicShared = 48 << 10, 8
+	const always, maxDynamicShared, preferredShare, all = 48 << 10, 8, 9, 100
 	if l.Shared <= max(always, d.shared[l.Kernel]) {
 		return nil
 	}
 	d.shared[l.Kernel] = l.Shared
+	if err := d.lib.call("asking for the share of shared memory", d.lib.functionSet, uintptr(l.Kernel), preferredShare, all); err != nil {
+		return err
+	}
 	return d.lib.call("asking for shared memory", d.lib.functionSet, uintptr(l.Kernel), maxDynamicShared, uintptr(l.Shared))
 }
 
