@@ -43,7 +43,7 @@ func (s *session) allocate() error {
 	s.scratch = take(s.program.scratchBytes)
 	s.exchange = take(s.program.exchangeBytes)
 	s.count = take(s.program.countBytes)
-	private := make([]byte, end-s.exchange)
+	private := Span{Offset: s.exchange, Bytes: end - s.exchange}
 	first := end
 	for _, t := range g.Inputs() {
 		s.inputs = append(s.inputs, take(t.Bytes()))
@@ -58,10 +58,19 @@ func (s *session) allocate() error {
 	if s.memory, err = s.program.backend.memory(end); err != nil {
 		return fmt.Errorf("memory for a session: %w", err)
 	}
-	if len(private) == 0 {
+	if private.Memory = s.memory; private.Bytes == 0 {
 		return nil
 	}
-	return s.driver.Write(Span{s.memory, s.exchange, len(private)}, private)
+	return s.driver.Zero(private)
+}
+
+// memories are the session's and its states', on which its recording works.
+func (s *session) memories() []Memory {
+	list := []Memory{s.memory}
+	for _, st := range s.states {
+		list = append(list, st.memory)
+	}
+	return list
 }
 
 // gathered returns memory for inputs or outputs of n bytes in all, or nil where
@@ -264,7 +273,7 @@ func (s *session) Close() error {
 	s.closed = true
 	err := s.profile()
 	if s.recording != nil {
-		err = errors.Join(err, s.recording.Close())
+		err = errors.Join(err, s.program.recordings.give(recorded{s.recording, s.memories()}))
 	}
 	if s.memory != (Memory{}) {
 		s.driver.Free(s.memory)

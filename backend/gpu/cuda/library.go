@@ -19,7 +19,7 @@ type library struct {
 	contextRetain, contextRelease, contextSet                                uintptr
 	streamCreate, streamDestroy, streamSynchronize, captureBegin, captureEnd uintptr
 	graphInstantiate, graphLaunch, graphDestroy, graphExecDestroy            uintptr
-	alloc, free, memoryInfo, allocHost, freeHost, toDevice, toHost           uintptr
+	alloc, free, memoryInfo, allocHost, freeHost, toDevice, toHost, fill     uintptr
 	pool, poolSet, allocAsync, freeAsync                                     uintptr
 	moduleLoad, moduleUnload, moduleFunction, functionSet, launch            uintptr
 	occupancy, launchResident                                                uintptr
@@ -45,7 +45,7 @@ func openLibrary() (*library, error) {
 		"cuStreamBeginCapture_v2": &l.captureBegin, "cuStreamEndCapture": &l.captureEnd,
 		"cuGraphInstantiateWithFlags": &l.graphInstantiate, "cuGraphLaunch": &l.graphLaunch, "cuGraphDestroy": &l.graphDestroy, "cuGraphExecDestroy": &l.graphExecDestroy,
 		"cuMemAlloc_v2": &l.alloc, "cuMemFree_v2": &l.free, "cuMemGetInfo_v2": &l.memoryInfo, "cuMemHostAlloc": &l.allocHost, "cuMemFreeHost": &l.freeHost,
-		"cuMemcpyHtoDAsync_v2": &l.toDevice, "cuMemcpyDtoHAsync_v2": &l.toHost,
+		"cuMemcpyHtoDAsync_v2": &l.toDevice, "cuMemcpyDtoHAsync_v2": &l.toHost, "cuMemsetD8Async": &l.fill,
 		"cuDeviceGetDefaultMemPool": &l.pool, "cuMemPoolSetAttribute": &l.poolSet, "cuMemAllocAsync": &l.allocAsync, "cuMemFreeAsync": &l.freeAsync,
 		"cuModuleLoadData": &l.moduleLoad, "cuModuleUnload": &l.moduleUnload, "cuModuleGetFunction": &l.moduleFunction, "cuFuncSetAttribute": &l.functionSet, "cuLaunchKernel": &l.launch,
 		"cuOccupancyMaxActiveBlocksPerMultiprocessor": &l.occupancy, "cuLaunchCooperativeKernel": &l.launchResident,
