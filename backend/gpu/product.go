@@ -1,6 +1,10 @@
 package gpu
 
-import "emily/backend"
+import (
+	"slices"
+
+	"emily/backend"
+)
 
 // product is y[m, n] = x[m, k]·w for each of a batch, or for up to mostMembers
 // weights of one x, finished by bias, activation and a residual.
@@ -68,6 +72,7 @@ func (p *product) operands() []operand {
 
 // multiply adds the launch of a product.
 func (b *binder) multiply(p *product) {
+	p.stored = flag(p.count == 1 && !slices.ContainsFunc(p.members, func(m member) bool { return m.w.kind != inWeight }))
 	if p.few(b) {
 		b.multiplyFew(p)
 		return

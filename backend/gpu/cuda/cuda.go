@@ -376,6 +376,8 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	function := d.lib.launch
 	if l.Resident {
 		function = d.lib.launchResident // has one argument less, which is not read
+	} else if stream == d.capture && d.overlaps() {
+		return d.launchEarly(l)
 	}
 	err := d.lib.call("launching "+d.names[l.Kernel], function, uintptr(l.Kernel), uintptr(l.Grid[0]), uintptr(l.Grid[1]), uintptr(l.Grid[2]),
 		uintptr(l.Threads), 1, 1, uintptr(l.Shared), stream, uintptr(unsafe.Pointer(&d.params[0])), 0)

@@ -24,6 +24,7 @@ type library struct {
 	moduleLoad, moduleUnload, moduleFunction, functionSet, launch            uintptr
 	occupancy, launchResident                                                uintptr
 	encodeTiled                                                              uintptr // 0 before CUDA 12
+	launchEx                                                                 uintptr // 0 before CUDA 11.8
 }
 
 // ErrNoDriver is in the error of New and Probe where NVIDIA's driver, libcuda, is not installed.
@@ -54,6 +55,7 @@ func openLibrary() (*library, error) {
 			return nil, fmt.Errorf("the NVIDIA driver is too old: it has no %s (drivers for CUDA 11.4, version 470, and later do)", name)
 		}
 	}
+	l.launchEx, _ = purego.Dlsym(handle, "cuLaunchKernelEx")
 	l.encodeTiled, _ = purego.Dlsym(handle, "cuTensorMapEncodeTiled") // it is 0 where there is none
 	return l, nil
 }

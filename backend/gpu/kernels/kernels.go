@@ -11,6 +11,10 @@
 // every lane of a warp every shuffle and sum. Constants are enums, and numbers
 // of 16 bits are read by number and load.
 //
+// On some targets a kernel begins while the one before it ends: then THREAD waits
+// for that end. EARLY_THREAD does not; such a kernel calls inputs_ready before it
+// reads anything but stored weights, and before it writes.
+//
 // Where the target defines MATRIX it has matrix units: matrix_add, which a whole
 // warp calls, copies to shared memory that go on while a block computes, and
 // DYNAMIC shared memory, whose size the launch gives. The emulator lets such a

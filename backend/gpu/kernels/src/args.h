@@ -53,6 +53,7 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int splits, span; // shares of k in separate blocks, and the elements of each
   int stages;       // of the ring that warpgroups read
   int groups;       // of warps that have columns of their own, in a block
+  int stored;       // no kernel writes the w, so that they may be read early
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output

@@ -10,8 +10,36 @@ struct Thread {
   int group_x, group_y, group_z; // the block's place in the grid
 };
 
-#define THREAD Thread{int(threadIdx.x), int(blockDim.x), int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)}
 #define DEVICE static __device__ __forceinline__
+
+// A kernel of a recording begins while the one before it ends. EARLY_THREAD is
+// for what reads stored weights alone until inputs_ready returns; THREAD waits
+// for all that kernels before it have written.
+#define EARLY_THREAD early_thread()
+#define THREAD thread_with_inputs()
+
+DEVICE void inputs_ready() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+DEVICE Thread early_thread() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+  return Thread{int(threadIdx.x), int(blockDim.x), int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)};
+}
+
+DEVICE Thread thread_with_inputs() {
+  Thread t = early_thread();
+  inputs_ready();
+  return t;
+}
+
+// prefetch brings the 128 bytes around an address to the L2 cache.
+template <class T> DEVICE void prefetch(const T *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+
 #define GLOBAL(T) T *
 #define LOCAL(T) T *
 #define OWN(T) T *

@@ -180,6 +180,7 @@ DEVICE void few(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> 
   GLOBAL(const W) w0 = own.w;
   GLOBAL(const W) w1 = p.gated ? m1.w : own.w;
   long at0 = long(low) * p.k + from + 8 * four, at1 = long(high) * p.k + from + 8 * four;
+  if (!p.stored) inputs_ready();
   Raw<W> next[ahead][2];
   UNROLL for (int u = 0; u < ahead; u++) {
     int k = (share + u * shares) * slab;
@@ -188,6 +189,7 @@ DEVICE void few(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> 
     next[u][1] = raw<W>(w1, at1 + k, inside && high < n);
   }
 
+  inputs_ready();
   FewRows xs = few_rows(shared, p.m, slabs);
   few_stage<TX>(t, p, x, norm_weight, norm_bias, from, slabs, xs, norms);
   barrier();
@@ -230,7 +232,7 @@ DEVICE void few(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> 
     SHARED(float, norms, 2 * most_few);                                                                                    \
     SHARED(uint, order, 1);                                                                                                \
     Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};                         \
-    few<MT, TX, W>(THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, partial, counts, shared, norms, order);  \
+    few<MT, TX, W>(EARLY_THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, partial, counts, shared, norms, order);  \
   }
 
 // The numbers are those of the terms of x and, at the end, of the rows.

@@ -332,6 +332,7 @@ static void call(void (*body)(const A &, Thread, P...), const Span *s, const voi
 } // namespace emu
 
 #define THREAD _thread
+#define EARLY_THREAD THREAD // kernels run one after the other
 #define DEVICE static inline
 #define GLOBAL(T) emu::Pointer<T>
 #define LOCAL(T) T *
@@ -350,6 +351,9 @@ static void call(void (*body)(const A &, Thread, P...), const Span *s, const voi
 #define UNROLL_4
 #define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
+
+DEVICE void inputs_ready() {}
+template <class T> DEVICE void prefetch(emu::Pointer<T> p) { p[0]; }
 
 DEVICE void barrier() { emu::meet(*emu::all, emu::block.count, "the rest of its block"); }
 
