@@ -38,6 +38,9 @@ const (
 	attention2
 	attention4
 	attention8
+	eights64 // attention with heads of eights of numbers, by their most elements
+	eights128
+	eights256
 	patches
 	productF32  // and vector4, vector16, tiles, columns4, columns16
 	productBF16 = productF32 + 6
@@ -107,6 +110,7 @@ var kernelNames = [numKernels]string{
 	positions: "positions", rotaryTable: "rotary_table", rope: "rope", cacheUpdate: "cache_update", cacheRead: "cache_read",
 	patches: "patches", attentionMerge: "attention_merge", topK: "top_k", chain: "chain", chainFold: "chain_fold",
 	attention1: "attention_1", attention2: "attention_2", attention4: "attention_4", attention8: "attention_8",
+	eights64: "attention_eights_64", eights128: "attention_eights_128", eights256: "attention_eights_256",
 	productF32: "vector1_float", productF32 + vector4: "vector4_float", productF32 + vector16: "vector16_float", productF32 + tiles: "tiles_float",
 	productF32 + columns4: "columns4_float", productF32 + columns16: "columns16_float",
 	productBF16: "vector1_bf16", productBF16 + vector4: "vector4_bf16", productBF16 + vector16: "vector16_bf16", productBF16 + tiles: "tiles_bf16",
