@@ -24,6 +24,7 @@ type (
 		rows, width, kind, weightType, biasType, round int32
 		eps                                            float32
 	}
+	splitArgs   struct{ rows, width, terms int32 }
 	gatherArgs  struct{ rows, width, limit, dtype int32 }
 	productArgs struct {
 		m, k, wide                            int32
@@ -34,6 +35,7 @@ type (
 		norm, normWeightType, normBiasType    int32
 		eps                                   float32
 		gated, round, roundNorm, splits, span int32
+		stages, groups, stored                int32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32

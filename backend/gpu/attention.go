@@ -79,8 +79,11 @@ func (b *binder) attend(args attentionArgs, o attentionOperands, list []int32) {
 	if args.splits > 1 {
 		partial = b.scratch(4 * int(args.splits) * rows * heads * int(args.dim+2))
 	}
-	kernel := attention1
-	for wide := warpSize; wide < int(args.dim); wide *= 2 {
+	kernel, wide := attention1, warpSize // elements of a head
+	if args.keyType == args.valueType && args.dim%8 == 0 && (o.q.offset|o.k.offset|o.v.offset)%16 == 0 {
+		kernel, wide = eights64, 2*warpSize
+	}
+	for ; wide < int(args.dim); wide *= 2 {
 		kernel++
 	}
 	b.launch(kernel, [3]int{rows, heads, int(args.splits)}, attentionWarps*warpSize, bytesOf(args), o.q, o.k, o.v, o.table, places, o.y, partial)

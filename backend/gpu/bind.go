@@ -14,6 +14,7 @@ type operand struct {
 	index  int // storage, input, output or state
 	offset int
 	bytes  int
+	width  int // of a row, where the kernel takes a matrix
 	weight *backend.Weight
 	memory Memory // of a weight, once a launch reads it
 }
@@ -30,6 +31,7 @@ const (
 	inOutput
 	inState
 	inExchange // zeros when the session begins, and its own from then on
+	inCounts   // of blocks; zeros before and after each launch
 )
 
 // launch is a launch whose buffers have no address yet.

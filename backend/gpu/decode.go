@@ -16,9 +16,12 @@ import (
 // decodeKernel is a plan's decoder with the kernel that runs it.
 type decodeKernel struct {
 	*decodeStep
-	sizes  *decodeSizes
-	kernel Kernel
+	sizes *decodeSizes
+	*decodeProgram
 }
+
+// decodeProgram has the compiled kernels for some sizes: a step, and what brings the output's weight into its order.
+type decodeProgram struct{ step, byHeads Kernel }
 
 // decodeArgs are the arguments as kernels/src/decode.h declares them.
 type decodeArgs struct {
@@ -64,10 +67,10 @@ func (b *Backend) decoder(p *backend.Plan) *decodeKernel {
 	if err == nil {
 		err = sizes.fit(b.info.Resident)
 	}
-	var k Kernel
+	var k *decodeProgram
 	if err == nil {
 		sizes.profiled = os.Getenv(profileVariable) != ""
-		k, err = b.decodeKernel(sizes)
+		k, err = b.decodeProgram(sizes)
 	}
 	if r := (*refusal)(nil); errors.As(err, &r) {
 		if p.Options.Event != nil {
@@ -82,27 +85,27 @@ func (b *Backend) decoder(p *backend.Plan) *decodeKernel {
 	return &decodeKernel{d, sizes, k}
 }
 
-// decodeKernel compiles the kernel for some sizes, once.
-func (b *Backend) decodeKernel(s *decodeSizes) (Kernel, error) {
+// decodeProgram compiles the kernels for some sizes, once.
+func (b *Backend) decodeProgram(s *decodeSizes) (*decodeProgram, error) {
 	source := kernels.Decode(b.info.Dialect, s.macros())
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if k, ok := b.decoders[source]; ok {
-		return k, nil
+	if p, ok := b.decoders[source]; ok {
+		return p, nil
 	}
-	compiled, err := b.driver.Compile(source, []string{"decode"})
+	compiled, err := b.driver.Compile(source, []string{"decode", "by_heads"})
 	if err != nil {
-		return 0, &refusal{fmt.Sprintf("its kernel does not compile: %v", err)}
+		return nil, &refusal{fmt.Sprintf("its kernel does not compile: %v", err)}
 	}
 	n, err := b.driver.Resident(compiled[0], s.threads(), s.sharedWithTiles())
 	if err != nil {
-		return 0, &refusal{err.Error()}
+		return nil, &refusal{err.Error()}
 	}
 	if n < s.blocks {
-		return 0, &refusal{fmt.Sprintf("the device runs %d of its %d blocks at once", n, s.blocks)}
+		return nil, &refusal{fmt.Sprintf("the device runs %d of its %d blocks at once", n, s.blocks)}
 	}
-	b.decoders[source] = compiled[0]
-	return compiled[0], nil
+	b.decoders[source] = &decodeProgram{compiled[0], compiled[1]}
+	return b.decoders[source], nil
 }
 
 // threads of a block: those that multiply, and those that feed them.
@@ -134,7 +137,7 @@ func (b *binder) decode(d *decodeKernel, t *task) error {
 	}
 	embedding := weight(d.embedding)
 	embedding.bytes = len(d.embedding.Data)
-	b.add(launch{own: d.kernel, grid: [3]int{d.sizes.blocks, 1, 1}, threads: d.sizes.threads(), shared: d.sizes.sharedWithTiles(), args: bytesOf(args),
+	b.add(launch{own: d.step, grid: [3]int{d.sizes.blocks, 1, 1}, threads: d.sizes.threads(), shared: d.sizes.sharedWithTiles(), args: bytesOf(args),
 		operands: []operand{b.constant(b.addresses(d)), b.constant(vectors), embedding, b.operand(d.frequencies), b.arg(0), b.arg(1),
 			b.state(d.keys), b.state(d.values), {kind: inExchange, bytes: d.sizes.exchange()}, logits, ids, values, d.profile()}})
 	if d.sizes.profiled {
@@ -149,18 +152,25 @@ func (b *binder) decode(d *decodeKernel, t *task) error {
 // addresses is the table of the layers' weights and windows, and the head's at the end.
 func (b *binder) addresses(d *decodeKernel) []byte {
 	var table []byte
-	add := func(w *backend.Weight) {
-		m, err := b.backend.uploaded(w)
+	add := func(m Memory, err error) {
 		b.fail(err)
 		table = binary.NativeEndian.AppendUint64(table, uint64(m.Handle))
 	}
+	plain := func(w *backend.Weight) {
+		at, err := b.backend.uploaded(w)
+		add(at.Memory, err)
+	}
 	for _, l := range d.layers {
-		for _, w := range []*backend.Weight{l.query, l.key, l.value, l.out, l.gate, l.up, l.down} {
-			add(w)
+		for _, w := range []*backend.Weight{l.query, l.key, l.value} {
+			plain(w)
+		}
+		add(b.backend.uploadedByHeads(l.out, d.byHeads))
+		for _, w := range []*backend.Weight{l.gate, l.up, l.down} {
+			plain(w)
 		}
 		table = binary.NativeEndian.AppendUint64(table, uint64(l.window))
 	}
-	add(d.head)
+	plain(d.head)
 	return table
 }
 

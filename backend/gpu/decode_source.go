@@ -25,9 +25,6 @@ const outRows = 16
 // mostSumHeads is the largest number of heads whose results a sum counts in its uppermost byte.
 const mostSumHeads = 255
 
-// outPitch is the bytes between two rows of the output's weight in a tile, of which each has the columns of one head.
-func (s *decodeSizes) outPitch() int { return ceil(2*s.dim+64, 128)*128 - 64 }
-
 // The products of a layer whose rows warps may share.
 const (
 	qkvProduct = iota
@@ -111,7 +108,7 @@ func (d *decodeStep) sizes() (*decodeSizes, error) {
 // fit chooses the grid's part of the macros for what a device has, or says why it is too small.
 func (s *decodeSizes) fit(g Grid) error {
 	s.warps, s.feeders = g.Warps, g.Feeders
-	for s.tile = 16 << 10; s.tile/2 >= outRows*s.outPitch() && s.tile > g.Shared/8; s.tile /= 2 {
+	for s.tile = 16 << 10; s.tile/2 >= outRows*2*s.dim && s.tile > g.Shared/8; s.tile /= 2 {
 	}
 	perLane := 1
 	if s.dim >= 128 {
@@ -194,7 +191,7 @@ func (s *decodeSizes) split(p decodeProduct) int {
 
 // tileKeys is the number of keys of the cache that share a tile.
 func (s *decodeSizes) tileKeys() int {
-	return s.tile / max(s.dim*s.keyType.Size(), s.dim*s.valueType.Size()+32)
+	return s.tile / (s.dim * max(s.keyType.Size(), s.valueType.Size()))
 }
 
 // shared counts the bytes of shared memory without the tiles, as src/decode.cu lays them out.
@@ -205,7 +202,7 @@ func (s *decodeSizes) shared() int {
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(s.tileKeys()+1) + warpSize
+	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(s.tileKeys()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
 	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 8*s.hidden + 4*floats
 }
 

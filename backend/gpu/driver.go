@@ -18,6 +18,8 @@ type Driver interface {
 	Free(m Memory)
 	// Write queues a copy to the device; src may change when it returns.
 	Write(dst Span, src []byte) error
+	// Zero queues the filling of a span with zeros.
+	Zero(dst Span) error
 	// Read waits for the work queued so far and copies from the device.
 	Read(dst []byte, src Span) error
 	// Resident returns how many blocks of a kernel the device runs at once, each
@@ -55,6 +57,9 @@ type Info struct {
 	Backend, Device, Kernels string
 	// Matrix says that the dialect has matrix units: the kernels of src/matrix.cu.
 	Matrix bool
+	// Warpgroups says that the dialect has products of warpgroups too, the kernels
+	// of src/warpgroup.cu.
+	Warpgroups bool
 	// Units is the number of blocks that keep the device busy: its multiprocessors.
 	Units int
 	// Resident is the grid of kernels whose blocks wait for each other; without
@@ -92,6 +97,9 @@ type Launch struct {
 	Resident bool
 	// Spans are the kernel's buffers in order; one without bytes is not used.
 	Spans []Span
+	// Widths are, if there are any, for each buffer that the kernel takes as a
+	// matrix of bf16 the elements of a row, a multiple of 8, and else 0.
+	Widths []int
 	// Args is the kernel's struct of arguments.
 	Args []byte
 }

@@ -16,7 +16,7 @@ type Backend struct {
 
 	mu       sync.Mutex
 	weights  map[weak.Pointer[backend.Weight]]*copies
-	decoders map[string]Kernel // by their source
+	decoders map[string]*decodeProgram // by their source
 	closed   bool
 }
 
@@ -28,7 +28,7 @@ func New(d Driver) (*Backend, error) {
 		d.Close()
 		return nil, err
 	}
-	return &Backend{driver: d, info: info, kernels: compiled, weights: map[weak.Pointer[backend.Weight]]*copies{}, decoders: map[string]Kernel{}}, nil
+	return &Backend{driver: d, info: info, kernels: compiled, weights: map[weak.Pointer[backend.Weight]]*copies{}, decoders: map[string]*decodeProgram{}}, nil
 }
 
 // compile compiles the parts of package kernels side by side.
@@ -36,6 +36,8 @@ func compile(d Driver, info Info) ([]Kernel, error) {
 	parts := kernels.Parts
 	if !info.Matrix {
 		parts = kernels.Matrix
+	} else if !info.Warpgroups {
+		parts = kernels.Warpgroup
 	}
 	compiled := make([]Kernel, firstKernels[parts])
 	errs := make([]error, parts)
@@ -59,7 +61,17 @@ func compile(d Driver, info Info) ([]Kernel, error) {
 
 // Info names the device.
 func (b *Backend) Info() backend.Info {
-	return backend.Info{Backend: b.info.Backend, Device: b.info.Device, Kernels: b.info.Kernels}
+	return backend.Info{Backend: b.info.Backend, Device: b.info.Device, Kernels: b.info.Kernels, Rows: b.rows()}
+}
+
+// rows are those of which each multiprocessor has a large tile, even where a
+// product is so narrow that 8 of them lie side by side.
+func (b *Backend) rows() int {
+	const across, most = 8, 2048
+	if !b.info.Matrix {
+		return 0
+	}
+	return min(b.info.Units/across*largeTile.rows, most)
 }
 
 // Driver returns the device under the backend.

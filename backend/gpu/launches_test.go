@@ -22,6 +22,7 @@ type counter struct {
 	mu       sync.Mutex // of names: parts are compiled side by side
 	names    []string
 	launches map[string]int
+	records  int
 }
 
 func (*counter) Resident(gpu.Kernel, int, int) (int, error) { return 0, nil }
@@ -49,10 +50,14 @@ func (c *counter) Launch(l *gpu.Launch) error {
 	return nil
 }
 
-func (c *counter) Record(l []gpu.Launch) (gpu.Recording, error) { return &recorded{c, l}, nil }
+func (c *counter) Record(l []gpu.Launch) (gpu.Recording, error) {
+	c.records++
+	return &recorded{c, l}, nil
+}
 
 func (c *counter) Free(gpu.Memory)                 {}
 func (c *counter) Write(gpu.Span, []byte) error    { return nil }
+func (c *counter) Zero(gpu.Span) error             { return nil }
 func (c *counter) Read(b []byte, _ gpu.Span) error { clear(b); return nil }
 func (c *counter) Synchronize() error              { return nil }
 func (c *counter) Close() error                    { return nil }

@@ -10,15 +10,18 @@ import (
 type linearOperands struct {
 	backend.LinearArgs
 	m, k     int
-	x        operand // normalised, if a kernel of its own does that
+	x        operand
 	weights  []operand
 	biases   []operand
 	residual operand
-	norm     []operand // if the product applies it
-	exact    bool      // all elements of x are bf16
+	norm     []operand // of x
+	exact    bool      // all elements of x are bf16 when a product has them
+	// What kernels have made of x for products: the norm, and so many bf16 terms of it.
+	normed operand
+	terms  [mostTerms + 1]operand
 }
 
-// linearOperands sorts the step's operands. With many rows it adds the norm that comes first.
+// linearOperands sorts the step's operands.
 func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	a := n.Attrs()
 	l := linearOperands{LinearArgs: a.Linear(n.Args()), x: b.arg(0)}
@@ -31,16 +34,38 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	if a.Residual {
 		l.residual, rest = rest[0], rest[1:]
 	}
-	l.exact = b.exactArg(0)
-	if l.m <= mostNormedRows {
-		l.norm, l.exact = rest, l.exact && len(rest) == 0
-	} else if a.Norm != backend.NoNorm {
-		y := b.scratch(l.X.Bytes())
+	l.norm, l.exact = rest, b.exactArg(0)
+	if a.Norm != backend.NoNorm {
 		l.exact = b.rounds()
-		b.normalise(l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, rest, y, l.exact)
-		l.x = y
 	}
 	return l
+}
+
+// multiplyOne adds a product of x, and before it what it needs x to be, once.
+func (l *linearOperands) multiplyOne(b *binder, p *product) {
+	a := b.step.Node.Attrs()
+	switch {
+	case p.warpgroups(b):
+		n := p.xTerms()
+		if l.terms[n] == (operand{}) {
+			if len(l.norm) > 0 {
+				l.terms[n] = b.terms(l.m, l.k, n)
+				b.normalise(normaliseTerms, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.terms[n], l.exact)
+			} else {
+				l.terms[n] = b.split(l.x, l.m, l.k, n)
+			}
+		}
+		p.split = l.terms[n]
+	case len(l.norm) > 0 && p.normalises(b):
+		l.normalise(b, p, a)
+	case len(l.norm) > 0:
+		if l.normed == (operand{}) {
+			l.normed = b.scratch(l.X.Bytes())
+			b.normalise(normalise, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.normed, l.exact)
+		}
+		p.x = l.normed
+	}
+	b.multiply(p)
 }
 
 // rounds reports whether activations are rounded to bf16: then so is a norm
@@ -53,13 +78,16 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 	var p *product
 	for i, w := range l.Weights {
 		weight, dtype := b.meets(b.step.Args[1+i], l.weights[i], l.m, l.exact)
-		if p == nil || p.dtype != dtype || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
+		terms := 1
+		if dtype == backend.F32 {
+			weight, dtype, terms = b.inTerms(b.step.Args[1+i], weight, l.x, l.m, l.k)
+		}
+		if p == nil || p.dtype != dtype || p.wTerms != terms || len(p.members) == mostMembers || !p.vectors() && !p.matrices(b) {
 			if p != nil {
-				b.multiply(p)
+				l.multiplyOne(b, p)
 			}
 			p = linear(l.x, l.m, l.k, dtype)
-			l.normalise(b, p, b.step.Node.Attrs())
-			p.round, p.exact = flag(b.round), l.exact
+			p.round, p.exact, p.wTerms = flag(b.round), l.exact, terms
 			finish(p)
 		}
 		m := member{w: weight, y: outs[i]}
@@ -68,14 +96,11 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 		}
 		p.add(w.Dim(0), m)
 	}
-	b.multiply(p)
+	l.multiplyOne(b, p)
 }
 
-// normalise makes the product apply the norm of x, if that is its task.
+// normalise makes the product apply the norm of x.
 func (l *linearOperands) normalise(b *binder, p *product, a backend.Attrs) {
-	if len(l.norm) == 0 {
-		return
-	}
 	p.productArgs.norm, p.eps, p.roundNorm = i32(int(a.Norm)), a.Eps, flag(b.rounds())
 	copy(p.norm[:], l.norm)
 	p.normWeightType = i32(int(l.Norm[0].DType()))

@@ -59,28 +59,42 @@ func (b *binder) multiplyMatrices(p *product) {
 		tile = &smallTile
 		across, down = tile.blocks(p)
 	}
+	p.share(across*down, 2*units, slab)
+	b.multiplyShares(p, tile.kernels[p.terms()][p.dtype], p.x, [3]int{across, down, int(p.splits)}, tile.threads, tile.shared(p.dtype))
+}
+
+// share shares k, in whole slabs, among as many blocks as the device is to have of few tiles.
+func (p *product) share(tiles, blocks, slab int) {
 	k := int(p.k)
 	p.splits, p.span = 1, p.k
-	if blocks := across * down; blocks > 0 && blocks < units {
-		splits := max(1, min(2*units/blocks, k/leastShare))
+	if tiles > 0 && 2*tiles < blocks {
+		splits := max(1, min(blocks/tiles, k/leastShare))
 		span := ((k+splits-1)/splits + slab - 1) / slab * slab
 		p.span, p.splits = i32(span), i32((k+span-1)/span)
 	}
+}
+
+// multiplyShares adds a kernel for tiles of a product and, where blocks share k,
+// the one that adds up their sums.
+func (b *binder) multiplyShares(p *product, k kernel, x operand, grid [3]int, threads, shared int) {
 	members := append(p.members[:len(p.members):len(p.members)], make([]member, mostMembers-len(p.members))...)
+	for i := range members {
+		members[i].w.width = x.width // both are matrices, or neither
+	}
 	shares := operand{}
 	if p.splits > 1 {
 		shares = b.scratch(4 * int(p.splits*p.m*(p.n[0]+p.n[1]+p.n[2])))
 	}
-	operands := []operand{p.x, members[0].w, members[0].bias, members[0].y, p.residual, shares}
+	operands := []operand{x, members[0].w, members[0].bias, members[0].y, p.residual, shares}
 	finish := []operand{shares, members[0].bias, members[0].y, p.residual}
 	for _, m := range members[1:] {
 		operands = append(operands, m.w, m.bias, m.y)
 		finish = append(finish, m.bias, m.y)
 	}
 	args := bytesOf(p.productArgs)
-	b.launch(tile.kernels[p.terms()][p.dtype], [3]int{across, down, int(p.splits)}, tile.threads, args, operands...)
-	if last := len(b.launches) - 1; across*down > 0 {
-		b.launches[last].shared = tile.shared(p.dtype)
+	b.launch(k, grid, threads, args, operands...)
+	if last := len(b.launches) - 1; grid[0]*grid[1] > 0 {
+		b.launches[last].shared = shared
 	}
 	if p.splits > 1 {
 		n := int(p.n[0] + p.n[1] + p.n[2])

@@ -1,6 +1,10 @@
 package gpu
 
-import "emily/backend"
+import (
+	"slices"
+
+	"emily/backend"
+)
 
 // product is y[m, n] = x[m, k]·w for each of a batch, or for up to mostMembers
 // weights of one x, finished by bias, activation and a residual.
@@ -8,10 +12,12 @@ type product struct {
 	productArgs
 	count    int // of the batch
 	dtype    backend.DType
+	wTerms   int // of an f32 weight in bf16 terms, or 1
 	x        operand
 	members  []member
 	residual operand
 	exact    bool       // all elements of x are bf16
+	split    operand    // the terms of x for warpgroups, if a kernel has made them
 	norm     [2]operand // weight and bias of the norm of x that the product applies
 }
 
@@ -24,14 +30,14 @@ const (
 	// mostVectorRows is the number of rows up to which a warp for each column,
 	// which reads the column of w once for all, beats tiles.
 	mostVectorRows = 16
-	// mostNormedRows is the number of rows up to which every block of a product
-	// normalises x for itself rather than a kernel before it.
+	// mostNormedRows is the number of rows up to which every block of warps for
+	// columns normalises x for itself rather than a kernel before it.
 	mostNormedRows = 4
 )
 
 // linear is a product with weights [n, k] that have yet to be added.
 func linear(x operand, m, k int, dtype backend.DType) *product {
-	p := &product{count: 1, dtype: dtype, x: x}
+	p := &product{count: 1, dtype: dtype, wTerms: 1, x: x}
 	p.m, p.k = i32(m), i32(k)
 	p.batch = [4]int32{1, 1, 1, 1}
 	p.wRow, p.wColumn = 1, i32(k)
@@ -47,12 +53,31 @@ func (p *product) add(n int, m member) {
 // vectors reports whether the product runs as a warp for each column.
 func (p *product) vectors() bool { return p.wRow == 1 && p.m <= mostVectorRows }
 
+// normalises reports whether the product's kernel applies the norm of x.
+func (p *product) normalises(b *binder) bool {
+	if p.few(b) {
+		return p.m <= mostVectorRows
+	}
+	return p.m <= mostNormedRows
+}
+
+// operands are those of the kernels that can apply the norm of x.
+func (p *product) operands() []operand {
+	list := []operand{p.x, p.members[0].w, p.members[0].bias, p.members[0].y, p.residual, p.norm[0], p.norm[1]}
+	for _, m := range append(p.members[1:len(p.members):len(p.members)], make([]member, mostMembers-len(p.members))...) {
+		list = append(list, m.w, m.bias, m.y)
+	}
+	return list
+}
+
 // multiply adds the launch of a product.
 func (b *binder) multiply(p *product) {
-	operands := []operand{p.x, p.members[0].w, p.members[0].bias, p.members[0].y, p.residual, p.norm[0], p.norm[1]}
-	for _, m := range append(p.members[1:], make([]member, mostMembers-len(p.members))...) {
-		operands = append(operands, m.w, m.bias, m.y)
+	p.stored = flag(p.count == 1 && !slices.ContainsFunc(p.members, func(m member) bool { return m.w.kind != inWeight }))
+	if p.few(b) {
+		b.multiplyFew(p)
+		return
 	}
+	operands := p.operands()
 	k, m, n := products(p.dtype), int(p.m), 0
 	for _, columns := range p.n {
 		n += int(columns)
@@ -61,6 +86,10 @@ func (b *binder) multiply(p *product) {
 		n = int(p.n[0])
 	}
 	if !p.vectors() {
+		if p.warpgroups(b) {
+			b.multiplyWarpgroups(p)
+			return
+		}
 		if p.matrices(b) {
 			b.multiplyMatrices(p)
 			return
@@ -144,8 +173,10 @@ func bindConv(b *binder, n *backend.Tensor) bool {
 	m, k := int(g.outHeight*g.outWidth), int(g.channels*g.kernelHeight*g.kernelWidth)
 	gathered := b.scratch(4 * m * k)
 	b.each(patches, m*k, bytesOf(g), b.arg(0), gathered)
-	p := linear(gathered, m, k, kern.DType())
-	p.add(kern.Dim(0), member{w: b.arg(1), y: b.out(0)})
+	w, dtype, terms := b.inTerms(b.step.Args[1], b.arg(1), gathered, m, k)
+	p := linear(gathered, m, k, dtype)
+	p.wTerms = terms
+	p.add(kern.Dim(0), member{w: w, y: b.out(0)})
 	p.round, p.exact = flag(b.round), b.exactArg(0)
 	b.multiply(p)
 	return true

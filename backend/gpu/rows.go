@@ -30,17 +30,18 @@ func bindNorm(b *binder, n *backend.Tensor) bool {
 	if n.Op() == backend.OpLayerNorm {
 		kind = backend.LayerNorm
 	}
-	b.normalise(n.Elements(), kind, n.Attrs().Eps, n.Args()[1:], b.arg(0), b.args(1), b.out(0), b.round)
+	b.normalise(normalise, n.Elements(), kind, n.Attrs().Eps, n.Args()[1:], b.arg(0), b.args(1), b.out(0), b.round)
 	return true
 }
 
-// normalise adds the norm of groups of x, as many elements each as the norm's weight has.
-func (b *binder) normalise(elements int, kind backend.Norm, eps float32, weights []*backend.Tensor, x operand, stored []operand, y operand, round bool) {
+// normalise adds the norm of groups of x, as many elements each as the norm's
+// weight has, by one of the kernels for it.
+func (b *binder) normalise(k kernel, elements int, kind backend.Norm, eps float32, weights []*backend.Tensor, x operand, stored []operand, y operand, round bool) {
 	width := weights[0].Dim(0)
 	args := normArgs{rows: i32(elements / width), width: i32(width), kind: i32(int(kind)), round: flag(round), weightType: i32(int(weights[0].DType())), eps: eps}
 	bias := operand{}
 	if len(weights) > 1 {
 		args.biasType, bias = i32(int(weights[1].DType())), stored[1]
 	}
-	b.launch(normalise, [3]int{elements / width, 1, 1}, rowThreads(width), bytesOf(args), x, stored[0], bias, y)
+	b.launch(k, [3]int{elements / width, 1, 1}, rowThreads(width), bytesOf(args), x, stored[0], bias, y)
 }

@@ -21,6 +21,8 @@ type copies struct {
 	plain    Span   // the bytes as they are
 	bound    bool   // plain is not a copy
 	rounded  Memory // f32 numbers as bf16
+	terms    Memory // f32 numbers as the sum of three bf16, matrix by matrix
+	byHeads  Memory // the output of attention as a decoder's kernel reads it
 	programs int    // that use the weight
 }
 
@@ -49,13 +51,13 @@ func (b *Backend) forget(key weak.Pointer[backend.Weight]) {
 // free reports whether there was something to free. The caller holds the lock.
 func (b *Backend) free(c *copies) bool {
 	some := false
-	for _, m := range []Memory{c.plain.Memory, c.rounded} {
+	for _, m := range []Memory{c.plain.Memory, c.rounded, c.terms, c.byHeads} {
 		if m != (Memory{}) {
 			b.driver.Free(m)
 			some = true
 		}
 	}
-	c.plain, c.bound, c.rounded = Span{}, false, Memory{}
+	c.plain, c.bound, c.rounded, c.terms, c.byHeads = Span{}, false, Memory{}, Memory{}, Memory{}
 	return some
 }
 
@@ -167,6 +169,58 @@ func (b *Backend) uploadedBF16(w *backend.Weight) (Memory, error) {
 		return Memory{}, fmt.Errorf("weight %s: %w", w.Name, err)
 	}
 	return c.rounded, nil
+}
+
+// uploadedTerms splits an f32 weight into bf16 terms on the device, once.
+func (b *Backend) uploadedTerms(w *backend.Weight) (Memory, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.of(w)
+	if c.terms != (Memory{}) {
+		return c.terms, nil
+	}
+	n := len(w.Data) / 4
+	plain, err := b.copied(w.Data)
+	if err == nil {
+		defer b.driver.Free(plain)
+		c.terms, err = b.alloc(2 * mostTerms * n)
+	}
+	if err == nil {
+		args := bytesOf(splitArgs{rows: 1, width: i32(n), terms: mostTerms})
+		err = b.driver.Launch(&Launch{Kernel: b.kernels[splitTerms], Grid: [3]int{(n/8 + blockThreads - 1) / blockThreads, 1, 1}, Threads: blockThreads, Args: args,
+			Spans: []Span{{plain, 0, plain.Bytes}, {c.terms, 0, c.terms.Bytes}}})
+	}
+	if err != nil {
+		return Memory{}, fmt.Errorf("weight %s: %w", w.Name, err)
+	}
+	return c.terms, nil
+}
+
+// uploadedByHeads brings the weight of a decoder's output into the order in which its kernel reads it, once.
+func (b *Backend) uploadedByHeads(w *backend.Weight, byHeads Kernel) (Memory, error) {
+	plain, err := b.uploaded(w)
+	if err != nil {
+		return Memory{}, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.of(w)
+	if c.byHeads != (Memory{}) {
+		return c.byHeads, nil
+	}
+	m, err := b.alloc(plain.Bytes)
+	if err == nil {
+		pairs := plain.Bytes / 4
+		if err = b.driver.Launch(&Launch{Kernel: byHeads, Grid: [3]int{(pairs + blockThreads - 1) / blockThreads, 1, 1}, Threads: blockThreads, Args: bytesOf(decodeArgs{}),
+			Spans: []Span{plain, {m, 0, plain.Bytes}}}); err != nil {
+			b.driver.Free(m)
+		}
+	}
+	if err != nil {
+		return Memory{}, fmt.Errorf("weight %s: %w", w.Name, err)
+	}
+	c.byHeads = m
+	return m, nil
 }
 
 // roundBF16 rounds f32 numbers to nearest, ties to even.

@@ -31,8 +31,12 @@ func New(index int) (*gpu.Backend, error) {
 // stagingBytes is the size of the pinned memory through which data goes to the device.
 const stagingBytes = 8 << 20
 
-// resultBytes is the end of the pinned memory, through which small results come back.
-const resultBytes = 4 << 10
+// resultBytes is the end of the pinned memory, through which small results come
+// back: the driver takes longer to bring them to other memory.
+const resultBytes = 1 << 20
+
+// chunkBytes is what the device copies while the next of it goes to pinned memory.
+const chunkBytes = 256 << 10
 
 // poolBytes is how much freed memory stays with the process for the next allocations.
 const poolBytes = 256 << 20
@@ -61,6 +65,7 @@ type driver struct {
 	// What cuLaunchKernel reads.
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
+	maps     [16]tensorMap
 }
 
 func open(index int) (*driver, error) {
@@ -145,7 +150,8 @@ func (d *driver) do(f func() error) error {
 func (d *driver) capability() int { return 10*d.device.Major + d.device.Minor }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Units: d.device.Multiprocessors, Resident: d.grid()}
+	return gpu.Info{Dialect: "cuda", Backend: "cuda", Device: d.device.Name, Kernels: fmt.Sprintf("sm_%d", d.capability()), Matrix: d.capability() >= 80, Warpgroups: d.warpgroups(),
+		Units: d.device.Multiprocessors, Resident: d.grid()}
 }
 
 // grid leaves a block each multiprocessor to itself. A warpgroup feeds two others.
@@ -283,7 +289,7 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 					return err
 				}
 			}
-			n := copy(d.staging[d.staged:], src)
+			n := copy(d.staging[d.staged:], src[:min(len(src), chunkBytes)])
 			if err := d.lib.call("copying to the device", d.lib.toDevice, to, uintptr(unsafe.Pointer(&d.staging[d.staged])), uintptr(n), d.stream); err != nil {
 				return err
 			}
@@ -292,6 +298,18 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 			src = src[n:]
 		}
 		return nil
+	})
+}
+
+func (d *driver) Zero(dst gpu.Span) error {
+	if dst.Bytes == 0 {
+		return nil
+	}
+	if dst.Offset < 0 || dst.Offset+dst.Bytes > dst.Memory.Bytes {
+		return fmt.Errorf("%d bytes are not in %d at %d", dst.Bytes, dst.Memory.Bytes, dst.Offset)
+	}
+	return d.do(func() error {
+		return d.lib.call("filling device memory", d.lib.fill, address(dst), 0, uintptr(dst.Bytes), d.stream)
 	})
 }
 
@@ -304,7 +322,7 @@ func (d *driver) Read(dst []byte, src gpu.Span) error {
 	}
 	return d.do(func() error {
 		to := dst
-		if len(dst) <= len(d.results) { // pinned memory is faster for a few bytes
+		if len(dst) <= len(d.results) {
 			to = d.results[:len(dst)]
 		}
 		err := d.lib.call("copying from the device", d.lib.toHost, uintptr(unsafe.Pointer(&to[0])), address(src), uintptr(len(to)), d.stream)
@@ -344,6 +362,13 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 			d.pointers[i] = address(s)
 		}
 		d.params[1+i] = unsafe.Pointer(&d.pointers[i])
+		if l.Widths != nil && l.Widths[i] > 0 {
+			m, err := d.boxes(i, d.pointers[i], l.Spans[i].Bytes, l.Widths[i])
+			if err != nil {
+				return err
+			}
+			d.params[1+i] = m
+		}
 	}
 	if err := d.allowShared(l); err != nil {
 		return err
@@ -351,6 +376,8 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	function := d.lib.launch
 	if l.Resident {
 		function = d.lib.launchResident // has one argument less, which is not read
+	} else if stream == d.capture && d.overlaps() {
+		return d.launchEarly(l)
 	}
 	err := d.lib.call("launching "+d.names[l.Kernel], function, uintptr(l.Kernel), uintptr(l.Grid[0]), uintptr(l.Grid[1]), uintptr(l.Grid[2]),
 		uintptr(l.Threads), 1, 1, uintptr(l.Shared), stream, uintptr(unsafe.Pointer(&d.params[0])), 0)
@@ -360,13 +387,17 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	return nil
 }
 
-// allowShared raises the kernel's limit of dynamic shared memory, once.
+// allowShared raises the kernel's limit of dynamic shared memory, once, and
+// leaves none of a multiprocessor's to the cache, so that as many blocks fit as may.
 func (d *driver) allowShared(l *gpu.Launch) error {
-	const always, maxDynamicShared = 48 << 10, 8
+	const always, maxDynamicShared, preferredShare, all = 48 << 10, 8, 9, 100
 	if l.Shared <= max(always, d.shared[l.Kernel]) {
 		return nil
 	}
 	d.shared[l.Kernel] = l.Shared
+	if err := d.lib.call("asking for the share of shared memory", d.lib.functionSet, uintptr(l.Kernel), preferredShare, all); err != nil {
+		return err
+	}
 	return d.lib.call("asking for shared memory", d.lib.functionSet, uintptr(l.Kernel), maxDynamicShared, uintptr(l.Shared))
 }
 

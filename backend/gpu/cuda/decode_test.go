@@ -31,6 +31,7 @@ func (c *collector) Compile(source string, names []string) ([]gpu.Kernel, error)
 func (c *collector) Resident(gpu.Kernel, int, int) (int, error) { return 132, nil }
 func (c *collector) Alloc(bytes int) (gpu.Memory, error)        { return gpu.Memory{Bytes: bytes}, nil }
 func (c *collector) Write(gpu.Span, []byte) error               { return nil }
+func (c *collector) Launch(*gpu.Launch) error                   { return nil }
 func (c *collector) Free(gpu.Memory)                            {}
 func (c *collector) Close() error                               { return nil }
 

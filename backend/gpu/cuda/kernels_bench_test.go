@@ -97,7 +97,8 @@ func tensor(g *backend.Graph, name string, exact bool, shape ...int) *backend.Te
 	return x
 }
 
-// BenchmarkCUDAProduct is x·wᵀ in the shapes of the models' layers: rows, columns, k.
+// BenchmarkCUDAProduct is x·wᵀ in the shapes of the models' layers: rows, columns,
+// k. In the fuse lane the products are a group, whose x is prepared once.
 func BenchmarkCUDAProduct(b *testing.B) {
 	for _, c := range []struct {
 		model   string
@@ -106,15 +107,19 @@ func BenchmarkCUDAProduct(b *testing.B) {
 	}{
 		{"qwen3 qkv", backend.BF16, 2048, 4096, 1024}, {"qwen3 o", backend.BF16, 2048, 1024, 2048},
 		{"qwen3 gate and up", backend.BF16, 2048, 6144, 1024}, {"qwen3 down", backend.BF16, 2048, 1024, 3072},
+		{"qwen3 qkv of 10", backend.BF16, 10, 4096, 1024}, {"qwen3 o of 10", backend.BF16, 10, 1024, 2048},
+		{"qwen3 gate and up of 10", backend.BF16, 10, 6144, 1024}, {"qwen3 down of 10", backend.BF16, 10, 1024, 3072},
+		{"qwen3 qkv of 40", backend.BF16, 40, 4096, 1024}, {"qwen3 down of 40", backend.BF16, 40, 1024, 3072},
 		{"qwen3 qkv of 64", backend.BF16, 64, 4096, 1024}, {"qwen3 down of 64", backend.BF16, 64, 1024, 3072},
 		{"vit up", backend.F32, 197, 3072, 768}, {"vit down", backend.F32, 197, 768, 3072}, {"vit o", backend.F32, 197, 768, 768},
 		{"distilbert up", backend.F32, 40, 3072, 768}, {"distilbert down", backend.F32, 40, 768, 3072}, {"distilbert o", backend.F32, 40, 768, 768},
 		{"whisper up", backend.F32, 1500, 1536, 384}, {"whisper down", backend.F32, 1500, 384, 1536}, {"whisper o", backend.F32, 1500, 384, 384},
 		{"qwen3 qkv of 1", backend.BF16, 1, 4096, 1024}, {"qwen3 down of 1", backend.BF16, 1, 1024, 3072}, {"qwen3 head of 1", backend.BF16, 1, 151936, 1024},
 	} {
-		for _, exact := range []bool{true, false} {
+		for i := range 4 {
+			exact, lane := i%2 == 0, []backend.Lane{backend.Native, backend.Fuse}[i/2]
 			name := map[bool]string{true: "bf16", false: "f32"}[exact]
-			b.Run(fmt.Sprintf("%s/x %s w %s/%dx%dx%d", c.model, name, c.dtype, c.m, c.n, c.k), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%s/x %s w %s/%dx%dx%d", lane, c.model, name, c.dtype, c.m, c.n, c.k), func(b *testing.B) {
 				var x *backend.Tensor
 				weights := make([]*backend.Weight, copies) // together more than a cache holds
 				for i := range weights {
@@ -123,7 +128,7 @@ func BenchmarkCUDAProduct(b *testing.B) {
 					}
 				}
 				bytes := 4*float64(c.m*(c.n+c.k)) + float64(c.n*c.k*c.dtype.Size())
-				measure(b, backend.Native, 2*float64(c.m)*float64(c.n)*float64(c.k), bytes, func(g *backend.Graph, i int) *backend.Tensor {
+				measure(b, lane, 2*float64(c.m)*float64(c.n)*float64(c.k), bytes, func(g *backend.Graph, i int) *backend.Tensor {
 					if x == nil {
 						x = tensor(g, "x", exact, c.m, c.k)
 					}

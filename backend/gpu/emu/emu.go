@@ -36,6 +36,11 @@ func NewGrid(resident gpu.Grid) (*gpu.Backend, error) {
 	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, resident: resident})
 }
 
+// NewWarps is New for a device without warpgroups.
+func NewWarps() (*gpu.Backend, error) {
+	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, plain: true})
+}
+
 // Probe names the C++ compiler that New would use.
 func Probe() (string, error) {
 	for _, name := range []string{os.Getenv("CXX"), "c++", "g++", "clang++"} {
@@ -60,11 +65,12 @@ type driver struct {
 	memory    map[uintptr][]byte
 	kernels   map[gpu.Kernel]kernel
 	backwards bool
+	plain     bool // without warpgroups
 	resident  gpu.Grid
 }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Units: 32, Resident: d.resident}
+	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Warpgroups: !d.plain, Units: 8, Resident: d.resident}
 }
 
 var compilerFlags = []string{"-x", "c++", "-std=c++17", "-O2", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-shared", "-fPIC"}
@@ -162,6 +168,14 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 	return err
 }
 
+func (d *driver) Zero(dst gpu.Span) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	to, err := d.bytes(dst)
+	clear(to)
+	return err
+}
+
 func (d *driver) Read(dst []byte, src gpu.Span) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -172,8 +186,8 @@ func (d *driver) Read(dst []byte, src gpu.Span) error {
 
 // span is what the kernels know of a buffer.
 type span struct {
-	data  unsafe.Pointer
-	bytes int64
+	data         unsafe.Pointer
+	bytes, width int64
 }
 
 // running guards the fibers, of which the library has one set.
@@ -201,7 +215,10 @@ func (d *driver) Launch(l *gpu.Launch) error {
 		if err != nil {
 			return err
 		}
-		spans[i] = span{unsafe.Pointer(&data[0]), int64(len(data))}
+		spans[i] = span{data: unsafe.Pointer(&data[0]), bytes: int64(len(data))}
+		if l.Widths != nil {
+			spans[i].width = int64(l.Widths[i])
+		}
 	}
 	grid := [3]int32{int32(l.Grid[0]), int32(l.Grid[1]), int32(l.Grid[2])}
 	flag := func(b bool) uintptr {

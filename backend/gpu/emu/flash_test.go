@@ -142,3 +142,23 @@ func runWith(t *testing.T, b backend.Backend, g *backend.Graph, contents map[*ba
 		t.Fatal(err)
 	}
 }
+
+// stored draws a weight; its elements are what its dtype holds.
+func stored(rng *rand.Rand, dtype backend.DType, shape ...int) *backend.Weight {
+	w := &backend.Weight{Name: fmt.Sprint(dtype, shape), DType: dtype, Shape: shape}
+	w.Data = make([]byte, w.Elements()*dtype.Size())
+	for i := range w.Elements() {
+		v := float32(rng.NormFloat64())
+		switch dtype {
+		case backend.F32:
+			copy(w.Data[4*i:], backend.BufferOf([]float32{v}))
+		case backend.BF16:
+			copy(w.Data[2*i:], backend.BufferOf([]uint16{uint16(math.Float32bits(v) >> 16)}))
+		case backend.F16: // the sign, an exponent near 0, and ten random bits
+			copy(w.Data[2*i:], backend.BufferOf([]uint16{uint16(rng.IntN(2)<<15 | (13+rng.IntN(3))<<10 | rng.IntN(1024))}))
+		}
+	}
+	return w
+}
+
+// TestMatrices compares the products on matrix units, with their edges, shares

@@ -11,11 +11,18 @@
 // every lane of a warp every shuffle and sum. Constants are enums, and numbers
 // of 16 bits are read by number and load.
 //
+// On some targets a kernel begins while the one before it ends: then THREAD waits
+// for that end. EARLY_THREAD does not; such a kernel calls inputs_ready before it
+// reads anything but stored weights, and before it writes.
+//
 // Where the target defines MATRIX it has matrix units: matrix_add, which a whole
 // warp calls, copies to shared memory that go on while a block computes, and
 // DYNAMIC shared memory, whose size the launch gives. The emulator lets such a
 // copy arrive as late as it may. Kernels that use these have others beside them
 // that do without.
+//
+// Where it defines WARPGROUP too, four warps multiply tiles in shared memory,
+// asynchronously, and BOXES are matrices that a copy engine reads in tiles.
 package kernels
 
 import (
@@ -32,7 +39,8 @@ var sources embed.FS
 // are compiled side by side.
 type Part int
 
-// The parts; those from Matrix on are for targets with matrix units.
+// The parts; those from Matrix on are for targets with matrix units, the last
+// for those with warpgroups too.
 const (
 	Plain     Part = iota // elements, rows, chains of elements, heads, the largest
 	Attention             // attention over keys one by one
@@ -40,25 +48,32 @@ const (
 	Matrix                // products of many rows
 	Flash64               // attention of many rows, with heads of up to 64
 	Flash128
+	Few       // products of few rows
+	Warpgroup // products of many rows, for targets with warpgroups
 	Parts
 )
 
 // files are what follows the target's header, args.h and dialect.h.
 var files = [Parts][]string{
-	Plain:     {"elementwise.cu", "rows.cu", "chain.cu", "heads.cu", "topk.cu"},
+	Plain:     {"elementwise.cu", "norm.h", "rows.cu", "chain.cu", "heads.cu", "topk.cu"},
 	Attention: {"attention.cu"},
-	Products:  {"product.h", "product.cu"},
+	Products:  {"norm.h", "product.h", "product.cu"},
 	Matrix:    {"product.h", "terms.h", "matrix.cu"},
 	Flash64:   {"terms.h", "flash.cu"},
 	Flash128:  {"terms.h", "flash.cu"},
+	Few:       {"product.h", "terms.h", "few.cu"},
+	Warpgroup: {"norm.h", "product.h", "terms.h", "split.cu", "warpgroup.cu"},
 }
 
 // decodeFiles are the parts of the program of package gpu's decoders.
 var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_attention.cu", "decode_out.cu", "decode.cu"}
 
-// headers are a target's header and, where blocks can wait for each other, the one for that.
+// headers are a target's header and, where it has them, those for blocks that
+// wait for each other and for warpgroups.
 var headers = map[string][]string{
-	"cuda": {"cuda.h", "resident_cuda.h"}, "host": {"host.h", "resident_host.h"}, "metal": {"metal.h"},
+	"cuda":  {"cuda.h", "resident_cuda.h", "warpgroup_cuda.h"},
+	"host":  {"host.h", "resident_host.h", "warpgroup_host.h"},
+	"metal": {"metal.h"},
 }
 
 // Source returns a part for a target, "cuda", "metal" or "host". Lines keep the

@@ -31,6 +31,10 @@ struct NormArgs {
   float eps;
 };
 
+struct SplitArgs {
+  int rows, width, terms;
+};
+
 struct GatherArgs {
   int rows, width, limit, dtype;
 };
@@ -47,6 +51,9 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int round;        // the result is rounded to bf16
   int roundNorm;    // and so is the norm
   int splits, span; // shares of k in separate blocks, and the elements of each
+  int stages;       // of the ring that warpgroups read
+  int groups;       // of warps that have columns of their own, in a block
+  int stored;       // no kernel writes the w, so that they may be read early
 };
 
 struct PatchArgs { // image [height, width, channels] to a row of inputs for each output

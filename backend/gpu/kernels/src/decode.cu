@@ -27,7 +27,9 @@ enum {
   DESK_KEY = DESK_QUERY + JOB_HEADS * DIM,
   DESK_VALUE = DESK_KEY + DIM,
   DESK_SCORES = DESK_VALUE + DIM,
-  DESK_FACTOR = DESK_SCORES + 2 * JOB_HEADS * SCORES,
+  DESK_PART = DESK_SCORES + 2 * JOB_HEADS * SCORES,
+  DESK_SUM = DESK_PART + WARPS * JOB_HEADS * DIM,
+  DESK_FACTOR = DESK_SUM + WARPS * JOB_HEADS,
   FLOATS = DESK_FACTOR + WARP,
   SHARED_BYTES = FLOATS_AT + 4 * FLOATS
 };
@@ -36,26 +38,26 @@ static_assert(SHARED_BYTES == SHARED_GIVEN, "package gpu counts shared memory as
 #endif
 
 // feed_all is the feeder: it walks through all that the block reads.
-DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Place at, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, int block, int lane) {
+DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Place at, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, int block) {
   const int query = HEADS * DIM, key = KV_HEADS * DIM;
   Share qkv = share_of<Qkv>(block), mlp = share_of<Mlp>(block), down = share_of<Down>(block);
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
     GLOBAL(const ulong) weights = table + layer * TABLE;
-    feed<Qkv>(r, weights[QUERY], 0, within(qkv, 0, query), lane);
-    feed<Qkv>(r, weights[KEY], 0, within(qkv, query, key), lane);
-    feed<Qkv>(r, weights[VALUE], 0, within(qkv, query + key, key), lane);
+    feed<Qkv>(r, weights[QUERY], 0, within(qkv, 0, query));
+    feed<Qkv>(r, weights[KEY], 0, within(qkv, query, key));
+    feed<Qkv>(r, weights[VALUE], 0, within(qkv, query + key, key));
     at = seen(at, int(weights[WINDOW]));
     int splits = splits_of(at);
     ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS)
-      feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j % GROUPS * JOB_HEADS), j / GROUPS, splits), lane);
+      feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j % GROUPS * JOB_HEADS), j / GROUPS, splits));
     ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
-      if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / ROW_PARTS), 0, 1), lane);
-      feed_out(r, weights[OUT], j, lane);
+      if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / ROW_PARTS), 0, 1));
+      feed_out(r, weights[OUT], j);
     }
-    feed<Mlp>(r, weights[GATE], weights[UP], mlp, lane);
-    feed<Down>(r, weights[DOWN], 0, down, lane);
+    feed<Mlp>(r, weights[GATE], weights[UP], mlp);
+    feed<Down>(r, weights[DOWN], 0, down);
   }
-  feed<Head>(r, table[LAYERS * TABLE], 0, share_of<Head>(block), lane);
+  feed<Head>(r, table[LAYERS * TABLE], 0, share_of<Head>(block));
 }
 
 // terms_of stores N neighbours from number first of x on as bf16, TERMS numbers whose sum each is.
@@ -107,16 +109,8 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
           q[i].value[j] = at[i] >= quads ? 0u : (row.known ? uint(row.embedded[at[i] * PER_QUAD + j]) : 0x7fc0u) << (ROUNDED ? 0 : 16);
     } else {
       // A lane for each load asks until a word is there, before all ask for theirs: what is asked for is written later.
-      bool missing = true;
-#ifndef PROBE
-#define PROBE 3
-#endif
-      if (PROBE & 4) {
-        missing = false;
-        UNROLL for (int i = 0; i < deep; i++) q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, missing);
-        missing = warp_max(missing ? 1.0f : 0.0f) > 0;
-      }
-      if ((PROBE & 1) && missing && thread % WARP < deep) {
+      bool missing;
+      if (thread % WARP < deep) {
         int quad = (first + thread % WARP) * THREADS + thread;
         do {
           missing = false;
@@ -124,7 +118,6 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
         } while (missing);
       }
       warp_barrier();
-      if (!(PROBE & 4) || missing)
       do {
         missing = false;
         UNROLL for (int i = 0; i < deep; i++) q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, missing);
@@ -152,7 +145,7 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(cons
   ROLLED for (int first = 0; first < loads; first += deep) {
     bool missing;
     int probe = (first + thread % WARP) * THREADS + thread;
-    if ((PROBE & 2) && thread % WARP < deep && probe < pairs) {
+    if (thread % WARP < deep && probe < pairs) {
       do {
         missing = false;
         peek_sums(sums, 2 * probe, past, HEADS, missing);
@@ -232,7 +225,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   barrier();
   if (warp >= WARPS) {
     give_registers();
-    if (warp == WARPS) feed_all(args, r, table, at, keys, values, block, lane);
+    if (t.index == THREADS) feed_all(args, r, table, at, keys, values, block);
     return;
   }
   take_registers();
@@ -242,7 +235,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
 
   // What the whole step needs: the row's place and the rotations there.
   const uint last = AS(const uint, exchange)[0];
-  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_SCORES, floats + ROTARY, floats + DESK_FACTOR};
+  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_SCORES, floats + DESK_PART, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
   ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;

@@ -9,18 +9,17 @@ enum {
   KEYS = WARP / KEY_LANES,           // of a warp at a time
   KEY_BYTES = DIM * (KEY_TYPE == BF16 ? 2 : 4),
   VALUE_BYTES = DIM * (VALUE_TYPE == BF16 ? 2 : 4),
-  VALUE_PITCH = VALUE_BYTES + 32,    // between values of a tile, so that a warp's columns of neighbours lie in other banks
-  TILE_KEYS = TILE / (KEY_BYTES > VALUE_PITCH ? KEY_BYTES : VALUE_PITCH), // whose keys are in a tile, and whose values in another
-  DEEP = TILE_KEYS > WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
+  TILE_KEYS = TILE / (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES), // whose keys are in a tile, and whose values in another
+  DEEP = TILE_KEYS >= 2 * WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
   SPAN = WARPS * KEYS * DEEP,        // keys of a block at once
-  WARP_PIECES = PIECES > 16 * WARPS ? 32 : PIECES > 8 * WARPS ? 16 : PIECES > 4 * WARPS ? 8 : PIECES > 2 * WARPS ? 4 : PIECES > WARPS ? 2 : 1, // of values that a warp adds up, a power of two
+  HELD = PER_LANE * 8,               // elements of a head in a lane
   SCORES = TILE_KEYS + 1,            // of a head: those of a tile and of the row's own key
   FEW_KEYS = 192,                    // that are not shared, since to add up what the parts found takes another exchange
   GROUPS = HEADS / JOB_HEADS,        // jobs for each part of the keys
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
   PART = DIM + 2                     // words of a head in a partial result: sum, top, elements
 };
-static_assert(TILE_KEYS > 0 && WARPS * WARP_PIECES >= PIECES, "a tile holds a key, and the warps have all columns");
+static_assert(TILE_KEYS > 0, "a tile holds a key");
 
 // Place is the row's place in the cache.
 struct Place {
@@ -64,13 +63,13 @@ DEVICE Keys keys_of(ARGS(DecodeArgs) a, int layer, Place at, int kv, int split, 
 DEVICE int kv_head(int head) { return head / (HEADS / KV_HEADS); }
 
 // feed_keys fills tiles with keys and values by turns.
-DEVICE void feed_keys(Ring &r, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, Keys k, int lane) {
+DEVICE void feed_keys(Ring &r, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, Keys k) {
   GLOBAL(const uchar) head_keys = keys + k.element * (KEY_BYTES / DIM);
   GLOBAL(const uchar) head_values = values + k.element * (VALUE_BYTES / DIM);
   ROLLED for (int first = k.from; first < k.to; first += TILE_KEYS) {
     int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
-    push(r, head_keys + long(first) * KEY_BYTES, n * KEY_BYTES, lane);
-    push_rows(r, head_values + long(first) * VALUE_BYTES, VALUE_BYTES, VALUE_BYTES, VALUE_PITCH, n, lane);
+    push(r, head_keys + long(first) * KEY_BYTES, n * KEY_BYTES);
+    push(r, head_values + long(first) * VALUE_BYTES, n * VALUE_BYTES);
   }
 }
 
@@ -100,6 +99,8 @@ struct Desk {
   LOCAL(float) key;    // [DIM]: the row's own, as the cache stores it
   LOCAL(float) value;  // [DIM]
   LOCAL(float) scores; // [2, JOB_HEADS, SCORES]: of two tiles by turns
+  LOCAL(float) part;   // [WARPS, JOB_HEADS, DIM]: what the warps have of the result
+  LOCAL(float) sum;    // [WARPS, JOB_HEADS]: and of the weights' sum
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
   LOCAL(float) factor; // [WARP]: of parts
 };
@@ -208,15 +209,15 @@ template <int H> DEVICE void score_own(Desk desk, LOCAL(float) scores, int lane)
   }
 }
 
-// Softmax is the state of an online softmax. A lane has the keys of its group
-// and one piece of their values; all lanes of a warp agree on the top.
+// Softmax is the state of an online softmax. Lanes that share a key have each some
+// elements of its value; all threads agree on the top.
 template <int H> struct Softmax {
-  float top[H], sum[H], acc[H][8];
+  float top[H], sum[H], acc[H * HELD];
 };
 
 // take_values adds the scored keys, the last of which may be the row's own, to the state.
-template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) values, int n, bool own, Desk desk, LOCAL(const float) scores, int piece, int lane) {
-  const int all = n + (own ? 1 : 0), groups = WARP / WARP_PIECES;
+template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) values, int n, bool own, Desk desk, LOCAL(const float) scores, int warp, int lane) {
+  const int all = n + (own ? 1 : 0);
   UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
     ROLLED for (int j = lane; j < all; j += WARP) top = larger(top, scores[h * SCORES + j]);
@@ -224,51 +225,60 @@ template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) value
     float factor = rescale(s.top[h], top);
     s.top[h] = top;
     s.sum[h] *= factor;
-    UNROLL for (int e = 0; e < 8; e++) s.acc[h][e] *= factor;
+    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
   }
-  UNROLL_4 for (int j = lane / WARP_PIECES; j < all; j += groups) {
-    float v[8];
-    if (j < n) {
-      Piece<VALUE_TYPE> p = piece_at<VALUE_TYPE>(values + j * VALUE_PITCH, 8 * piece);
-      UNROLL for (int e = 0; e < 8; e++) v[e] = element(p, e);
-    } else {
-      UNROLL for (int e = 0; e < 8; e++) v[e] = desk.value[8 * piece + e];
+  ROLLED for (int j = warp * KEYS + lane / KEY_LANES; j < all; j += WARPS * KEYS) {
+    float v[HELD];
+    UNROLL for (int i = 0; i < PER_LANE; i++) {
+      int piece = i * KEY_LANES + lane % KEY_LANES;
+      piece = piece < PIECES ? piece : PIECES - 1;
+      if (j < n) {
+        Piece<VALUE_TYPE> p = piece_at<VALUE_TYPE>(values, j * DIM + 8 * piece);
+        UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = element(p, e);
+      } else {
+        UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = desk.value[8 * piece + e];
+      }
     }
     UNROLL for (int h = 0; h < H; h++) {
       float weight = rescale(scores[h * SCORES + j], s.top[h]);
       s.sum[h] += weight;
-      UNROLL for (int e = 0; e < 8; e++) s.acc[h][e] += weight * v[e];
+      UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += weight * v[i];
     }
   }
 }
 
-// combine adds up what the groups of a warp's lanes have; finish(h, d, element) gets the
-// elements, of which each exchange halves what a lane is left with.
-template <int H, class Finish> DEVICE void combine(Softmax<H> &s, int piece, bool inside, int lane, Finish finish) {
+// collect adds up the states of the lanes that hold the same elements of other keys and
+// leaves the warp's result on the desk. Each exchange halves what a lane is left with.
+template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lane) {
   UNROLL for (int h = 0; h < H; h++) {
-    int n = 8, first = 0;
-    bool twice = false; // another lane has the same
-    UNROLL for (int step = 0; step < 5; step++) {
-      const int mask = WARP / 2 >> step;
-      if (mask < WARP_PIECES) continue;
-      s.sum[h] += as_float(shuffle_xor(as_uint(s.sum[h]), mask));
-      bool upper = (lane & mask) != 0;
-      if (n == 1) {
-        s.acc[h][0] += as_float(shuffle_xor(as_uint(s.acc[h][0]), mask));
-        twice |= upper;
-        continue;
-      }
+    float sum = s.sum[h];
+    for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
+    if (lane == 0) desk.sum[warp * H + h] = sum;
+  }
+  const int all = H * HELD;
+  int n = all, first = 0;
+  UNROLL for (int step = 0; step < 5; step++) {
+    const int mask = WARP / 2 >> step;
+    if (mask < KEY_LANES) continue;
+    bool upper = (lane & mask) != 0;
+    if (n % 2 == 0) {
       n /= 2;
-      UNROLL for (int i = 0; i < 4; i++)
+      UNROLL for (int i = 0; i < all / 2; i++)
         if (i < n) {
-          float keep = upper ? s.acc[h][i + n] : s.acc[h][i], send = upper ? s.acc[h][i] : s.acc[h][i + n];
-          s.acc[h][i] = keep + as_float(shuffle_xor(as_uint(send), mask));
+          float keep = upper ? s.acc[i + n] : s.acc[i], send = upper ? s.acc[i] : s.acc[i + n];
+          s.acc[i] = keep + as_float(shuffle_xor(as_uint(send), mask));
         }
       first += upper ? n : 0;
+    } else {
+      UNROLL for (int i = 0; i < all; i++)
+        if (i < n) s.acc[i] += as_float(shuffle_xor(as_uint(s.acc[i]), mask));
     }
-    UNROLL for (int i = 0; i < 8; i++)
-      if (i < n && inside && !twice) finish(h, 8 * piece + first + i, s.acc[h][i]);
   }
+  UNROLL for (int i = 0; i < all; i++)
+    if (i < n) {
+      int at = first + i, piece = at % HELD / 8 * KEY_LANES + lane % KEY_LANES;
+      if (piece < PIECES) desk.part[(warp * H + at / HELD) * DIM + 8 * piece + at % 8] = s.acc[i];
+    }
 }
 
 // attend computes the attention of H heads from query head first on over a job's keys.
@@ -298,14 +308,12 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
   }
   barrier_of(THREADS);
 
-  // A warp adds up some columns of the values, so that no two warps have to.
   Softmax<H> s;
+  UNROLL for (int i = 0; i < H * HELD; i++) s.acc[i] = 0;
   UNROLL for (int h = 0; h < H; h++) {
     s.top[h] = -infinity();
     s.sum[h] = 0;
-    UNROLL for (int e = 0; e < 8; e++) s.acc[h][e] = 0;
   }
-  const int column = warp * WARP_PIECES + lane % WARP_PIECES, piece = column < PIECES ? column : PIECES - 1;
   int first = k.from, turn = 0;
   do {
     int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
@@ -319,7 +327,7 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
     if (own && warp == WARPS - 1) score_own<H>(desk, scores + n, lane); // the last warp has the fewest keys
     barrier_of(THREADS);
     if (n > 0) await(r, base + 2, lane);
-    take_values(s, tile_of(r, base + 1), n, own, desk, scores, piece, lane);
+    take_values(s, tile_of(r, base + 1), n, own, desk, scores, warp, lane);
     if (n > 0) {
       base += 2;
       release(r, base, lane);
@@ -327,7 +335,19 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
     first += TILE_KEYS;
     turn++;
   } while (first < k.to);
-  combine(s, piece, column < PIECES, lane, [&](int h, int d, float e) { finish(h, d, e, s.sum[h], s.top[h]); });
+  collect(s, desk, warp, lane);
+  barrier_of(THREADS);
+  ROLLED for (int i = warp * WARP + lane; i < H * DIM; i += THREADS) {
+    int h = i / DIM;
+    float sum = 0, e = 0;
+    UNROLL for (int w = 0; w < WARPS; w++) {
+      sum += desk.sum[w * H + h];
+      e += desk.part[w * H * DIM + i];
+    }
+    float top = s.top[0];
+    UNROLL for (int j = 1; j < H; j++) top = h == j ? s.top[j] : top;
+    finish(h, i % DIM, e, sum, top);
+  }
 }
 
 // put_part hands a part's result for an element on.

@@ -12,11 +12,11 @@ enum {
   OUT_JOBS = HEADS * ROW_PARTS,
   OUT_ROWS = 16, // that a warp multiplies at a time
   OUT_UNITS = (HIDDEN + OUT_ROWS - 1) / OUT_ROWS,
-  OUT_BYTES = 2 * DIM,                                  // of a head's part of a row
-  OUT_PITCH = (OUT_BYTES + 64 + 127) / 128 * 128 - 64,  // so that two neighbouring rows lie in other banks
-  OUT_TILE_ROWS = TILE / OUT_PITCH / OUT_ROWS * OUT_ROWS
+  OUT_BYTES = 2 * DIM,                         // of a head's part of a row
+  OUT_SWAP = OUT_BYTES % 128 == 0 ? 4 : 0,     // in odd rows pieces of 16 bytes swap places, so that neighbouring rows lie in other banks
+  OUT_TILE_ROWS = TILE / OUT_BYTES / OUT_ROWS * OUT_ROWS
 };
-static_assert(OUT_PITCH >= OUT_BYTES && OUT_TILE_ROWS > 0 && HEADS < 256, "a tile holds rows of the output, and a sum counts the heads");
+static_assert(OUT_TILE_ROWS > 0 && HEADS < 256, "a tile holds rows of the output, and a sum counts the heads");
 
 // out_rows are the rows of a job.
 DEVICE Share out_rows(int job) {
@@ -24,13 +24,21 @@ DEVICE Share out_rows(int job) {
   return Share{part * OUT_UNITS / ROW_PARTS * OUT_ROWS, to < HIDDEN ? to : int(HIDDEN)};
 }
 
-// feed_out fills tiles with the rows of a job, of each the columns of its head.
-DEVICE void feed_out(Ring &r, ulong weight, int job, int lane) {
+// by_heads brings the weight's columns head by head, so that a job's rows follow each other: a thread for two columns.
+KERNEL(by_heads, DecodeArgs, BUF(0, const uint, weight), BUF(1, uint, y)) {
+  const int i = element_of(THREAD), pairs = DIM / 2;
+  if (i >= HIDDEN * HEADS * pairs) return;
+  int pair = i % pairs, row = i / pairs % HIDDEN, head = i / pairs / HIDDEN;
+  y[i] = weight[(row * HEADS + head) * pairs + (pair ^ (4 * OUT_SWAP * (row & 1)))];
+}
+
+// feed_out fills tiles with the rows of a job.
+DEVICE void feed_out(Ring &r, ulong weight, int job) {
   Share rows = out_rows(job);
-  GLOBAL(const uchar) w = at_address<const uchar>(weight, long(HIDDEN) * HEADS * OUT_BYTES) + job / ROW_PARTS * OUT_BYTES;
+  GLOBAL(const uchar) w = at_address<const uchar>(weight, long(HIDDEN) * HEADS * OUT_BYTES) + long(job / ROW_PARTS) * HIDDEN * OUT_BYTES;
   ROLLED for (int first = rows.from; first < rows.to; first += OUT_TILE_ROWS) {
     int n = rows.to - first < OUT_TILE_ROWS ? rows.to - first : int(OUT_TILE_ROWS);
-    push_rows(r, w + long(first) * HEADS * OUT_BYTES, HEADS * OUT_BYTES, OUT_BYTES, OUT_PITCH, n, lane);
+    push(r, w + long(first) * OUT_BYTES, n * OUT_BYTES);
   }
 }
 
@@ -59,16 +67,17 @@ DEVICE void multiply_out(Ring &r, int &base, LOCAL(const uchar) result, int job,
     await(r, base + 1, lane);
     LOCAL(const uchar) tile = tile_of(r, base);
     ROLLED for (int row = (warp - first / OUT_ROWS % WARPS + WARPS) % WARPS * OUT_ROWS; row < n; row += WARPS * OUT_ROWS) {
-      int low = row + g < n ? row + g : n - 1, high = row + g + 8 < n ? row + g + 8 : n - 1;
+      int low = row + g < n ? row + g : g & 1, high = row + g + 8 < n ? row + g + 8 : g & 1; // past the last any row that is there
       Four c[2 * TERMS];
       UNROLL for (int i = 0; i < 2 * TERMS; i++) c[i] = Four{{0, 0, 0, 0}};
       UNROLL for (int column = 0; column < DIM; column += 32) {
         int k = column + 8 * (lane % 4); // as in terms.h, a lane has 8 neighbours of k
+        int place = 2 * k ^ (16 * OUT_SWAP * (g & 1)); // rows g and g + 8 are both odd or both even
         bool inside = k < DIM;
         Words4 zero = {{0, 0, 0, 0}}, a = zero, b = zero;
         if (inside) {
-          a = local4(tile + low * OUT_PITCH + 2 * k);
-          b = local4(tile + high * OUT_PITCH + 2 * k);
+          a = local4(tile + low * OUT_BYTES + place);
+          b = local4(tile + high * OUT_BYTES + place);
         }
         UNROLL for (int term = 0; term < TERMS; term++) {
           Words4 x = inside && g == 0 ? local4(result + term * OUT_BYTES + 2 * k) : zero; // the first of 8 columns

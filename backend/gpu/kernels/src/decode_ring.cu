@@ -67,32 +67,17 @@ struct Ring {
   uint seen, freed; // the feeder: tiles that were filled; others: that were waited for, and left
 };
 
-// fill waits until the ring's next tile is empty and announces so many bytes of copies into it; all lanes of the feeder call it.
-DEVICE int fill(Ring &r, int bytes, int lane) {
+// push fills the ring's next tile, once it is empty.
+DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes) {
   int slot = r.seen % SLOTS;
-  if (lane == 0) {
-    gate_wait(r.empty + slot, uint(r.seen / SLOTS + 1));
-    gate_expect(r.full + slot, bytes);
-  }
+  gate_wait(r.empty + slot, r.seen / SLOTS + 1);
+  gate_expect(r.full + slot, bytes);
+  bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
   r.seen++;
-  return slot;
-}
-
-// push fills a tile with consecutive bytes.
-DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes, int lane) {
-  int slot = fill(r, bytes, lane);
-  if (lane == 0) bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
-}
-
-// push_rows fills a tile with n rows, which lie stride bytes apart and pitch bytes in the tile; a lane copies a row.
-DEVICE void push_rows(Ring &r, GLOBAL(const uchar) from, long stride, int bytes, int pitch, int n, int lane) {
-  int slot = fill(r, n * bytes, lane);
-  warp_barrier(); // the tile is empty and its gate waits
-  ROLLED for (int i = lane; i < n; i += WARP) bulk_copy(r.tiles + slot * TILE + i * pitch, from + i * stride, bytes, r.full + slot);
 }
 
 // feed fills tiles with consecutive rows of one weight, or of two by turns.
-template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s, int lane) {
+template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s) {
   long size = long(s.to) * P::row_bytes;
   GLOBAL(const uchar) first = at_address<const uchar>(a, size);
   GLOBAL(const uchar) second = at_address<const uchar>(b, size);
@@ -102,8 +87,8 @@ template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s, int lane
       long at = long(row) * P::row_bytes + part * TILE;
       int bytes = (row + rows < s.to ? rows : s.to - row) * P::row_bytes - part * TILE;
       if (bytes > TILE) bytes = TILE;
-      push(r, first + at, bytes, lane);
-      if (P::members == 2) push(r, second + at, bytes, lane);
+      push(r, first + at, bytes);
+      if (P::members == 2) push(r, second + at, bytes);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <ucontext.h>
 #include <utility>
 #include <vector>
@@ -28,7 +29,7 @@ const int warp_size = 32, max_threads = 1024;
 
 struct Span {
   char *data;
-  int64_t bytes;
+  int64_t bytes, width; // of a row, where the kernel takes a matrix
 };
 
 typedef void (*Kernel)(const Span *, const void *, Thread);
@@ -82,6 +83,21 @@ struct Copies {
   int group;
 };
 
+// Product is one of a warpgroup that is under way; Products are those that a
+// thread waits for, and what its sums are without them.
+struct Product {
+  ulong a, b;
+  int batch;
+  bool add;
+};
+
+struct Products {
+  std::vector<Product> pending;
+  std::vector<float> sums;
+  float *of;
+  int batch;
+};
+
 // Block is what the threads of a block share.
 struct Block {
   Thread place;
@@ -89,6 +105,7 @@ struct Block {
   uint exchanged[max_threads / warp_size][2][warp_size];
   Fragment fragments[max_threads / warp_size][2][warp_size];
   Copies copies[max_threads];
+  Products products[max_threads];
   std::vector<char> memory; // dynamic shared memory, and room to align it
 };
 static std::vector<Block> blocks;
@@ -270,7 +287,10 @@ static void run_blocks(int first, int n, const int *grid, int count) {
     b.place = Thread{0, count, at % grid[0], at / grid[0] % grid[1], at / grid[0] / grid[1]};
     b.all = b.some = Meeting{};
     memset(b.warps, 0, sizeof b.warps);
-    for (int j = 0; j < count; j++) b.copies[j] = Copies{};
+    for (int j = 0; j < count; j++) {
+      b.copies[j] = Copies{};
+      b.products[j] = Products{};
+    }
     b.memory.assign(dynamic_bytes + 128, char(0xff)); // NaN
   }
   use(&blocks[0]);
@@ -300,18 +320,19 @@ template <class T> struct Pointer {
 };
 
 template <class A, class... P, size_t... I>
-static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, const void *args, Thread t, std::index_sequence<I...>) {
-  body(*(const A *)args, t, Pointer<P>(s[I])...);
+static void call(void (*body)(const A &, Thread, P...), const Span *s, const void *args, Thread t, std::index_sequence<I...>) {
+  body(*(const A *)args, t, P(s[I])...);
 }
 
 template <class A, class... P>
-static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, const void *args, Thread t) {
+static void call(void (*body)(const A &, Thread, P...), const Span *s, const void *args, Thread t) {
   call<A, P...>(body, s, args, t, std::index_sequence_for<P...>());
 }
 
 } // namespace emu
 
 #define THREAD _thread
+#define EARLY_THREAD THREAD // kernels run one after the other
 #define DEVICE static inline
 #define GLOBAL(T) emu::Pointer<T>
 #define LOCAL(T) T *
@@ -330,6 +351,9 @@ static void call(void (*body)(const A &, Thread, Pointer<P>...), const Span *s, 
 #define UNROLL_4
 #define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
+
+DEVICE void inputs_ready() {}
+template <class T> DEVICE void prefetch(emu::Pointer<T> p) { p[0]; }
 
 DEVICE void barrier() { emu::meet(*emu::all, emu::block.count, "the rest of its block"); }
 
@@ -442,6 +466,15 @@ template <class T> DEVICE Words4 local4(const T *p) {
   if (emu::within(p, 16)) memcpy(&w, p, 16);
   return w;
 }
+
+// put_local4 stores four words at 16 aligned bytes of shared memory.
+DEVICE void put_local4(uint *p, const uint (&w)[4]) {
+  if (emu::within(p, 16)) memcpy(p, w, 16);
+}
+
+// Blocks that share counters run one after the other.
+DEVICE void fence() {}
+DEVICE uint count_up(GLOBAL(uint) counts, int i) { return counts[i]++; }
 
 // A copy arrives as late as it may, when its thread waits for it; what was
 // there before is lost as soon as it may be.

@@ -2,12 +2,6 @@
 
 #if MATRIX
 
-// Sums are where the partial sums of a share of k are kept.
-DEVICE long share_place(ARGS(ProductArgs) p, int share, int member, int row, int column) {
-  long before = member == 0 ? 0 : member == 1 ? p.n[0] : p.n[0] + p.n[1];
-  return (long(share) * (p.n[0] + p.n[1] + p.n[2]) + before) * p.m + long(row) * p.n[member] + column;
-}
-
 // matrices computes one tile a block: WM x WN warps of MT x NT pieces of 16 x 8.
 // The columns of two members that are gated take turns, eight by eight.
 template <int TX, class W, int MT, int NT, int WM, int WN, int Stages>

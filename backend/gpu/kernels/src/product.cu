@@ -23,24 +23,6 @@ enum { stage_size = 4096 };
 // apart, so that neighbouring lanes read neighbouring 16 bytes.
 DEVICE int staged(int i, int row_size) { return (i / 4 % 2) * (row_size / 2) + i / 8 * 4 + i % 4; }
 
-// Norm is how a row of x is normalised on its way to the stage.
-struct Norm {
-  float mean, scale;
-};
-
-DEVICE Norm norm_of(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, LOCAL(float) shared) {
-  Norm n = {0, 1};
-  if (p.norm == NoNorm) return n;
-  if (p.norm == LayerNorm) {
-    for (int i = t.index; i < p.k; i += t.count) n.mean += x[i];
-    n.mean = block_sum(t, n.mean, shared) / float(p.k);
-  }
-  float squares = 0;
-  for (int i = t.index; i < p.k; i += t.count) squares += (x[i] - n.mean) * (x[i] - n.mean);
-  n.scale = 1.0f / fsqrt(block_sum(t, squares, shared) / float(p.k) + p.eps);
-  return n;
-}
-
 // add_row adds what a row of w gives with the rows of x that the block holds.
 template <int R, class W>
 DEVICE void add_row(ARGS(ProductArgs) p, GLOBAL(const W) w, int length, int lane, LOCAL(const float) xs, OWN(float) sum) {
@@ -75,12 +57,20 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
   Batch b = batch_of(p, t.group_z);
   float sum[R], up[R];
   UNROLL for (int r = 0; r < R; r++) sum[r] = up[r] = 0;
+  if (p.stored && inside) {
+    const int line = 128 / int(sizeof(W)); // of the L2 cache
+    for (int i = line * lane; i < p.k; i += line * WARP) {
+      prefetch(own.w + (long(column) * p.wColumn + i));
+      if (p.gated) prefetch(m1.w + (long(column) * p.wColumn + i));
+    }
+  }
+  inputs_ready();
   for (int k0 = 0; k0 < p.k; k0 += size) {
     int length = p.k - k0 < size ? p.k - k0 : size;
     if (k0 > 0) barrier(); // the last stage has been read
     for (int r = 0; r < p.m; r++) {
       GLOBAL(const float) row = x + (b.x + long(r) * p.k);
-      Norm norm = norm_of(t, p, row, shared);
+      Norm norm = norm_of(t, p.norm, p.eps, row, p.k, shared);
       for (int i = t.index; i < length; i += t.count) {
         float v = row[k0 + i];
         if (p.norm != NoNorm) v = (v - norm.mean) * norm.scale * load(norm_weight, p.normWeightType, k0 + i);
@@ -182,7 +172,7 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
 #define VECTOR(R, W)                                                                                                   \
   PRODUCT(vector##R##_##W, W, SHARED(float, xs, stage_size); SHARED(float, shared, WARP);                              \
           Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};              \
-          vector<R>(THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
+          vector<R>(EARLY_THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
 
 // The 8 warps of a block of columns share R rows of sums.
 #define COLUMNS(R, W)                                                                                                  \

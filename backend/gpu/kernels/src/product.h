@@ -16,6 +16,12 @@ DEVICE float gate(ARGS(ProductArgs) p, float v, float up, int column, GLOBAL(con
   return p.round ? to_float(to_bf16(v)) : v;
 }
 
+// share_place is where a partial sum of a share of k is kept.
+DEVICE long share_place(ARGS(ProductArgs) p, int share, int member, int row, int column) {
+  long before = member == 0 ? 0 : member == 1 ? p.n[0] : p.n[0] + p.n[1];
+  return (long(share) * (p.n[0] + p.n[1] + p.n[2]) + before) * p.m + long(row) * p.n[member] + column;
+}
+
 // Member is one of the products of a launch.
 template <class W> struct Member {
   GLOBAL(const W) w;

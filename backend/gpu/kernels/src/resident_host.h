@@ -13,8 +13,7 @@ struct Gate {
 };
 
 struct Bulk {
-  char *to;
-  const char *from;
+  std::function<void()> copy;
   int bytes;
   Gate *gate;
 };
@@ -34,7 +33,7 @@ static void land() {
   Bulk b = bulks[i];
   bulks[i] = bulks.back();
   bulks.pop_back();
-  memcpy(b.to, b.from, b.bytes);
+  b.copy();
   b.gate->bytes -= b.bytes;
   got_on();
   settle(*b.gate);
@@ -79,7 +78,7 @@ DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCA
   if (!emu::within(to, 16) || !emu::within(to + bytes - 16, 16)) return;
   if (&from[0] != from.at || &from[bytes - 1] != from.at + bytes - 1) return;
   memset(to, 0xff, bytes);
-  emu::bulks.push_back({(char *)to, (const char *)from.at, bytes, &emu::gate_at(gate)});
+  emu::bulks.push_back({[=] { memcpy(to, from.at, bytes); }, bytes, &emu::gate_at(gate)});
 }
 
 DEVICE void warp_barrier() {

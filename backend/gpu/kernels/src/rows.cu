@@ -52,18 +52,9 @@ KERNEL(normalise, NormArgs, BUF(0, const float, x), BUF(1, const uchar, weight),
   const Thread t = THREAD;
   SHARED(float, shared, WARP);
   long row = long(t.group_x) * args.width;
-  float mean = 0, squares = 0;
-  if (args.kind == LayerNorm) {
-    for (int i = t.index; i < args.width; i += t.count) mean += x[row + i];
-    mean = block_sum(t, mean, shared) / float(args.width);
-  }
+  Norm norm = norm_of(t, args.kind, args.eps, x + row, args.width, shared);
   for (int i = t.index; i < args.width; i += t.count) {
-    float d = x[row + i] - mean;
-    squares += d * d;
-  }
-  float scale = 1.0f / fsqrt(block_sum(t, squares, shared) / float(args.width) + args.eps);
-  for (int i = t.index; i < args.width; i += t.count) {
-    float v = (x[row + i] - mean) * scale * load(weight, args.weightType, i);
+    float v = (x[row + i] - norm.mean) * norm.scale * load(weight, args.weightType, i);
     if (args.kind == LayerNorm) v += load(bias, args.biasType, i);
     y[row + i] = args.round ? to_float(to_bf16(v)) : v;
   }
