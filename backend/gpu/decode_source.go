@@ -14,9 +14,9 @@ type decodeSizes struct {
 	keyType, valueType                                            backend.DType
 	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
 
-	blocks, warps, feeders, tile, slots, keyLanes, jobHeads, sums int
-	splits                                                        [numProducts]int // warps that share a row
-	profiled                                                      bool             // the kernel counts cycles
+	blocks, warps, feeders, tile, slots, pace, keyLanes, jobHeads, sums int
+	splits                                                              [numProducts]int // warps that share a row
+	profiled                                                            bool             // the kernel counts cycles
 }
 
 // outRows are the rows of the output's weight that a warp multiplies at a time.
@@ -219,7 +219,7 @@ func (s *decodeSizes) macros() string {
 		{"HIDDEN", s.hidden}, {"HEADS", s.heads}, {"KV_HEADS", s.kvHeads}, {"DIM", s.dim}, {"INNER", s.inner}, {"LAYERS", s.layers},
 		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
-		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"TILE", s.tile}, {"SLOTS", s.slots},
+		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"TILE", s.tile}, {"SLOTS", s.slots}, {"PACE", s.pace},
 		{"LANES_A_KEY", s.keyLanes}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithTiles()},
 		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
 	} {

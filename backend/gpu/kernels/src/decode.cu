@@ -57,6 +57,7 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     feed<Mlp>(r, weights[GATE], weights[UP], mlp);
     feed<Down>(r, weights[DOWN], 0, down);
   }
+  r.pace = 0; // nobody waits for other blocks any more
   feed<Head>(r, table[LAYERS * TABLE], 0, share_of<Head>(block));
 }
 
@@ -211,7 +212,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const int block = t.group_x, warp = t.index / WARP, lane = t.index % WARP;
   LOCAL(float) floats = (LOCAL(float))(memory + FLOATS_AT);
   LOCAL(ulong) gates = (LOCAL(ulong))(memory + GATES_AT);
-  Ring r = {memory + TILES_AT, gates, gates + SLOTS, 0, 0};
+  Ring r = {memory + TILES_AT, gates, gates + SLOTS, 0, 0, PACE};
   if (t.index == 0) {
     ROLLED for (int i = 0; i < SLOTS; i++) {
       gate_init(r.full + i, 1);

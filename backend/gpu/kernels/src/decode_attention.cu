@@ -215,35 +215,47 @@ template <int H> struct Softmax {
   float top[H], sum[H], acc[H * HELD];
 };
 
+// add_value adds what a lane has of a value, with the weights that its scores have for the heads.
+template <int H> DEVICE void add_value(Softmax<H> &s, LOCAL(const float) scores, bool inside, const float *v) {
+  UNROLL for (int h = 0; h < H; h++) {
+    float weight = inside ? rescale(scores[h * SCORES], s.top[h]) : 0.0f;
+    s.sum[h] += weight;
+    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += weight * v[i];
+  }
+}
+
 // take_values adds the scored keys, the last of which may be the row's own, to the state.
 template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) values, int n, bool own, Desk desk, LOCAL(const float) scores, int warp, int lane) {
   const int all = n + (own ? 1 : 0);
   UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
-    ROLLED for (int j = lane; j < all; j += WARP) top = larger(top, scores[h * SCORES + j]);
+    UNROLL for (int j = 0; j < SCORES; j += WARP)
+      if (j < all) top = larger(top, scores[h * SCORES + (j + lane < all ? j + lane : all - 1)]);
     top = warp_max(top);
     float factor = rescale(s.top[h], top);
     s.top[h] = top;
     s.sum[h] *= factor;
     UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
   }
-  ROLLED for (int j = warp * KEYS + lane / KEY_LANES; j < all; j += WARPS * KEYS) {
+  ROLLED for (int first = warp * KEYS; first < n; first += WARPS * KEYS) {
+    int j = first + lane / KEY_LANES;
+    bool inside = j < n;
+    j = inside ? j : n - 1;
     float v[HELD];
     UNROLL for (int i = 0; i < PER_LANE; i++) {
       int piece = i * KEY_LANES + lane % KEY_LANES;
-      piece = piece < PIECES ? piece : PIECES - 1;
-      if (j < n) {
-        Piece<VALUE_TYPE> p = piece_at<VALUE_TYPE>(values, j * DIM + 8 * piece);
-        UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = element(p, e);
-      } else {
-        UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = desk.value[8 * piece + e];
-      }
+      Piece<VALUE_TYPE> p = piece_at<VALUE_TYPE>(values, j * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
+      UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = element(p, e);
     }
-    UNROLL for (int h = 0; h < H; h++) {
-      float weight = rescale(scores[h * SCORES + j], s.top[h]);
-      s.sum[h] += weight;
-      UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += weight * v[i];
+    add_value(s, scores + j, inside, v);
+  }
+  if (own && warp == WARPS - 1) { // once for each element
+    float v[HELD];
+    UNROLL for (int i = 0; i < PER_LANE; i++) {
+      int piece = i * KEY_LANES + lane % KEY_LANES;
+      UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = desk.value[8 * (piece < PIECES ? piece : PIECES - 1) + e];
     }
+    add_value(s, scores + n, lane < KEY_LANES, v);
   }
 }
 
@@ -320,13 +332,13 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
     bool own = k.own && first + n == k.to;
     LOCAL(float) scores = desk.scores + turn % 2 * H * SCORES;
     if (n > 0) {
-      await(r, base + 1, lane);
+      await(r, base + 1);
       score_keys<H>(tile_of(r, base), n, desk, scores, warp, lane);
     } else
       n = 0;
     if (own && warp == WARPS - 1) score_own<H>(desk, scores + n, lane); // the last warp has the fewest keys
     barrier_of(THREADS);
-    if (n > 0) await(r, base + 2, lane);
+    if (n > 0) await(r, base + 2);
     take_values(s, tile_of(r, base + 1), n, own, desk, scores, warp, lane);
     if (n > 0) {
       base += 2;

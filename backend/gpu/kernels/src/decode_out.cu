@@ -64,7 +64,7 @@ DEVICE void multiply_out(Ring &r, int &base, LOCAL(const uchar) result, int job,
   Share rows = out_rows(job);
   ROLLED for (int first = rows.from; first < rows.to; first += OUT_TILE_ROWS) {
     int n = rows.to - first < OUT_TILE_ROWS ? rows.to - first : int(OUT_TILE_ROWS);
-    await(r, base + 1, lane);
+    await(r, base + 1);
     LOCAL(const uchar) tile = tile_of(r, base);
     ROLLED for (int row = (warp - first / OUT_ROWS % WARPS + WARPS) % WARPS * OUT_ROWS; row < n; row += WARPS * OUT_ROWS) {
       int low = row + g < n ? row + g : g & 1, high = row + g + 8 < n ? row + g + 8 : g & 1; // past the last any row that is there

@@ -65,12 +65,14 @@ struct Ring {
   LOCAL(ulong) full;
   LOCAL(ulong) empty;
   uint seen, freed; // the feeder: tiles that were filled; others: that were waited for, and left
+  uint pace;        // the feeder: tiles on their way at most, or 0
 };
 
-// push fills the ring's next tile, once it is empty.
+// push fills the ring's next tile, once it is empty and the tiles up to the pace-th before it have come.
 DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes) {
   int slot = r.seen % SLOTS;
   gate_wait(r.empty + slot, r.seen / SLOTS + 1);
+  if (r.pace > 0 && r.seen >= r.pace) gate_wait(r.full + (r.seen - r.pace) % SLOTS, (r.seen - r.pace) / SLOTS);
   gate_expect(r.full + slot, bytes);
   bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
   r.seen++;
@@ -92,20 +94,27 @@ template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s) {
     }
 }
 
-// await waits until the tiles before n are full; release leaves them, seen or not. A lane has a tile of its own to ask for.
-DEVICE void await(Ring &r, uint n, int lane) {
+// await waits until the tiles before n are full, of which it asks for several at a time; release leaves them, seen or not.
+DEVICE void await(Ring &r, uint n) {
+  enum { several = 4 };
   if (r.seen >= n) return;
-  ROLLED for (uint i = r.seen + lane; i < n; i += WARP) gate_wait(r.full + i % SLOTS, i / SLOTS);
+  ROLLED for (uint first = r.seen; first < n; first += several) {
+    bool open;
+    do {
+      open = true;
+      UNROLL for (uint i = 0; i < several; i++)
+        if (first + i < n) open &= gate_open(r.full + (first + i) % SLOTS, (first + i) / SLOTS);
+    } while (!open);
+  }
   r.seen = n;
-  warp_barrier();
 }
 
 DEVICE void release(Ring &r, uint n, int lane) {
   if (r.freed >= n) return;
-  await(r, n, lane);
+  await(r, n);
   warp_barrier(); // all lanes have read them
-  ROLLED for (uint i = r.freed + lane; i < n; i += WARP) gate_arrive(r.empty + i % SLOTS);
-  r.freed = n;
+  ROLLED for (; r.freed < n; r.freed++)
+    if (lane == 0) gate_arrive(r.empty + r.freed % SLOTS);
 }
 
 DEVICE LOCAL(uchar) tile_of(const Ring &r, int tile) { return r.tiles + uint(tile) % SLOTS * TILE; }
@@ -213,7 +222,7 @@ DEVICE void multiply_pairs(Ring &r, int &base, const Vector<P> &x, int rows, int
     last = last < pairs ? last : pairs - 1;
     int end = last * unit + unit - 1;
     release(r, tile_at<P>(base, p * unit, 0, 0), lane);
-    await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1, lane);
+    await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1);
     Pair sums[P::batch];
     UNROLL for (int i = 0; i < P::batch; i++) { // without a branch, so that they run side by side
       int row = (p + i < pairs ? p + i : pairs - 1) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;

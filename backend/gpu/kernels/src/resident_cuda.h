@@ -30,6 +30,20 @@ DEVICE void gate_wait(ulong *gate, uint parity) {
                : "memory");
 }
 
+// gate_open reports whether that phase has ended, perhaps a moment later.
+DEVICE bool gate_open(ulong *gate, uint parity) {
+  uint open;
+  asm volatile("{\n"
+               ".reg .pred done;\n"
+               "mbarrier.try_wait.parity.shared.b64 done, [%1], %2;\n"
+               "selp.u32 %0, 1, 0, done;\n"
+               "}"
+               : "=r"(open)
+               : "r"(shared_address(gate)), "r"(parity & 1)
+               : "memory");
+  return open != 0;
+}
+
 // gate_expect arrives at a gate, which then waits for copies of so many bytes.
 DEVICE void gate_expect(ulong *gate, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(gate)), "r"(bytes) : "memory");
@@ -58,7 +72,7 @@ DEVICE void put_word(uint *words, long i, uint value, uint epoch) {
   asm volatile("st.relaxed.gpu.global.b32 [%0], %1;" ::"l"(words + i), "r"(epoch << 16 | value & 0xffffu) : "memory");
 }
 
-// Quad is 16 bytes of words.
+// Quad is 16 bytes of words; of those in 32 bits the epoch may still be there, above the number.
 struct Quad {
   uint value[4];
 };
@@ -76,10 +90,9 @@ DEVICE Quad peek(const uint *words, long i, uint epoch, bool &missing) {
                : "=r"(q.value[0]), "=r"(q.value[1]), "=r"(q.value[2]), "=r"(q.value[3])
                : "l"(words + i)
                : "memory");
-  UNROLL for (int j = 0; j < 4; j++) {
-    missing |= (q.value[j] >> 16) != (epoch & 0xffffu);
-    q.value[j] &= 0xffffu;
-  }
+  uint other = 0;
+  UNROLL for (int j = 0; j < 4; j++) other |= q.value[j] ^ epoch << 16;
+  missing |= other > 0xffffu;
   return q;
 }
 DEVICE uint take_word(const ulong *words, long i, uint epoch) {
