@@ -132,7 +132,7 @@ func (s *decodeSizes) fit(g Grid) error {
 	// What the tiles leave of shared memory, and the tiles that two rows and their neighbours touch.
 	left := g.Shared - s.shared()
 	s.slots = min(left/(s.tile+16), 64)
-	need := 2
+	need := 2 * attentionRound
 	for _, p := range s.products() { // the head's rows are as long as the first product's
 		need = max(need, p.members*2*ceil(2*p.k, s.tile))
 	}
@@ -189,6 +189,9 @@ func (s *decodeSizes) split(p decodeProduct) int {
 	return best
 }
 
+// attentionRound is the number of tiles of keys that a part of an attention takes at once.
+const attentionRound = 2
+
 // tileKeys is the number of keys of the cache that share a tile.
 func (s *decodeSizes) tileKeys() int {
 	return s.tile / (s.dim * max(s.keyType.Size(), s.valueType.Size()))
@@ -202,7 +205,7 @@ func (s *decodeSizes) shared() int {
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(s.tileKeys()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
+	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(attentionRound*s.tileKeys()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
 	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 8*s.hidden + 4*floats
 }
 

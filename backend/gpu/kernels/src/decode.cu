@@ -295,7 +295,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         int head = j % GROUPS * JOB_HEADS, split = j / GROUPS;
         Keys k = keys_of(args, layer, at, kv_head(head), split, splits);
         bool write = k.own && at.stored && head % (HEADS / KV_HEADS) == 0;
-        attend<JOB_HEADS>(args, r, base, k, head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
+        attend<JOB_HEADS, ROUND>(args, r, base, k, head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
                           [&](int h, int d, float e, float sum, float top) { put_part(parts, split, head + h, d, e, sum, top, epoch); });
       }
       TICK(3);
@@ -306,7 +306,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
           merge(head, splits, parts, epoch, desk, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
         } else {
           bool write = at.stored && head % (HEADS / KV_HEADS) == 0 && j % ROW_PARTS == 0;
-          attend<1>(args, r, base, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
+          attend<1, 1>(args, r, base, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
                     [&](int, int d, float e, float sum, float) { term_of(wide, DIM, d, e / sum); });
         }
         barrier_of(THREADS);

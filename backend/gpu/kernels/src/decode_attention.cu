@@ -13,13 +13,14 @@ enum {
   DEEP = TILE_KEYS >= 2 * WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
   SPAN = WARPS * KEYS * DEEP,        // keys of a block at once
   HELD = PER_LANE * 8,               // elements of a head in a lane
-  SCORES = TILE_KEYS + 1,            // of a head: those of a tile and of the row's own key
+  ROUND = 2,                         // tiles of keys that a part takes at once, and as many of values
+  SCORES = ROUND * TILE_KEYS + 1,    // of a head: those of a round and of the row's own key
   FEW_KEYS = 192,                    // that are not shared, since to add up what the parts found takes another exchange
   GROUPS = HEADS / JOB_HEADS,        // jobs for each part of the keys
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
   PART = DIM + 2                     // words of a head in a partial result: sum, top, elements
 };
-static_assert(TILE_KEYS > 0, "a tile holds a key");
+static_assert(TILE_KEYS > 0 && SLOTS >= 2 * ROUND, "a tile holds a key, and the ring a round");
 
 // Place is the row's place in the cache.
 struct Place {
@@ -98,7 +99,7 @@ struct Desk {
   LOCAL(float) query;  // [JOB_HEADS, DIM]
   LOCAL(float) key;    // [DIM]: the row's own, as the cache stores it
   LOCAL(float) value;  // [DIM]
-  LOCAL(float) scores; // [2, JOB_HEADS, SCORES]: of two tiles by turns
+  LOCAL(float) scores; // [2, JOB_HEADS, SCORES]: of two rounds by turns
   LOCAL(float) part;   // [WARPS, JOB_HEADS, DIM]: what the warps have of the result
   LOCAL(float) sum;    // [WARPS, JOB_HEADS]: and of the weights' sum
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
@@ -170,30 +171,44 @@ DEVICE float lanes_sum(float v) {
   return v;
 }
 
-// score_keys scores the cached keys of a tile; lanes share a key.
-template <int H> DEVICE void score_keys(LOCAL(const uchar) keys, int n, Desk desk, LOCAL(float) scores, int warp, int lane) {
-  ROLLED for (int at = warp * KEYS * DEEP; at < n; at += SPAN) {
-    int key[DEEP];
-    float score[H][DEEP];
-    UNROLL for (int u = 0; u < DEEP; u++) {
-      key[u] = at + u * KEYS + lane / KEY_LANES;
+// Seat is the place of a key among n of a round: its row in a tile, or that of the last
+// key if it is not inside.
+struct Seat {
+  int key, tile, row;
+  bool inside;
+};
+
+DEVICE Seat seat_of(int tile, int row, int n) {
+  Seat s = {tile * TILE_KEYS + row, tile, row, row < TILE_KEYS && tile * TILE_KEYS + row < n};
+  if (!s.inside) s.tile = (n - 1) / TILE_KEYS, s.row = (n - 1) % TILE_KEYS;
+  return s;
+}
+
+// score_keys scores n cached keys, in up to R tiles from base on; lanes share a key.
+template <int H, int R> DEVICE void score_keys(const Ring &r, int base, int n, Desk desk, LOCAL(float) scores, int warp, int lane) {
+  enum { many = R * DEEP };
+  ROLLED for (int first = warp * KEYS * DEEP; first < TILE_KEYS && first < n; first += SPAN) {
+    Seat seat[many];
+    float score[H][many];
+    UNROLL for (int u = 0; u < many; u++) {
+      seat[u] = seat_of(u / DEEP, first + u % DEEP * KEYS + lane / KEY_LANES, n);
       UNROLL for (int h = 0; h < H; h++) score[h][u] = 0;
     }
     UNROLL for (int i = 0; i < PER_LANE; i++) {
       int piece = i * KEY_LANES + lane % KEY_LANES;
       if (piece >= PIECES) continue;
-      Piece<KEY_TYPE> p[DEEP];
-      UNROLL for (int u = 0; u < DEEP; u++) p[u] = piece_at<KEY_TYPE>(keys, (key[u] < n ? key[u] : n - 1) * DIM + 8 * piece);
+      Piece<KEY_TYPE> p[many];
+      UNROLL for (int u = 0; u < many; u++) p[u] = piece_at<KEY_TYPE>(tile_of(r, base + 2 * seat[u].tile), seat[u].row * DIM + 8 * piece);
       UNROLL for (int h = 0; h < H; h++) {
         Eight query = query_piece(desk, h, piece);
-        UNROLL for (int u = 0; u < DEEP; u++)
+        UNROLL for (int u = 0; u < many; u++)
           UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(p[u], e);
       }
     }
     UNROLL for (int h = 0; h < H; h++)
-      UNROLL for (int u = 0; u < DEEP; u++) {
+      UNROLL for (int u = 0; u < many; u++) {
         float sum = lanes_sum(score[h][u]);
-        if (lane % KEY_LANES == 0 && key[u] < n) scores[h * SCORES + key[u]] = sum;
+        if (lane % KEY_LANES == 0 && seat[u].inside) scores[h * SCORES + seat[u].key] = sum;
       }
   }
 }
@@ -215,21 +230,21 @@ template <int H> struct Softmax {
   float top[H], sum[H], acc[H * HELD];
 };
 
-// add_value adds what a lane has of a value, with the weights that its scores have for the heads.
-template <int H> DEVICE void add_value(Softmax<H> &s, LOCAL(const float) scores, bool inside, const float *v) {
+// add_value adds what a lane has of a value, with the weights that its scores give the heads; element(i) is its element i.
+template <int H, class Element> DEVICE void add_value(Softmax<H> &s, LOCAL(const float) scores, bool inside, Element element) {
   UNROLL for (int h = 0; h < H; h++) {
     float weight = inside ? rescale(scores[h * SCORES], s.top[h]) : 0.0f;
     s.sum[h] += weight;
-    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += weight * v[i];
+    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += weight * element(i);
   }
 }
 
-// take_values adds the scored keys, the last of which may be the row's own, to the state.
-template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) values, int n, bool own, Desk desk, LOCAL(const float) scores, int warp, int lane) {
+// take_values adds n scored keys of a round and perhaps the row's own, whose score follows theirs, to the state.
+template <int H, int R> DEVICE void take_values(Softmax<H> &s, const Ring &r, int base, int n, bool own, Desk desk, LOCAL(const float) scores, int warp, int lane) {
   const int all = n + (own ? 1 : 0);
   UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
-    UNROLL for (int j = 0; j < SCORES; j += WARP)
+    UNROLL for (int j = 0; j < R * TILE_KEYS + 1; j += WARP)
       if (j < all) top = larger(top, scores[h * SCORES + (j + lane < all ? j + lane : all - 1)]);
     top = warp_max(top);
     float factor = rescale(s.top[h], top);
@@ -237,26 +252,25 @@ template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) value
     s.sum[h] *= factor;
     UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
   }
-  ROLLED for (int first = warp * KEYS; first < n; first += WARPS * KEYS) {
-    int j = first + lane / KEY_LANES;
-    bool inside = j < n;
-    j = inside ? j : n - 1;
-    float v[HELD];
-    UNROLL for (int i = 0; i < PER_LANE; i++) {
-      int piece = i * KEY_LANES + lane % KEY_LANES;
-      Piece<VALUE_TYPE> p = piece_at<VALUE_TYPE>(values, j * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
-      UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = element(p, e);
+  enum { many = R * DEEP };
+  ROLLED for (int first = warp * KEYS; first < TILE_KEYS && first < n; first += SPAN) {
+    Seat seat[many];
+    Piece<VALUE_TYPE> p[many][PER_LANE];
+    UNROLL for (int u = 0; u < many; u++) {
+      seat[u] = seat_of(u / DEEP, first + u % DEEP * WARPS * KEYS + lane / KEY_LANES, n);
+      UNROLL for (int i = 0; i < PER_LANE; i++) {
+        int piece = i * KEY_LANES + lane % KEY_LANES;
+        p[u][i] = piece_at<VALUE_TYPE>(tile_of(r, base + 2 * seat[u].tile + 1), seat[u].row * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
+      }
     }
-    add_value(s, scores + j, inside, v);
+    UNROLL for (int u = 0; u < many; u++)
+      add_value(s, scores + (seat[u].tile * TILE_KEYS + seat[u].row), seat[u].inside, [&](int i) { return element(p[u][i / 8], i % 8); });
   }
-  if (own && warp == WARPS - 1) { // once for each element
-    float v[HELD];
-    UNROLL for (int i = 0; i < PER_LANE; i++) {
-      int piece = i * KEY_LANES + lane % KEY_LANES;
-      UNROLL for (int e = 0; e < 8; e++) v[8 * i + e] = desk.value[8 * (piece < PIECES ? piece : PIECES - 1) + e];
-    }
-    add_value(s, scores + n, lane < KEY_LANES, v);
-  }
+  if (own && warp == WARPS - 1) // each element by one lane
+    add_value(s, scores + n, lane < KEY_LANES, [&](int i) {
+      int piece = i / 8 * KEY_LANES + lane % KEY_LANES;
+      return desk.value[8 * (piece < PIECES ? piece : PIECES - 1) + i % 8];
+    });
 }
 
 // collect adds up the states of the lanes that hold the same elements of other keys and
@@ -293,10 +307,10 @@ template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lan
     }
 }
 
-// attend computes the attention of H heads from query head first on over a job's keys.
+// attend computes the attention of H heads from query head first on over a job's keys, in rounds of R tiles.
 // finish(h, d, element, sum, top) gets the elements of the result, times sum. If write,
 // the row's key and value go into the caches.
-template <int H, class Finish>
+template <int H, int R, class Finish>
 DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, bool write, int position, GLOBAL(uchar) keys, GLOBAL(uchar) values,
                    GLOBAL(const float) vectors, GLOBAL(Word) qkv, uint epoch, Desk desk, int warp, int lane, Finish finish) {
   const int kv = kv_head(head);
@@ -328,23 +342,20 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
   }
   int first = k.from, turn = 0;
   do {
-    int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
-    bool own = k.own && first + n == k.to;
+    int n = k.to - first < R * TILE_KEYS ? k.to - first : R * TILE_KEYS;
+    n = n > 0 ? n : 0;
+    int tiles = 2 * ((n + TILE_KEYS - 1) / TILE_KEYS);
+    bool own = k.own && first + n >= k.to;
     LOCAL(float) scores = desk.scores + turn % 2 * H * SCORES;
-    if (n > 0) {
-      await(r, base + 1);
-      score_keys<H>(tile_of(r, base), n, desk, scores, warp, lane);
-    } else
-      n = 0;
+    await(r, base + (tiles > 0 ? tiles - 1 : 0)); // the last are values
+    score_keys<H, R>(r, base, n, desk, scores, warp, lane);
     if (own && warp == WARPS - 1) score_own<H>(desk, scores + n, lane); // the last warp has the fewest keys
     barrier_of(THREADS);
-    if (n > 0) await(r, base + 2);
-    take_values(s, tile_of(r, base + 1), n, own, desk, scores, warp, lane);
-    if (n > 0) {
-      base += 2;
-      release(r, base, lane);
-    }
-    first += TILE_KEYS;
+    await(r, base + tiles);
+    take_values<H, R>(s, r, base, n, own, desk, scores, warp, lane);
+    base += tiles;
+    release(r, base, lane);
+    first += R * TILE_KEYS;
     turn++;
   } while (first < k.to);
   collect(s, desk, warp, lane);
