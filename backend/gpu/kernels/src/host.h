@@ -106,7 +106,7 @@ struct Block {
   Fragment fragments[max_threads / warp_size][2][warp_size];
   Copies copies[max_threads];
   Products products[max_threads];
-  std::vector<char> memory; // dynamic shared memory, and room to align it
+  std::vector<char> memory; // dynamic shared memory, the margin, and room to align it
 };
 static std::vector<Block> blocks;
 
@@ -117,6 +117,7 @@ static Fragment (*fragments)[2][warp_size];
 static Copies *copies;
 static char *dynamic_memory;
 static int dynamic_bytes;
+const int margin = 4096; // bytes after it, which are not to be read
 
 static void use(Block *b) {
   block = b->place;
@@ -291,7 +292,7 @@ static void run_blocks(int first, int n, const int *grid, int count) {
       b.copies[j] = Copies{};
       b.products[j] = Products{};
     }
-    b.memory.assign(dynamic_bytes + 128, char(0xff)); // NaN
+    b.memory.assign(dynamic_bytes + margin + 128, char(0xff)); // NaN
   }
   use(&blocks[0]);
   threads = n * count;
@@ -438,7 +439,11 @@ struct Four {
   float v[4];
 };
 
-DEVICE Four four(const float *p) { return Four{{p[0], p[1], p[2], p[3]}}; }
+DEVICE Four four(const float *p) {
+  long past = (const char *)p + 16 - emu::dynamic_memory - emu::dynamic_bytes;
+  if (past > 0 && past <= emu::margin) emu::fail("past the end of dynamic shared memory", past, emu::dynamic_bytes);
+  return Four{{p[0], p[1], p[2], p[3]}};
+}
 
 #define MATRIX 1
 // DYNAMIC is the shared memory whose size the launch gives.

@@ -128,7 +128,7 @@ DEVICE void conclude(Thread t, ARGS(ProductArgs) p, Tile tile, const GroupSums<N
     int r = i / width, row = tile.row + r, column = tile.column + i % width, left = n - column;
     if (row >= p.m || left <= 0) continue;
     LOCAL(const float) at = rows + r * pitch + i % width;
-    Four v = four(at), up = four(at + N / 2);
+    Four v = four(at), up = p.gated ? four(at + N / 2) : v;
     if (p.splits > 1) {
       put(shares, share_place(p, t.group_z, tile.member, row, column), v, left, p.wide);
       if (p.gated) put(shares, share_place(p, t.group_z, 1, row, column), up, left, p.wide);
