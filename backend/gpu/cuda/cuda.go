@@ -62,6 +62,7 @@ type driver struct {
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
 	maps     [16]tensorMap
+	clusters clusterLaunch
 }
 
 func open(index int) (*driver, error) {
@@ -356,6 +357,9 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	}
 	if err := d.allowShared(l); err != nil {
 		return err
+	}
+	if l.Cluster > 1 {
+		return d.launchClusters(l, stream)
 	}
 	function := d.lib.launch
 	if l.Resident {

@@ -23,7 +23,7 @@ type library struct {
 	pool, poolSet, allocAsync, freeAsync                                     uintptr
 	moduleLoad, moduleUnload, moduleFunction, functionSet, launch            uintptr
 	occupancy, launchResident                                                uintptr
-	encodeTiled                                                              uintptr // 0 before CUDA 12
+	encodeTiled, launchClusters                                              uintptr // 0 before CUDA 12
 }
 
 // ErrNoDriver is in the error of New and Probe where NVIDIA's driver, libcuda, is not installed.
@@ -55,6 +55,7 @@ func openLibrary() (*library, error) {
 		}
 	}
 	l.encodeTiled, _ = purego.Dlsym(handle, "cuTensorMapEncodeTiled") // it is 0 where there is none
+	l.launchClusters, _ = purego.Dlsym(handle, "cuLaunchKernelEx")
 	return l, nil
 }
 

@@ -28,7 +28,7 @@ func TestMatrices(t *testing.T) {
 			for _, err := range backendtest.Products(host, device, 2e-6, [][3]int{ // rows, columns, k
 				{17, 1, 8}, {40, 30, 264}, {65, 70, 40}, {130, 129, 72},
 				{64, 132, 520},  // shares of k
-				{130, 1000, 72}, // the largest tiles
+				{390, 772, 136}, // the largest tiles, several for each block
 			}...) {
 				t.Error(err)
 			}

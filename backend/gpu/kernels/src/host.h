@@ -109,6 +109,7 @@ struct Block {
   std::vector<char> memory; // dynamic shared memory, the margin, and room to align it
 };
 static std::vector<Block> blocks;
+static Meeting together; // of the threads of all blocks that run at once
 
 // The current block's.
 static Meeting *all, *warps;
@@ -119,6 +120,8 @@ static char *dynamic_memory;
 static int dynamic_bytes;
 const int margin = 4096; // bytes after it, which are not to be read
 
+static char *dynamic_of(Block &b) { return b.memory.data() + (-uintptr_t(b.memory.data()) & 127); }
+
 static void use(Block *b) {
   block = b->place;
   all = &b->all;
@@ -126,7 +129,7 @@ static void use(Block *b) {
   exchanged = b->exchanged;
   fragments = b->fragments;
   copies = b->copies;
-  dynamic_memory = b->memory.data() + (-uintptr_t(b->memory.data()) & 127);
+  dynamic_memory = dynamic_of(*b);
 }
 
 static void fail(const char *what, long index, long size) {
@@ -294,6 +297,7 @@ static void run_blocks(int first, int n, const int *grid, int count) {
     }
     b.memory.assign(dynamic_bytes + margin + 128, char(0xff)); // NaN
   }
+  together = Meeting{};
   use(&blocks[0]);
   threads = n * count;
   started = ended = 0;
@@ -538,9 +542,9 @@ DEVICE uint bf16_pair(float a, float b) {
 DEVICE uint low_halves(uint a, uint b) { return (a & 0xffff) | b << 16; }
 DEVICE uint high_halves(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
 
-// emu_launch runs a grid, its blocks one by one or all at once, and returns
-// nullptr or what went wrong.
-extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int dynamic, int resident, int backwards,
+// emu_launch runs a grid, so many of its blocks at once, and returns nullptr or
+// what went wrong.
+extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int dynamic, int together, int backwards,
                                   const emu::Span *spans, const void *args) {
   emu::kernel = kernel;
   emu::kernel_name = name;
@@ -549,7 +553,7 @@ extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const in
   emu::backwards = backwards != 0;
   emu::failure[0] = 0;
   emu::dynamic_bytes = dynamic;
-  int n = grid[0] * grid[1] * grid[2], together = resident ? n : 1;
+  int n = grid[0] * grid[1] * grid[2];
   for (int first = 0; first < n && emu::failure[0] == 0; first += together) emu::run_blocks(first, together, grid, threads);
   return emu::failure[0] ? emu::failure : nullptr;
 }
