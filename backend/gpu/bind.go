@@ -49,8 +49,9 @@ type launch struct {
 type binder struct {
 	*program
 	step  backend.Step
-	round bool // the step's results are rounded to bf16
-	used  int  // bytes of scratch by the current step
+	round bool        // the step's results are rounded to bf16
+	used  int         // bytes of scratch by the current step
+	heads *headLaunch // the last
 }
 
 // binders says how each op becomes launches. False means that the op is not

@@ -27,8 +27,7 @@ const (
 	normalise
 	positions
 	rotaryTable
-	rope
-	cacheUpdate
+	heads
 	cacheRead
 	topK
 	chain
@@ -107,7 +106,7 @@ var kernelNames = [numKernels]string{
 	unary: "unary", binaryFloat: "binary_float", binaryInt: "binary_int", compareFloat: "compare_float", compareInt: "compare_int",
 	select32: "select_32", iotas: "iota", cast: "cast", copy8: "copy_8", copy16: "copy_16", copy32: "copy_32", gather: "gather",
 	reduceRows: "reduce_rows", reduceColumns: "reduce_columns", softmax: "softmax", normalise: "normalise",
-	positions: "positions", rotaryTable: "rotary_table", rope: "rope", cacheUpdate: "cache_update", cacheRead: "cache_read",
+	positions: "positions", rotaryTable: "rotary_table", heads: "heads", cacheRead: "cache_read",
 	patches: "patches", attentionMerge: "attention_merge", topK: "top_k", chain: "chain", chainFold: "chain_fold",
 	attention1: "attention_1", attention2: "attention_2", attention4: "attention_4", attention8: "attention_8",
 	eights64: "attention_eights_64", eights128: "attention_eights_128", eights256: "attention_eights_256",

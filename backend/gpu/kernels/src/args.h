@@ -65,10 +65,11 @@ struct RotaryArgs {
   float scale;
 };
 
-struct HeadArgs { // heads of rows, normalised, rotated, and perhaps stored in a cache
-  int rows, heads, dim, pairs, norm, weightType, biasType, round;
-  float eps;
-  int dtype, layer, slots, capacity;
+struct HeadsArgs { // heads of rows of up to three operands, normalised, rotated, and perhaps stored in a cache
+  int rows, dim, round; // those that stay rows are rounded to bf16
+  int heads[3], pairs[3], norm[3], weightType[3], biasType[3];
+  float eps[3];
+  int cached[3], dtype[3], layer[3], slots[3], capacity[3];
 };
 
 struct CacheArgs {
