@@ -63,6 +63,10 @@ const (
 	flash3BF16At64
 	flash1FloatAt64
 	flash3FloatAt64
+	narrow1BF16At64 // the same for 16 rows
+	narrow3BF16At64
+	narrow1FloatAt64
+	narrow3FloatAt64
 	flash1BF16At128
 	flash3BF16At128
 	flash1FloatAt128
@@ -119,6 +123,7 @@ var kernelNames = [numKernels]string{
 	sharesSum: "shares_sum", small1Float: "small1_float", small3Float: "small3_float", small1BF16: "small1_bf16", small3BF16: "small3_bf16", small3F16: "small3_f16",
 	large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16",
 	flash1BF16At64: "flash1_bf16_64", flash3BF16At64: "flash3_bf16_64", flash1FloatAt64: "flash1_float_64", flash3FloatAt64: "flash3_float_64",
+	narrow1BF16At64: "narrow1_bf16_64", narrow3BF16At64: "narrow3_bf16_64", narrow1FloatAt64: "narrow1_float_64", narrow3FloatAt64: "narrow3_float_64",
 	flash1BF16At128: "flash1_bf16_128", flash3BF16At128: "flash3_bf16_128", flash1FloatAt128: "flash1_float_128", flash3FloatAt128: "flash3_float_128",
 	few1FloatOf16: "few1_float_16", few3FloatOf16: "few3_float_16", few1BF16Of16: "few1_bf16_16", few3BF16Of16: "few3_bf16_16", few3F16Of16: "few3_f16_16",
 	few1FloatOf48: "few1_float_48", few3FloatOf48: "few3_float_48", few1BF16Of48: "few1_bf16_48", few3BF16Of48: "few3_bf16_48", few3F16Of48: "few3_f16_48",
