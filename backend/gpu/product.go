@@ -53,10 +53,11 @@ func (p *product) add(n int, m member) {
 // vectors reports whether the product runs as a warp for each column.
 func (p *product) vectors() bool { return p.wRow == 1 && p.m <= mostVectorRows }
 
-// normalises reports whether the product's kernel applies the norm of x.
-func (p *product) normalises(b *binder) bool {
+// normalises reports whether the product's kernel applies the norm of x, of some weight and bias.
+func (p *product) normalises(b *binder, norm []operand) bool {
 	if p.few(b) {
-		return p.m <= mostVectorRows
+		aligned := !slices.ContainsFunc(norm, func(o operand) bool { return o.offset%16 != 0 })
+		return aligned && p.m <= mostVectorRows
 	}
 	return p.m <= mostNormedRows
 }
