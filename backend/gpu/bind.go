@@ -52,6 +52,9 @@ type binder struct {
 	round bool        // the step's results are rounded to bf16
 	used  int         // bytes of scratch by the current step
 	heads *headLaunch // the last
+	// The last product and its first launch.
+	product   *product
+	productAt int
 }
 
 // binders says how each op becomes launches. False means that the op is not

@@ -89,8 +89,8 @@ func TestLaunches(t *testing.T) {
 	}{
 		{backend.Fuse, backend.F32, 30, 24, 27, 28},
 		{backend.Fuse, backend.BF16, 31, 25, 27, 30},
-		{backend.Native, backend.F32, 104, 98, 80, 84},
-		{backend.Native, backend.BF16, 99, 96, 80, 84},
+		{backend.Native, backend.F32, 95, 89, 74, 78},
+		{backend.Native, backend.BF16, 93, 90, 74, 78},
 	} {
 		t.Run(fmt.Sprintf("%s %s", c.lane, c.dtype), func(t *testing.T) {
 			device := &counter{}
