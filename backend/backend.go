@@ -57,6 +57,9 @@ type Info struct {
 	Device  string // the device in words
 	Kernels string // the kernel variant in use
 	Threads int
+	// Rows is the number of rows that keep the device busy: programs of more are
+	// not faster. 0 leaves it to the caller.
+	Rows int
 }
 
 // Backend runs plans on one device. All methods are safe for concurrent use.

@@ -9,8 +9,9 @@ import (
 	"emily/backend"
 )
 
-// prefillRows is the largest number of rows of one program: longer prompts run
-// in pieces, so that activations stay small and Ctrl-C is prompt.
+// prefillRows is the largest number of rows of one program, where the backend
+// asks for no more to be busy: longer prompts run in pieces, so that activations
+// stay small and Ctrl-C is prompt.
 const prefillRows = 512
 
 // sequence is one text's cache and the sessions that read and write it.
@@ -127,9 +128,9 @@ func (s *sequence) pieces(ctx context.Context, ids []int32, run func(piece []int
 	if err := s.reserve(len(ids)); err != nil {
 		return err
 	}
-	start := s.length
+	start, most := s.length, max(prefillRows, s.model.options.Backend.Info().Rows)
 	for len(ids) > 0 {
-		n := min(len(ids), prefillRows)
+		n := min(len(ids), most)
 		if err := run(ids[:n], shape{rows: n, capacity: s.capacity}, n == len(ids)); err != nil {
 			s.length = start
 			return err

@@ -112,12 +112,17 @@ func cacheAttention() []testCase {
 		}
 	}
 	for _, keys := range []int{1, 5, 256, 257, 300} {
-		cases = append(cases, testCase{name: title("cache/keys", keys), record: func(r *recorder) {
-			spec := r.cached(heads{4, 2, 12}, backend.F32, backend.BF16, 300)
-			spec.Keys, spec.Layer = keys, 0
-			spec.Segments = r.segments(segment{3, 1, 7, 3}, segment{1, 0, 0, 1})
-			r.out(r.floats(4, 48).Attention(spec))
-		}})
+		for _, c := range []struct {
+			dim          int
+			keys, values backend.DType
+		}{{12, backend.F32, backend.BF16}, {16, backend.BF16, backend.F32}, {40, backend.BF16, backend.BF16}, {72, backend.F32, backend.F32}, {200, backend.BF16, backend.BF16}} {
+			cases = append(cases, testCase{name: title("cache/keys", keys, c.dim), record: func(r *recorder) {
+				spec := r.cached(heads{4, 2, c.dim}, c.keys, c.values, 300)
+				spec.Keys, spec.Layer = keys, 0
+				spec.Segments = r.segments(segment{3, 1, 7, 3}, segment{1, 0, 0, 1})
+				r.out(r.floats(4, 4*c.dim).Attention(spec))
+			}})
+		}
 	}
 	return cases
 }

@@ -31,6 +31,7 @@ const (
 	inOutput
 	inState
 	inExchange // zeros when the session begins, and its own from then on
+	inCounts   // of blocks; zeros before and after each launch
 )
 
 // launch is a launch whose buffers have no address yet.
@@ -49,8 +50,12 @@ type launch struct {
 type binder struct {
 	*program
 	step  backend.Step
-	round bool // the step's results are rounded to bf16
-	used  int  // bytes of scratch by the current step
+	round bool        // the step's results are rounded to bf16
+	used  int         // bytes of scratch by the current step
+	heads *headLaunch // the last
+	// The last product and its first launch.
+	product   *product
+	productAt int
 }
 
 // binders says how each op becomes launches. False means that the op is not

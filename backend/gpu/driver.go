@@ -18,6 +18,8 @@ type Driver interface {
 	Free(m Memory)
 	// Write queues a copy to the device; src may change when it returns.
 	Write(dst Span, src []byte) error
+	// Zero queues the filling of a span with zeros.
+	Zero(dst Span) error
 	// Read waits for the work queued so far and copies from the device.
 	Read(dst []byte, src Span) error
 	// Resident returns how many blocks of a kernel the device runs at once, each

@@ -61,7 +61,17 @@ func compile(d Driver, info Info) ([]Kernel, error) {
 
 // Info names the device.
 func (b *Backend) Info() backend.Info {
-	return backend.Info{Backend: b.info.Backend, Device: b.info.Device, Kernels: b.info.Kernels}
+	return backend.Info{Backend: b.info.Backend, Device: b.info.Device, Kernels: b.info.Kernels, Rows: b.rows()}
+}
+
+// rows are those of which each multiprocessor has a large tile, even where a
+// product is so narrow that 8 of them lie side by side.
+func (b *Backend) rows() int {
+	const across, most = 8, 2048
+	if !b.info.Matrix {
+		return 0
+	}
+	return min(b.info.Units/across*largeTile.rows, most)
 }
 
 // Driver returns the device under the backend.

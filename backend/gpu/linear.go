@@ -36,7 +36,7 @@ func (b *binder) linearOperands(n *backend.Tensor) linearOperands {
 	}
 	l.norm, l.exact = rest, b.exactArg(0)
 	if a.Norm != backend.NoNorm {
-		l.exact = b.rounds() && l.m > mostNormedRows
+		l.exact = b.rounds()
 	}
 	return l
 }
@@ -56,7 +56,9 @@ func (l *linearOperands) multiplyOne(b *binder, p *product) {
 			}
 		}
 		p.split = l.terms[n]
-	case len(l.norm) > 0 && l.m > mostNormedRows:
+	case len(l.norm) > 0 && p.normalises(b, l.norm):
+		l.normalise(b, p, a)
+	case len(l.norm) > 0:
 		if l.normed == (operand{}) {
 			l.normed = b.scratch(l.X.Bytes())
 			b.normalise(normalise, l.X.Elements(), a.Norm, a.Eps, l.Norm, l.x, l.norm, l.normed, l.exact)
@@ -85,7 +87,6 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 				l.multiplyOne(b, p)
 			}
 			p = linear(l.x, l.m, l.k, dtype)
-			l.normalise(b, p, b.step.Node.Attrs())
 			p.round, p.exact, p.wTerms = flag(b.round), l.exact, terms
 			finish(p)
 		}
@@ -98,11 +99,8 @@ func (l *linearOperands) multiply(b *binder, outs []operand, finish func(p *prod
 	l.multiplyOne(b, p)
 }
 
-// normalise makes the product apply the norm of x, if that is its task: of few rows.
+// normalise makes the product apply the norm of x.
 func (l *linearOperands) normalise(b *binder, p *product, a backend.Attrs) {
-	if len(l.norm) == 0 || l.m > mostNormedRows {
-		return
-	}
 	p.productArgs.norm, p.eps, p.roundNorm = i32(int(a.Norm)), a.Eps, flag(b.rounds())
 	copy(p.norm[:], l.norm)
 	p.normWeightType = i32(int(l.Norm[0].DType()))

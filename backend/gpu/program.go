@@ -25,6 +25,7 @@ type program struct {
 	scratchBytes int
 	// exchangeBytes is the memory in which the blocks of a decoder's kernel meet.
 	exchangeBytes int
+	countBytes    int           // of the counters by which the blocks of a launch find the last of them
 	profiled      *decodeKernel // or nil
 	err           error         // while binding
 	holding
@@ -33,8 +34,9 @@ type program struct {
 
 // holding is what a program keeps on the device.
 type holding struct {
-	memory  Memory // of the constants
-	weights []*copies
+	memory     Memory // of the constants
+	weights    []*copies
+	recordings *recordings
 }
 
 // Compile binds each step of the plan to launches and uploads the weights. They
@@ -45,7 +47,7 @@ func (b *Backend) Compile(plan *backend.Plan) (backend.Program, error) {
 	if err != nil {
 		return nil, errors.Join(err, b.release(held, true))
 	}
-	p.weights = held
+	p.weights, p.recordings = held, &recordings{}
 	p.dropped = runtime.AddCleanup(p, func(h holding) { b.end(h) }, p.holding)
 	return p, nil
 }
@@ -102,18 +104,22 @@ func (p *program) Plan() *backend.Plan { return p.plan }
 func (p *program) Close() error {
 	p.dropped.Stop()
 	h := p.holding
-	p.holding = holding{}
+	p.holding = holding{recordings: h.recordings}
 	return p.backend.end(h)
 }
 
 // end gives back what a program held.
 func (b *Backend) end(h holding) error {
 	b.mu.Lock()
-	if !b.closed && h.memory != (Memory{}) {
-		b.driver.Free(h.memory)
+	var err error
+	if !b.closed {
+		err = h.recordings.close()
+		if h.memory != (Memory{}) {
+			b.driver.Free(h.memory)
+		}
 	}
 	b.mu.Unlock()
-	return b.release(h.weights, false)
+	return errors.Join(err, b.release(h.weights, false))
 }
 
 // Bind finds the program's states by their specs and allocates its memory.
@@ -138,6 +144,9 @@ func (p *program) Bind(states ...backend.State) (backend.Session, error) {
 		return nil, err
 	}
 	if p.plan.Options.Lane == backend.Eager {
+		return s, nil
+	}
+	if s.recording = p.recordings.take(s.memories()); s.recording != nil {
 		return s, nil
 	}
 	var err error

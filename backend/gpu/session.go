@@ -14,9 +14,9 @@ type session struct {
 	program         *program
 	driver          Driver
 	states          []*state
-	memory          Memory // arena, scratch, exchange, inputs and outputs, in this order
+	memory          Memory // arena, scratch, exchange, counts, inputs and outputs, in this order
 	arena, scratch  int    // where they begin
-	exchange        int
+	exchange, count int
 	inputs, outputs []int
 	// Few inputs or outputs are gathered here and go to or from the device as one.
 	gatheredIn, gatheredOut []byte
@@ -42,6 +42,8 @@ func (s *session) allocate() error {
 	}
 	s.scratch = take(s.program.scratchBytes)
 	s.exchange = take(s.program.exchangeBytes)
+	s.count = take(s.program.countBytes)
+	private := Span{Offset: s.exchange, Bytes: end - s.exchange}
 	first := end
 	for _, t := range g.Inputs() {
 		s.inputs = append(s.inputs, take(t.Bytes()))
@@ -56,11 +58,19 @@ func (s *session) allocate() error {
 	if s.memory, err = s.program.backend.memory(end); err != nil {
 		return fmt.Errorf("memory for a session: %w", err)
 	}
-	if s.program.exchangeBytes == 0 {
+	if private.Memory = s.memory; private.Bytes == 0 {
 		return nil
 	}
-	zeros := make([]byte, s.program.exchangeBytes)
-	return s.driver.Write(Span{s.memory, s.exchange, len(zeros)}, zeros)
+	return s.driver.Zero(private)
+}
+
+// memories are the session's and its states', on which its recording works.
+func (s *session) memories() []Memory {
+	list := []Memory{s.memory}
+	for _, st := range s.states {
+		list = append(list, st.memory)
+	}
+	return list
 }
 
 // gathered returns memory for inputs or outputs of n bytes in all, or nil where
@@ -120,6 +130,8 @@ func (s *session) span(o operand) Span {
 		at.Offset += s.scratch
 	case inExchange:
 		at.Offset += s.exchange
+	case inCounts:
+		at.Offset += s.count
 	case inInput:
 		at.Offset += s.inputs[o.index]
 	case inOutput:
@@ -261,7 +273,7 @@ func (s *session) Close() error {
 	s.closed = true
 	err := s.profile()
 	if s.recording != nil {
-		err = errors.Join(err, s.recording.Close())
+		err = errors.Join(err, s.program.recordings.give(recorded{s.recording, s.memories()}))
 	}
 	if s.memory != (Memory{}) {
 		s.driver.Free(s.memory)

@@ -30,12 +30,7 @@ func (b *Backend) NewState(spec *backend.StateSpec) (backend.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state %s: %w", spec, err)
 	}
-	zeros := make([]byte, min(n, 1<<20))
-	for at := 0; at < n && err == nil; at += len(zeros) {
-		part := zeros[:min(len(zeros), n-at)]
-		err = b.driver.Write(Span{m, at, len(part)}, part)
-	}
-	if err != nil {
+	if err := b.driver.Zero(Span{m, 0, n}); err != nil {
 		b.driver.Free(m)
 		return nil, fmt.Errorf("state %s: %w", spec, err)
 	}

@@ -96,7 +96,7 @@ func (l *layout) cycles(units int) int {
 
 // warpgroups reports whether the product can run on the device's warpgroups.
 func (p *product) warpgroups(b *binder) bool {
-	return b.backend.info.Warpgroups && p.dtype == backend.BF16 && p.m > mostVectorRows && p.matrices(b)
+	return b.backend.info.Warpgroups && p.dtype == backend.BF16 && p.m > mostVectorRows && !p.few(b) && p.matrices(b)
 }
 
 // xTerms is the number of bf16 terms that hold an element of x.

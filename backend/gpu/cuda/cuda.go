@@ -31,8 +31,12 @@ func New(index int) (*gpu.Backend, error) {
 // stagingBytes is the size of the pinned memory through which data goes to the device.
 const stagingBytes = 8 << 20
 
-// resultBytes is the end of the pinned memory, through which small results come back.
-const resultBytes = 4 << 10
+// resultBytes is the end of the pinned memory, through which small results come
+// back: the driver takes longer to bring them to other memory.
+const resultBytes = 1 << 20
+
+// chunkBytes is what the device copies while the next of it goes to pinned memory.
+const chunkBytes = 256 << 10
 
 // poolBytes is how much freed memory stays with the process for the next allocations.
 const poolBytes = 256 << 20
@@ -62,7 +66,6 @@ type driver struct {
 	pointers [16]uintptr
 	params   [17]unsafe.Pointer
 	maps     [16]tensorMap
-	clusters clusterLaunch
 }
 
 func open(index int) (*driver, error) {
@@ -286,7 +289,7 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 					return err
 				}
 			}
-			n := copy(d.staging[d.staged:], src)
+			n := copy(d.staging[d.staged:], src[:min(len(src), chunkBytes)])
 			if err := d.lib.call("copying to the device", d.lib.toDevice, to, uintptr(unsafe.Pointer(&d.staging[d.staged])), uintptr(n), d.stream); err != nil {
 				return err
 			}
@@ -295,6 +298,18 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 			src = src[n:]
 		}
 		return nil
+	})
+}
+
+func (d *driver) Zero(dst gpu.Span) error {
+	if dst.Bytes == 0 {
+		return nil
+	}
+	if dst.Offset < 0 || dst.Offset+dst.Bytes > dst.Memory.Bytes {
+		return fmt.Errorf("%d bytes are not in %d at %d", dst.Bytes, dst.Memory.Bytes, dst.Offset)
+	}
+	return d.do(func() error {
+		return d.lib.call("filling device memory", d.lib.fill, address(dst), 0, uintptr(dst.Bytes), d.stream)
 	})
 }
 
@@ -307,7 +322,7 @@ func (d *driver) Read(dst []byte, src gpu.Span) error {
 	}
 	return d.do(func() error {
 		to := dst
-		if len(dst) <= len(d.results) { // pinned memory is faster for a few bytes
+		if len(dst) <= len(d.results) {
 			to = d.results[:len(dst)]
 		}
 		err := d.lib.call("copying from the device", d.lib.toHost, uintptr(unsafe.Pointer(&to[0])), address(src), uintptr(len(to)), d.stream)
@@ -358,8 +373,9 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	if err := d.allowShared(l); err != nil {
 		return err
 	}
-	if l.Cluster > 1 {
-		return d.launchClusters(l, stream)
+	early := stream == d.capture && !l.Resident && d.overlaps()
+	if early || l.Cluster > 1 {
+		return d.launchWith(l, stream, early)
 	}
 	function := d.lib.launch
 	if l.Resident {

@@ -107,6 +107,9 @@ func BenchmarkCUDAProduct(b *testing.B) {
 	}{
 		{"qwen3 qkv", backend.BF16, 2048, 4096, 1024}, {"qwen3 o", backend.BF16, 2048, 1024, 2048},
 		{"qwen3 gate and up", backend.BF16, 2048, 6144, 1024}, {"qwen3 down", backend.BF16, 2048, 1024, 3072},
+		{"qwen3 qkv of 10", backend.BF16, 10, 4096, 1024}, {"qwen3 o of 10", backend.BF16, 10, 1024, 2048},
+		{"qwen3 gate and up of 10", backend.BF16, 10, 6144, 1024}, {"qwen3 down of 10", backend.BF16, 10, 1024, 3072},
+		{"qwen3 qkv of 40", backend.BF16, 40, 4096, 1024}, {"qwen3 down of 40", backend.BF16, 40, 1024, 3072},
 		{"qwen3 qkv of 64", backend.BF16, 64, 4096, 1024}, {"qwen3 down of 64", backend.BF16, 64, 1024, 3072},
 		{"vit up", backend.F32, 197, 3072, 768}, {"vit down", backend.F32, 197, 768, 3072}, {"vit o", backend.F32, 197, 768, 768},
 		{"distilbert up", backend.F32, 40, 3072, 768}, {"distilbert down", backend.F32, 40, 768, 3072}, {"distilbert o", backend.F32, 40, 768, 768},

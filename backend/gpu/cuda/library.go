@@ -19,11 +19,12 @@ type library struct {
 	contextRetain, contextRelease, contextSet                                uintptr
 	streamCreate, streamDestroy, streamSynchronize, captureBegin, captureEnd uintptr
 	graphInstantiate, graphLaunch, graphDestroy, graphExecDestroy            uintptr
-	alloc, free, memoryInfo, allocHost, freeHost, toDevice, toHost           uintptr
+	alloc, free, memoryInfo, allocHost, freeHost, toDevice, toHost, fill     uintptr
 	pool, poolSet, allocAsync, freeAsync                                     uintptr
 	moduleLoad, moduleUnload, moduleFunction, functionSet, launch            uintptr
 	occupancy, launchResident                                                uintptr
-	encodeTiled, launchClusters                                              uintptr // 0 before CUDA 12
+	encodeTiled                                                              uintptr // 0 before CUDA 12
+	launchEx                                                                 uintptr // 0 before CUDA 11.8
 }
 
 // ErrNoDriver is in the error of New and Probe where NVIDIA's driver, libcuda, is not installed.
@@ -45,7 +46,7 @@ func openLibrary() (*library, error) {
 		"cuStreamBeginCapture_v2": &l.captureBegin, "cuStreamEndCapture": &l.captureEnd,
 		"cuGraphInstantiateWithFlags": &l.graphInstantiate, "cuGraphLaunch": &l.graphLaunch, "cuGraphDestroy": &l.graphDestroy, "cuGraphExecDestroy": &l.graphExecDestroy,
 		"cuMemAlloc_v2": &l.alloc, "cuMemFree_v2": &l.free, "cuMemGetInfo_v2": &l.memoryInfo, "cuMemHostAlloc": &l.allocHost, "cuMemFreeHost": &l.freeHost,
-		"cuMemcpyHtoDAsync_v2": &l.toDevice, "cuMemcpyDtoHAsync_v2": &l.toHost,
+		"cuMemcpyHtoDAsync_v2": &l.toDevice, "cuMemcpyDtoHAsync_v2": &l.toHost, "cuMemsetD8Async": &l.fill,
 		"cuDeviceGetDefaultMemPool": &l.pool, "cuMemPoolSetAttribute": &l.poolSet, "cuMemAllocAsync": &l.allocAsync, "cuMemFreeAsync": &l.freeAsync,
 		"cuModuleLoadData": &l.moduleLoad, "cuModuleUnload": &l.moduleUnload, "cuModuleGetFunction": &l.moduleFunction, "cuFuncSetAttribute": &l.functionSet, "cuLaunchKernel": &l.launch,
 		"cuOccupancyMaxActiveBlocksPerMultiprocessor": &l.occupancy, "cuLaunchCooperativeKernel": &l.launchResident,
@@ -54,8 +55,8 @@ func openLibrary() (*library, error) {
 			return nil, fmt.Errorf("the NVIDIA driver is too old: it has no %s (drivers for CUDA 11.4, version 470, and later do)", name)
 		}
 	}
+	l.launchEx, _ = purego.Dlsym(handle, "cuLaunchKernelEx")
 	l.encodeTiled, _ = purego.Dlsym(handle, "cuTensorMapEncodeTiled") // it is 0 where there is none
-	l.launchClusters, _ = purego.Dlsym(handle, "cuLaunchKernelEx")
 	return l, nil
 }
 

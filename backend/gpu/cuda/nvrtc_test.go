@@ -31,6 +31,34 @@ func TestCUDASource(t *testing.T) {
 	}
 }
 
+// TestFewSource compiles the products of few rows, which needs no device: sums
+// and the weights on their way must stay in registers.
+func TestFewSource(t *testing.T) {
+	c, err := openCompiler(0)
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, capability := range []int{80, 90} {
+		if !c.supports(capability) {
+			continue
+		}
+		_, messages, err := c.build(kernels.Source("cuda", kernels.Few), capability, "--ptxas-options=-v")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := spills.FindAllSubmatch(messages, -1)
+		for _, m := range told {
+			if string(m[1]) != "0" {
+				t.Errorf("capability %d: %s", capability, m[0])
+			}
+		}
+		if len(told) == 0 {
+			t.Errorf("the compiler says: %s", messages)
+		}
+		t.Logf("%s", messages)
+	}
+}
+
 // TestWarpgroupSource compiles the products of warpgroups, which needs no
 // device: sums must stay in registers, and matrix units must not wait for each
 // other where the compiler sees no way to keep them apart.

@@ -168,6 +168,14 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 	return err
 }
 
+func (d *driver) Zero(dst gpu.Span) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	to, err := d.bytes(dst)
+	clear(to)
+	return err
+}
+
 func (d *driver) Read(dst []byte, src gpu.Span) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

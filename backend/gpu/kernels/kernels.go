@@ -11,6 +11,10 @@
 // every lane of a warp every shuffle and sum. Constants are enums, and numbers
 // of 16 bits are read by number and load.
 //
+// On some targets a kernel begins while the one before it ends: then THREAD waits
+// for that end. EARLY_THREAD does not; such a kernel calls inputs_ready before it
+// reads anything but stored weights, and before it writes.
+//
 // Where the target defines MATRIX it has matrix units: matrix_add, which a whole
 // warp calls, copies to shared memory that go on while a block computes, and
 // DYNAMIC shared memory, whose size the launch gives. The emulator lets such a
@@ -44,6 +48,7 @@ const (
 	Matrix                // products of many rows
 	Flash64               // attention of many rows, with heads of up to 64
 	Flash128
+	Few       // products of few rows
 	Warpgroup // products of many rows, for targets with warpgroups
 	Parts
 )
@@ -56,6 +61,7 @@ var files = [Parts][]string{
 	Matrix:    {"product.h", "terms.h", "matrix.cu"},
 	Flash64:   {"terms.h", "flash.cu"},
 	Flash128:  {"terms.h", "flash.cu"},
+	Few:       {"product.h", "terms.h", "few.cu"},
 	Warpgroup: {"norm.h", "product.h", "terms.h", "split.cu", "warpgroup.cu"},
 }
 

@@ -29,7 +29,8 @@ func TestMetalSource(t *testing.T) {
 // TestThreadgroupMemory bounds the shared arrays of every kernel by the least
 // that targets offer, Metal's 32 KiB.
 func TestThreadgroupMemory(t *testing.T) {
-	sizes := map[string]int{"stage_size": 4096, "WARP": 32, "depth *padded": 16 * 65, "attention_warps *most_dim": 8 * 256, "attention_warps": 8, "8 * R * WARP": 8 * 16 * 32}
+	sizes := map[string]int{"stage_size": 4096, "WARP": 32, "depth *padded": 16 * 65, "attention_warps *most_dim": 8 * 256, "attention_warps": 8, "8 * R * WARP": 8 * 16 * 32,
+		"2 * most_few": 2 * 48, "1": 1}
 	shared := regexp.MustCompile(`SHARED\(\w+, \w+, ([^)]*)\)`)
 	for p := range Parts {
 		for _, body := range regexp.MustCompile(`KERNEL\(|\n#define `).Split(Source("cuda", p), -1) {

@@ -190,6 +190,19 @@ func (d *driver) Write(dst gpu.Span, src []byte) error {
 	})
 }
 
+func (d *driver) Zero(dst gpu.Span) error {
+	return d.do(func() error {
+		to, err := d.bytes(dst, dst.Bytes)
+		if err == nil {
+			err = d.wait()
+		}
+		if err == nil {
+			clear(to)
+		}
+		return err
+	})
+}
+
 func (d *driver) Read(dst []byte, src gpu.Span) error {
 	return d.do(func() error {
 		from, err := d.bytes(src, len(dst))

@@ -10,8 +10,36 @@ struct Thread {
   int group_x, group_y, group_z; // the block's place in the grid
 };
 
-#define THREAD Thread{int(threadIdx.x), int(blockDim.x), int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)}
 #define DEVICE static __device__ __forceinline__
+
+// A kernel of a recording begins while the one before it ends. EARLY_THREAD is
+// for what reads stored weights alone until inputs_ready returns; THREAD waits
+// for all that kernels before it have written.
+#define EARLY_THREAD early_thread()
+#define THREAD thread_with_inputs()
+
+DEVICE void inputs_ready() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+DEVICE Thread early_thread() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+  return Thread{int(threadIdx.x), int(blockDim.x), int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)};
+}
+
+DEVICE Thread thread_with_inputs() {
+  Thread t = early_thread();
+  inputs_ready();
+  return t;
+}
+
+// prefetch brings the 128 bytes around an address to the L2 cache.
+template <class T> DEVICE void prefetch(const T *p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
+
 #define GLOBAL(T) T *
 #define LOCAL(T) T *
 #define OWN(T) T *
@@ -93,6 +121,15 @@ template <class T> DEVICE Words4 local4(const T *p) {
   uint4 u = *(const uint4 *)p;
   return Words4{{u.x, u.y, u.z, u.w}};
 }
+
+// put_local4 stores four words at 16 aligned bytes of shared memory.
+DEVICE void put_local4(uint *p, const uint (&w)[4]) { *(uint4 *)p = make_uint4(w[0], w[1], w[2], w[3]); }
+
+// fence shows what a thread has written to all blocks before what it writes then.
+DEVICE void fence() { __threadfence(); }
+
+// count_up adds one to a counter that blocks share and returns what it was.
+DEVICE uint count_up(uint *counts, int i) { return atomicAdd(counts + i, 1u); }
 
 // copy16 begins to copy 16 aligned bytes to shared memory, zeros if not inside.
 template <class T> DEVICE void copy16(T *to, const T *from, bool inside) {

@@ -337,6 +337,7 @@ static void call(void (*body)(const A &, Thread, P...), const Span *s, const voi
 } // namespace emu
 
 #define THREAD _thread
+#define EARLY_THREAD THREAD // kernels run one after the other
 #define DEVICE static inline
 #define GLOBAL(T) emu::Pointer<T>
 #define LOCAL(T) T *
@@ -355,6 +356,9 @@ static void call(void (*body)(const A &, Thread, P...), const Span *s, const voi
 #define UNROLL_4
 #define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
+
+DEVICE void inputs_ready() {}
+template <class T> DEVICE void prefetch(emu::Pointer<T> p) { p[0]; }
 
 DEVICE void barrier() { emu::meet(*emu::all, emu::block.count, "the rest of its block"); }
 
@@ -471,6 +475,15 @@ template <class T> DEVICE Words4 local4(const T *p) {
   if (emu::within(p, 16)) memcpy(&w, p, 16);
   return w;
 }
+
+// put_local4 stores four words at 16 aligned bytes of shared memory.
+DEVICE void put_local4(uint *p, const uint (&w)[4]) {
+  if (emu::within(p, 16)) memcpy(p, w, 16);
+}
+
+// Blocks that share counters run one after the other.
+DEVICE void fence() {}
+DEVICE uint count_up(GLOBAL(uint) counts, int i) { return counts[i]++; }
 
 // A copy arrives as late as it may, when its thread waits for it; what was
 // there before is lost as soon as it may be.

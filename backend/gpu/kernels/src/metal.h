@@ -9,6 +9,7 @@ struct Thread {
 };
 
 #define THREAD Thread{int(_index), int(_count.x), int(_group.x), int(_group.y), int(_group.z)}
+#define EARLY_THREAD THREAD // kernels run one after the other
 #define DEVICE static inline
 #define GLOBAL(T) device T *
 #define LOCAL(T) threadgroup T *
@@ -24,6 +25,9 @@ struct Thread {
 #define UNROLL_4 _Pragma("unroll(4)")
 #define ROLLED _Pragma("unroll(1)")
 #define AS(T, p) ((device T *)(p))
+
+DEVICE void inputs_ready() {}
+template <class T> DEVICE void prefetch(device const T *) {}
 
 DEVICE void barrier() { threadgroup_barrier(mem_flags::mem_threadgroup); }
 DEVICE uint shuffle_xor(uint v, int mask) { return simd_shuffle_xor(v, ushort(mask)); }

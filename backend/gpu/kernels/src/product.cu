@@ -57,6 +57,14 @@ DEVICE void vector(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<
   Batch b = batch_of(p, t.group_z);
   float sum[R], up[R];
   UNROLL for (int r = 0; r < R; r++) sum[r] = up[r] = 0;
+  if (p.stored && inside) {
+    const int line = 128 / int(sizeof(W)); // of the L2 cache
+    for (int i = line * lane; i < p.k; i += line * WARP) {
+      prefetch(own.w + (long(column) * p.wColumn + i));
+      if (p.gated) prefetch(m1.w + (long(column) * p.wColumn + i));
+    }
+  }
+  inputs_ready();
   for (int k0 = 0; k0 < p.k; k0 += size) {
     int length = p.k - k0 < size ? p.k - k0 : size;
     if (k0 > 0) barrier(); // the last stage has been read
@@ -164,7 +172,7 @@ DEVICE void tiles(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(c
 #define VECTOR(R, W)                                                                                                   \
   PRODUCT(vector##R##_##W, W, SHARED(float, xs, stage_size); SHARED(float, shared, WARP);                              \
           Member<W> m0 = {w0, bias0, y0}; Member<W> m1 = {w1, bias1, y1}; Member<W> m2 = {w2, bias2, y2};              \
-          vector<R>(THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
+          vector<R>(EARLY_THREAD, args, x, m0, m1, m2, residual, norm_weight, norm_bias, xs, shared);)
 
 // The 8 warps of a block of columns share R rows of sums.
 #define COLUMNS(R, W)                                                                                                  \

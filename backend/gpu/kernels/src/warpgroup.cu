@@ -209,6 +209,7 @@ DEVICE void groups(Thread t, ARGS(ProductArgs) p, const Boxes &x, Part m0, Part 
     gates_ready();
   }
   gates_barrier();
+  inputs_ready();
   int rank = t.group_x % p.cluster, first = t.group_x / p.cluster, tiles = tiles_down<G>(p) * p.across * p.splits;
   if (t.index < G * group_threads)
     for (int i = first; i < tiles; i += p.step) {
@@ -231,7 +232,7 @@ DEVICE void groups(Thread t, ARGS(ProductArgs) p, const Boxes &x, Part m0, Part 
           BUF(10, const uchar, bias2), BUF(11, float, y2)) {                                                                                  \
     TILES(shared);                                                                                                                            \
     Part m0 = {&w0, bias0, y0}; Part m1 = {&w1, bias1, y1}; Part m2 = {&w2, bias2, y2};                                                        \
-    groups<TX, TW, G, N>(THREAD, args, x, m0, m1, m2, residual, shares, shared);                                                              \
+    groups<TX, TW, G, N>(EARLY_THREAD, args, x, m0, m1, m2, residual, shares, shared);                                                              \
   }
 
 // The names hold the terms of x and of w, and the tile's rows and columns.
