@@ -35,7 +35,8 @@ type (
 		norm, normWeightType, normBiasType    int32
 		eps                                   float32
 		gated, round, roundNorm, splits, span int32
-		stages, groups, stored                int32
+		stages, across, cluster, step         int32
+		groups, stored                        int32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32
@@ -44,10 +45,11 @@ type (
 		rows, pairs int32
 		scale       float32
 	}
-	headArgs struct {
-		rows, heads, dim, pairs, norm, weightType, biasType, round int32
-		eps                                                        float32
-		dtype, layer, slots, capacity                              int32
+	headsArgs struct {
+		rows, dim, round                         int32
+		heads, pairs, norm, weightType, biasType [mostHeadParts]int32
+		eps                                      [mostHeadParts]float32
+		cached, dtype, layer, slots, capacity    [mostHeadParts]int32
 	}
 	cacheArgs     struct{ layer, slots, size int32 }
 	attentionArgs struct {

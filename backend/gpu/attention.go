@@ -9,8 +9,10 @@ const (
 	mostHeadDim = 256
 	// leastSplit is the number of keys under which sharing them among blocks does not pay.
 	leastSplit = 256
-	// flashTile is the number of rows, and of keys, that a block on matrix units takes at a time.
+	// flashTile is the number of keys that a block on matrix units takes at a time, and of its rows
 	flashTile = 64
+	// or, where such blocks would leave much of the device idle:
+	narrowTile = 16
 	// leastFlash is the number of rows of a segment from which such a block pays.
 	leastFlash = 16
 )
@@ -39,19 +41,20 @@ func bindAttention(b *binder, n *backend.Tensor) bool {
 	if !b.flashes(args, o) {
 		least = rows + 1
 	}
+	tile := b.flashRows(args, a.Segments, least)
 	var few, tiles []int32 // segment, index there, row
 	row := 0
 	for s, l := range a.Segments {
 		list, step := &few, 1
 		if l >= least {
-			list, step = &tiles, flashTile
+			list, step = &tiles, tile
 		}
 		for i := 0; i < l; i += step {
 			*list = append(*list, int32(s), int32(i), int32(row+i))
 		}
 		row += l
 	}
-	b.flash(args, o, tiles)
+	b.flash(args, o, tile, tiles)
 	b.attend(args, o, few)
 	return true
 }
@@ -98,14 +101,30 @@ func (b *binder) flashes(args attentionArgs, o attentionOperands) bool {
 	return b.backend.info.Matrix && same && args.dim%8 == 0 && args.dim <= 128 && (o.q.offset|o.k.offset|o.v.offset)%16 == 0
 }
 
+// flashRows is the number of rows of a block on matrix units for segments of at least so many.
+func (b *binder) flashRows(args attentionArgs, segments []int, least int) int {
+	blocks := 0
+	for _, l := range segments {
+		if l >= least {
+			blocks += (l + flashTile - 1) / flashTile * int(args.heads)
+		}
+	}
+	if args.dim <= 64 && blocks < b.backend.info.Units {
+		return narrowTile
+	}
+	return flashTile
+}
+
 // flash adds the attention of some tiles of rows on matrix units.
-func (b *binder) flash(args attentionArgs, o attentionOperands, tiles []int32) {
+func (b *binder) flash(args attentionArgs, o attentionOperands, tile int, tiles []int32) {
 	if len(tiles) == 0 {
 		return
 	}
 	kernel, width, size := flash1BF16At64, 64, 2
 	if args.dim > 64 {
 		kernel, width = flash1BF16At128, 128
+	} else if tile == narrowTile {
+		kernel = narrow1BF16At64
 	}
 	if args.keyType == i32(int(backend.F32)) {
 		kernel, size = kernel+2, 4
@@ -115,5 +134,5 @@ func (b *binder) flash(args attentionArgs, o attentionOperands, tiles []int32) {
 	}
 	args.rows = i32(len(tiles) / 3)
 	b.launch(kernel, [3]int{len(tiles) / 3, int(args.heads), 1}, 4*warpSize, bytesOf(args), o.q, o.k, o.v, o.table, b.constant(backend.BufferOf(tiles)), o.y)
-	b.launches[len(b.launches)-1].shared = flashTile * width * (4 + 2*size)
+	b.launches[len(b.launches)-1].shared = width * (4*tile + 2*size*flashTile)
 }

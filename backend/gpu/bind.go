@@ -41,6 +41,7 @@ type launch struct {
 	grid     [3]int
 	threads  int
 	shared   int // bytes
+	cluster  int
 	operands []operand
 	args     []byte
 }
@@ -49,8 +50,12 @@ type launch struct {
 type binder struct {
 	*program
 	step  backend.Step
-	round bool // the step's results are rounded to bf16
-	used  int  // bytes of scratch by the current step
+	round bool        // the step's results are rounded to bf16
+	used  int         // bytes of scratch by the current step
+	heads *headLaunch // the last
+	// The last product and its first launch.
+	product   *product
+	productAt int
 }
 
 // binders says how each op becomes launches. False means that the op is not

@@ -27,8 +27,7 @@ const (
 	normalise
 	positions
 	rotaryTable
-	rope
-	cacheUpdate
+	heads
 	cacheRead
 	topK
 	chain
@@ -64,6 +63,10 @@ const (
 	flash3BF16At64
 	flash1FloatAt64
 	flash3FloatAt64
+	narrow1BF16At64 // the same for 16 rows
+	narrow3BF16At64
+	narrow1FloatAt64
+	narrow3FloatAt64
 	flash1BF16At128
 	flash3BF16At128
 	flash1FloatAt128
@@ -107,7 +110,7 @@ var kernelNames = [numKernels]string{
 	unary: "unary", binaryFloat: "binary_float", binaryInt: "binary_int", compareFloat: "compare_float", compareInt: "compare_int",
 	select32: "select_32", iotas: "iota", cast: "cast", copy8: "copy_8", copy16: "copy_16", copy32: "copy_32", gather: "gather",
 	reduceRows: "reduce_rows", reduceColumns: "reduce_columns", softmax: "softmax", normalise: "normalise",
-	positions: "positions", rotaryTable: "rotary_table", rope: "rope", cacheUpdate: "cache_update", cacheRead: "cache_read",
+	positions: "positions", rotaryTable: "rotary_table", heads: "heads", cacheRead: "cache_read",
 	patches: "patches", attentionMerge: "attention_merge", topK: "top_k", chain: "chain", chainFold: "chain_fold",
 	attention1: "attention_1", attention2: "attention_2", attention4: "attention_4", attention8: "attention_8",
 	eights64: "attention_eights_64", eights128: "attention_eights_128", eights256: "attention_eights_256",
@@ -120,6 +123,7 @@ var kernelNames = [numKernels]string{
 	sharesSum: "shares_sum", small1Float: "small1_float", small3Float: "small3_float", small1BF16: "small1_bf16", small3BF16: "small3_bf16", small3F16: "small3_f16",
 	large3Float: "large3_float", large1BF16: "large1_bf16", large3BF16: "large3_bf16",
 	flash1BF16At64: "flash1_bf16_64", flash3BF16At64: "flash3_bf16_64", flash1FloatAt64: "flash1_float_64", flash3FloatAt64: "flash3_float_64",
+	narrow1BF16At64: "narrow1_bf16_64", narrow3BF16At64: "narrow3_bf16_64", narrow1FloatAt64: "narrow1_float_64", narrow3FloatAt64: "narrow3_float_64",
 	flash1BF16At128: "flash1_bf16_128", flash3BF16At128: "flash3_bf16_128", flash1FloatAt128: "flash1_float_128", flash3FloatAt128: "flash3_float_128",
 	few1FloatOf16: "few1_float_16", few3FloatOf16: "few3_float_16", few1BF16Of16: "few1_bf16_16", few3BF16Of16: "few3_bf16_16", few3F16Of16: "few3_f16_16",
 	few1FloatOf48: "few1_float_48", few3FloatOf48: "few3_float_48", few1BF16Of48: "few1_bf16_48", few3BF16Of48: "few3_bf16_48", few3F16Of48: "few3_f16_48",

@@ -87,10 +87,10 @@ func TestLaunches(t *testing.T) {
 		bert   int // DistilBERT: 40 tokens
 		vit    int
 	}{
-		{backend.Fuse, backend.F32, 36, 30, 27, 28},
-		{backend.Fuse, backend.BF16, 37, 31, 27, 30},
-		{backend.Native, backend.F32, 107, 101, 80, 84},
-		{backend.Native, backend.BF16, 102, 99, 80, 84},
+		{backend.Fuse, backend.F32, 30, 24, 27, 28},
+		{backend.Fuse, backend.BF16, 31, 25, 27, 30},
+		{backend.Native, backend.F32, 95, 89, 74, 78},
+		{backend.Native, backend.BF16, 93, 90, 74, 78},
 	} {
 		t.Run(fmt.Sprintf("%s %s", c.lane, c.dtype), func(t *testing.T) {
 			device := &counter{}

@@ -56,7 +56,7 @@ func (l *linearOperands) multiplyOne(b *binder, p *product) {
 			}
 		}
 		p.split = l.terms[n]
-	case len(l.norm) > 0 && p.normalises(b):
+	case len(l.norm) > 0 && p.normalises(b, l.norm):
 		l.normalise(b, p, a)
 	case len(l.norm) > 0:
 		if l.normed == (operand{}) {

@@ -53,10 +53,11 @@ func (p *product) add(n int, m member) {
 // vectors reports whether the product runs as a warp for each column.
 func (p *product) vectors() bool { return p.wRow == 1 && p.m <= mostVectorRows }
 
-// normalises reports whether the product's kernel applies the norm of x.
-func (p *product) normalises(b *binder) bool {
+// normalises reports whether the product's kernel applies the norm of x, of some weight and bias.
+func (p *product) normalises(b *binder, norm []operand) bool {
 	if p.few(b) {
-		return p.m <= mostVectorRows
+		aligned := !slices.ContainsFunc(norm, func(o operand) bool { return o.offset%16 != 0 })
+		return aligned && p.m <= mostVectorRows
 	}
 	return p.m <= mostNormedRows
 }
@@ -70,9 +71,46 @@ func (p *product) operands() []operand {
 	return list
 }
 
+// storedWeights reports whether no kernel writes what x is multiplied by.
+func (p *product) storedWeights() bool {
+	return !slices.ContainsFunc(p.members, func(m member) bool { return m.w.kind != inWeight })
+}
+
+// joins reports whether a product can share the launch of the last, whose x it
+// has, where a warp takes columns. The last must read nothing else that it is
+// the last to read: the memory of that may be what this one writes.
+func (p *product) joins(b *binder) bool {
+	last := b.product
+	if last == nil || b.plan.Options.Lane == backend.Eager || b.productAt != len(b.launches)-1 || len(last.members)+len(p.members) > mostMembers {
+		return false
+	}
+	same := p.x == last.x && p.m == last.m && p.k == last.k && p.dtype == last.dtype && p.exact == last.exact && p.round == last.round
+	plain := func(p *product) bool {
+		return (p.vectors() || p.few(b)) && p.storedWeights() && p.wRow == 1 && p.count == 1 && p.activation == 0 && p.addResidual == 0 && p.productArgs.norm == 0 && p.gated == 0
+	}
+	return same && plain(p) && plain(last) && p.wColumn == last.wColumn &&
+		!slices.ContainsFunc(last.members, func(m member) bool { return m.y.kind == p.x.kind && m.y.index == p.x.index })
+}
+
+// join is the last product with the members of p too, in place of both.
+func (p *product) join(b *binder) *product {
+	both := *b.product
+	both.members = slices.Clone(both.members)
+	for i, m := range p.members {
+		both.biasType[len(both.members)] = p.biasType[i]
+		both.add(int(p.n[i]), m)
+	}
+	b.launches = b.launches[:b.productAt]
+	return &both
+}
+
 // multiply adds the launch of a product.
 func (b *binder) multiply(p *product) {
-	p.stored = flag(p.count == 1 && !slices.ContainsFunc(p.members, func(m member) bool { return m.w.kind != inWeight }))
+	if p.joins(b) {
+		p = p.join(b)
+	}
+	b.product, b.productAt = p, len(b.launches)
+	p.stored = flag(p.count == 1 && p.storedWeights())
 	if p.few(b) {
 		b.multiplyFew(p)
 		return

@@ -45,6 +45,10 @@ func TestFlash(t *testing.T) {
 		{128, 1, 1, 0, true, backend.Invalid, true},
 		{64, 2, 1, 0, true, backend.BF16, true},
 		{128, 2, 1, 40, true, backend.BF16, true},
+		{64, 1, 1, 0, true, backend.BF16, false}, // with one head: blocks of few rows
+		{40, 1, 1, 70, true, backend.F32, false},
+		{24, 1, 1, 0, false, backend.Invalid, false},
+		{48, 1, 1, 30, true, backend.BF16, true},
 		{4, 2, 2, 0, true, backend.BF16, false}, // without matrix units
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
@@ -160,5 +164,3 @@ func stored(rng *rand.Rand, dtype backend.DType, shape ...int) *backend.Weight {
 	}
 	return w
 }
-
-// TestMatrices compares the products on matrix units, with their edges, shares

@@ -52,6 +52,9 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int roundNorm;    // and so is the norm
   int splits, span; // shares of k in separate blocks, and the elements of each
   int stages;       // of the ring that warpgroups read
+  int across;       // tiles of theirs in a row
+  int cluster;      // blocks that share a tile's columns, and step clusters in all
+  int step;
   int groups;       // of warps that have columns of their own, in a block
   int stored;       // no kernel writes the w, so that they may be read early
 };
@@ -65,10 +68,11 @@ struct RotaryArgs {
   float scale;
 };
 
-struct HeadArgs { // heads of rows, normalised, rotated, and perhaps stored in a cache
-  int rows, heads, dim, pairs, norm, weightType, biasType, round;
-  float eps;
-  int dtype, layer, slots, capacity;
+struct HeadsArgs { // heads of rows of up to three operands, normalised, rotated, and perhaps stored in a cache
+  int rows, dim, round; // those that stay rows are rounded to bf16
+  int heads[3], pairs[3], norm[3], weightType[3], biasType[3];
+  float eps[3];
+  int cached[3], dtype[3], layer[3], slots[3], capacity[3];
 };
 
 struct CacheArgs {

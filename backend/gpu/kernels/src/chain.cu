@@ -9,15 +9,23 @@ struct Leaves {
   GLOBAL(const uchar) p[most_leaves];
 };
 
+// read_leaf reads an element as it is stored, so that no read waits for the one
+// before; leaf_value makes it a value.
 DEVICE uint read_leaf(GLOBAL(const uchar) p, int kind, int at, int bits) {
   switch (kind) {
   case Index: return uint(at);
   case Literal: return uint(bits);
   case U8: return p[at];
-  case BF16: return as_uint(number(AS(const bf16, p), at));
-  case F16: return as_uint(number(AS(const f16, p), at));
+  case BF16:
+  case F16: return AS(const ushort, p)[at];
   }
   return AS(const uint, p)[at];
+}
+
+DEVICE uint leaf_value(int kind, uint stored) {
+  if (kind == BF16) return as_uint(to_float(bf16{ushort(stored)}));
+  if (kind == F16) return as_uint(to_float(f16{ushort(stored)}));
+  return stored;
 }
 
 DEVICE uint instruction(int op, uint a, uint b, uint c) {
@@ -38,27 +46,33 @@ DEVICE uint instruction(int op, uint a, uint b, uint c) {
   return uint(binary_op(op - FirstInteger, int(a), int(b)));
 }
 
-// Element is a value and where it goes.
-struct Element {
-  uint value;
-  int place;
+// Places are where an element's leaves are, and where it goes.
+struct Places {
+  int leaf[most_leaves], out;
 };
 
-DEVICE Element evaluate(ARGS(ChainArgs) args, Leaves leaves, int i) {
-  int at[most_leaves], out = args.out0;
-  UNROLL for (int l = 0; l < most_leaves; l++) at[l] = args.first[l];
+DEVICE Places places_of(ARGS(ChainArgs) args, int i) {
+  Places at;
+  at.out = args.out0;
+  UNROLL for (int l = 0; l < most_leaves; l++) at.leaf[l] = args.first[l];
   for (int d = args.rank - 1; d >= 0; d--) {
     int j = d == 0 ? i : int(uint(i) % uint(args.shape[d]));
     if (d > 0) i = int(uint(i) / uint(args.shape[d]));
-    UNROLL for (int l = 0; l < most_leaves; l++) at[l] += j * args.stride[d * most_leaves + l];
-    out += j * args.out[d];
+    UNROLL for (int l = 0; l < most_leaves; l++) at.leaf[l] += j * args.stride[d * most_leaves + l];
+    at.out += j * args.out[d];
   }
-  uint v[most_leaves + most_instructions];
+  return at;
+}
+
+DEVICE uint evaluate(ARGS(ChainArgs) args, Leaves leaves, Places at) {
+  uint stored[most_leaves], v[most_leaves + most_instructions];
   UNROLL for (int l = 0; l < most_leaves; l++)
-    if (l < args.leaves) v[l] = read_leaf(leaves.p[l], args.kind[l], at[l], args.first[l]);
+    stored[l] = l < args.leaves ? read_leaf(leaves.p[l], args.kind[l], at.leaf[l], args.first[l]) : 0u;
+  UNROLL for (int l = 0; l < most_leaves; l++)
+    if (l < args.leaves) v[l] = leaf_value(args.kind[l], stored[l]);
   for (int s = 0; s < args.steps; s++)
     v[args.leaves + s] = instruction(args.step[4 * s], v[args.step[4 * s + 1]], v[args.step[4 * s + 2]], v[args.step[4 * s + 3]]);
-  return Element{v[args.result], out};
+  return v[args.result];
 }
 
 #define LEAVES                                                                                                        \
@@ -67,16 +81,18 @@ DEVICE Element evaluate(ARGS(ChainArgs) args, Leaves leaves, int i) {
 
 // chain writes one element a thread.
 KERNEL(chain, ChainArgs, LEAVES, BUF(8, uchar, y)) {
-  int i = element_of(THREAD);
-  if (i >= args.count) return;
+  int i = element_of(EARLY_THREAD);
   Leaves leaves = {{l0, l1, l2, l3, l4, l5, l6, l7}};
-  Element e = evaluate(args, leaves, i);
+  Places at = places_of(args, i);
+  inputs_ready();
+  if (i >= args.count) return;
+  uint value = evaluate(args, leaves, at);
   if (args.dtype == U8)
-    y[e.place] = uchar(e.value);
+    y[at.out] = uchar(value);
   else if (args.dtype == I32)
-    AS(uint, y)[e.place] = e.value;
+    AS(uint, y)[at.out] = value;
   else
-    store(y, args.dtype, e.place, as_float(e.value));
+    store(y, args.dtype, at.out, as_float(value));
 }
 
 // chain_fold adds up, or takes the largest of, each row of count elements: a
@@ -87,7 +103,7 @@ KERNEL(chain_fold, ChainArgs, LEAVES, BUF(8, float, y)) {
   Leaves leaves = {{l0, l1, l2, l3, l4, l5, l6, l7}};
   float v = args.fold == Sum ? 0.0f : -infinity();
   for (int i = t.index; i < args.count; i += t.count) {
-    float e = as_float(evaluate(args, leaves, t.group_x * args.count + i).value);
+    float e = as_float(evaluate(args, leaves, places_of(args, t.group_x * args.count + i)));
     v = args.fold == Sum ? v + e : larger(v, e);
   }
   v = args.fold == Sum ? block_sum(t, v, shared) : block_max(t, v, shared);

@@ -88,6 +88,13 @@ DEVICE void few_norms(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, LOCA
   }
 }
 
+// few_eight reads eight elements in any float type; 16 bytes of them are aligned.
+DEVICE Eight few_eight(GLOBAL(const uchar) p, int dtype, int i) {
+  if (dtype == BF16) return load8(AS(const bf16, p) + i);
+  if (dtype == F16) return load8(AS(const f16, p) + i);
+  return load8(AS(const float, p) + i);
+}
+
 // few_stage brings the elements of x from `from` on, normalised, to shared memory.
 template <int TX>
 DEVICE void few_stage(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, int from,
@@ -101,12 +108,14 @@ DEVICE void few_stage(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOB
     int row = i / chunks, chunk = i % chunks, k = from + 8 * chunk;
     Eight e = {{0, 0, 0, 0, 0, 0, 0, 0}};
     if (k < p.k) e = load8(x + (long(row) * p.k + k));
-    if (k < p.k && p.norm != NoNorm)
+    if (k < p.k && p.norm != NoNorm) {
+      Eight w = few_eight(norm_weight, p.normWeightType, k), b = {{0, 0, 0, 0, 0, 0, 0, 0}};
+      if (p.norm == LayerNorm) b = few_eight(norm_bias, p.normBiasType, k);
       UNROLL for (int j = 0; j < 8; j++) {
-        float v = (e.v[j] - norms[2 * row]) * norms[2 * row + 1] * load(norm_weight, p.normWeightType, k + j);
-        if (p.norm == LayerNorm) v += load(norm_bias, p.normBiasType, k + j);
+        float v = (e.v[j] - norms[2 * row]) * norms[2 * row + 1] * w.v[j] + b.v[j];
         e.v[j] = p.roundNorm ? to_float(to_bf16(v)) : v;
       }
+    }
     Terms<TX> s;
     UNROLL for (int j = 0; j < 4; j++) split<TX>(s, j, e.v[2 * j], e.v[2 * j + 1]);
     UNROLL for (int n = 0; n < TX; n++) put_local4(xs.at + (n * xs.rows + row) * xs.pitch + 4 * chunk, s.pair[n]);

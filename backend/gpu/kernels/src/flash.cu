@@ -4,7 +4,8 @@
 
 #if MATRIX
 
-// A tile has as many rows or keys as four warps of 16.
+// A tile has 64 keys. The four warps of a block have 16 rows each, or share the
+// keys of 16 rows where there are few.
 enum { flash_warps = 4, flash_tile = 64 };
 
 // value_place is where chunk c of 16 bytes of a key's values lies: the chunks
@@ -58,13 +59,13 @@ struct Keys {
   int step, dim, end;
 };
 
-// fetch_keys copies a tile as [width / slab][keys][slab].
-template <class T, int D> DEVICE void fetch_keys(Thread t, Keys s, GLOBAL(const T) k, int key0, LOCAL(T) tile) {
+// fetch_keys copies a tile of R keys, or queries, as [width / slab][keys][slab].
+template <class T, int D, int R> DEVICE void fetch_keys(Thread t, Keys s, GLOBAL(const T) k, int key0, LOCAL(T) tile) {
   const int chunks = D * int(sizeof(T)) / 16, per_chunk = 16 / int(sizeof(T));
-  for (int i = t.index; i < flash_tile * chunks; i += WARP * flash_warps) {
+  for (int i = t.index; i < R * chunks; i += WARP * flash_warps) {
     int key = i / chunks, d = i % chunks * per_chunk;
     bool inside = key0 + key < s.end && d < s.dim;
-    LOCAL(T) part = tile + d / slab * flash_tile * slab;
+    LOCAL(T) part = tile + d / slab * R * slab;
     copy16(part + key * slab + chunk_place(part, key, d % slab / per_chunk), k + (inside ? s.base + long(key0 + key) * s.step + d : 0), inside);
   }
 }
@@ -81,9 +82,9 @@ template <class T, int D> DEVICE void fetch_values(Thread t, Keys s, GLOBAL(cons
 
 // weigh turns a tile's scores into weights relative to the largest score of
 // their row so far, and returns the factor of what was summed before.
-DEVICE float weigh(Four (&score)[8], int half, float scale, int begin, int end, float &top, float &sum) {
+template <int P> DEVICE float weigh(Four (&score)[P], int half, float scale, int begin, int end, float &top, float &sum) {
   float most = top;
-  UNROLL for (int j = 0; j < 8; j++)
+  UNROLL for (int j = 0; j < P; j++)
     UNROLL for (int e = 0; e < 2; e++) {
       int key = 8 * j + e;
       float s = score[j].v[2 * half + e] * scale;
@@ -95,7 +96,7 @@ DEVICE float weigh(Four (&score)[8], int half, float scale, int begin, int end, 
   float factor = rescale(top, most);
   top = most;
   sum *= factor;
-  UNROLL for (int j = 0; j < 8; j++)
+  UNROLL for (int j = 0; j < P; j++)
     UNROLL for (int e = 0; e < 2; e++) {
       float w = rescale(score[j].v[2 * half + e], most);
       score[j].v[2 * half + e] = w;
@@ -134,15 +135,52 @@ template <int TQ, int N, int D, class T> DEVICE void add_values(Four (&out)[D / 
   }
 }
 
+// FlashPart is where the warps that share keys leave what they found of rows:
+// weighted values [warps][rows][width], and of each row the largest score and the sum.
+template <int Rows, int D> DEVICE LOCAL(float) part_values(LOCAL(float) parts, int share, int row) { return parts + (share * Rows + row) * D; }
+template <int Rows, int D> DEVICE LOCAL(float) part_sums(LOCAL(float) parts, int share, int row) {
+  return parts + flash_warps * 16 * D + 2 * (share * Rows + row);
+}
+
+// put_part leaves a warp's part of the row g of each half.
+template <int Rows, int D>
+DEVICE void put_part(LOCAL(float) parts, int share, int row, int half, int four, const Four (&out)[D / 8], float top, float sum) {
+  UNROLL for (int i = 0; i < D / 8; i++)
+    UNROLL for (int e = 0; e < 2; e++) part_values<Rows, D>(parts, share, row)[i / 8 * 64 + 16 * four + 8 * e + i % 8] = out[i].v[2 * half + e];
+  if (four > 0) return;
+  part_sums<Rows, D>(parts, share, row)[0] = top;
+  part_sums<Rows, D>(parts, share, row)[1] = sum;
+}
+
+// add_parts adds up what the shares of the keys gave.
+template <int Rows, int D>
+DEVICE void add_parts(Thread t, ARGS(AttentionArgs) a, LOCAL(float) parts, int rows, int row0, GLOBAL(float) y) {
+  const int shares = flash_warps * 16 / Rows;
+  for (int i = t.index; i < rows * a.dim; i += WARP * flash_warps) {
+    int row = i / a.dim, d = i % a.dim;
+    float top = -infinity(), sum = 0, v = 0;
+    UNROLL for (int s = 0; s < shares; s++) top = larger(top, part_sums<Rows, D>(parts, s, row)[0]);
+    UNROLL for (int s = 0; s < shares; s++) {
+      float factor = rescale(part_sums<Rows, D>(parts, s, row)[0], top);
+      sum += factor * part_sums<Rows, D>(parts, s, row)[1];
+      v += factor * part_values<Rows, D>(parts, s, row)[d];
+    }
+    v /= sum;
+    y[(long(row0 + row) * a.heads + t.group_y) * a.dim + d] = a.round ? to_float(to_bf16(v)) : v;
+  }
+}
+
 // flash: T is the type of keys and values, N the terms that hold them, TQ those
-// of queries and weights; D is the width of a head with its padding.
-template <int TQ, class T, int N, int D>
+// of queries and weights; D is the width of a head with its padding. RW warps
+// have rows of their own.
+template <int TQ, class T, int N, int D, int RW>
 DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL(const T) k, GLOBAL(const T) v, GLOBAL(const int) table,
                   GLOBAL(const int) tiles, GLOBAL(float) y, LOCAL(uchar) shared) {
   int place = 3 * (a.rows - 1 - t.group_x), head = t.group_y; // rows counts tiles; the longest come first
   int segment = tiles[place], first = tiles[place + 1], row0 = tiles[place + 2];
   int slot = table[3 * segment], offset = first, real = table[3 * segment + 2];
-  int rows = real - first < flash_tile ? real - first : flash_tile;
+  const int most_rows = 16 * RW, pieces = 8 * RW / flash_warps; // of eight keys, a warp's
+  int rows = real - first < most_rows ? real - first : most_rows;
   if (slot < 0 || rows <= 0) return; // padding: the whole block
   if (a.cached) offset += table[3 * segment + 1];
 
@@ -157,12 +195,12 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
   }
 
   LOCAL(float) qs = (LOCAL(float))shared;
-  LOCAL(T) ks = (LOCAL(T))(qs + flash_tile * D);
+  LOCAL(T) ks = (LOCAL(T))(qs + most_rows * D);
   LOCAL(T) vs = ks + flash_tile * D;
-  fetch_keys<float, D>(t, Keys{(long(row0) * a.heads + head) * a.dim, a.heads * a.dim, a.dim, rows}, q, 0, qs);
-  fetch_keys<T, D>(t, keys, k, from, ks);
+  fetch_keys<float, D, most_rows>(t, Keys{(long(row0) * a.heads + head) * a.dim, a.heads * a.dim, a.dim, rows}, q, 0, qs);
+  fetch_keys<T, D, flash_tile>(t, keys, k, from, ks);
   copies_end();
-  int warp = t.index / WARP, g = t.index % WARP / 4, four = t.index % 4;
+  int warp = t.index / WARP % RW, share = t.index / WARP / RW, g = t.index % WARP / 4, four = t.index % 4;
   Four out[D / 8];
   UNROLL for (int i = 0; i < D / 8; i++) out[i] = Four{{0, 0, 0, 0}};
   float top[2] = {-infinity(), -infinity()}, sum[2] = {0, 0};
@@ -172,33 +210,39 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
     barrier(); // the keys are here, the last values have been used
     fetch_values<T, D>(t, keys, v, key0, vs);
     copies_end();
-    Four score[8];
-    UNROLL for (int j = 0; j < 8; j++) score[j] = Four{{0, 0, 0, 0}};
+    Four score[pieces];
+    UNROLL for (int j = 0; j < pieces; j++) score[j] = Four{{0, 0, 0, 0}};
     ROLLED for (int part = 0; part < D / slab && 16 * warp < rows; part++) {
-      LOCAL(const float) qt = qs + (part * flash_tile + 16 * warp) * slab;
-      LOCAL(const T) kt = ks + part * flash_tile * slab;
+      LOCAL(const float) qt = qs + (part * most_rows + 16 * warp) * slab;
+      LOCAL(const T) kt = ks + (part * flash_tile + 8 * pieces * share) * slab;
       Terms<TQ> low = terms<TQ>(qt, g, four), high = terms<TQ>(qt, g + 8, four);
-      UNROLL for (int j = 0; j < 8; j++) add_slab(score[j], low, high, terms<N>(kt, 8 * j + g, four));
+      UNROLL for (int j = 0; j < pieces; j++) add_slab(score[j], low, high, terms<N>(kt, 8 * j + g, four));
     }
     UNROLL for (int half = 0; half < 2; half++) {
       int position = offset + 16 * warp + 8 * half + g, end = a.causal && position < keys.end ? position + 1 : keys.end;
-      int begin = a.window > 0 ? position - a.window + 1 : 0, lane0 = key0 + 2 * four;
+      int begin = a.window > 0 ? position - a.window + 1 : 0, lane0 = key0 + 8 * pieces * share + 2 * four;
       float factor = weigh(score, half, a.scale, begin - lane0, end - lane0, top[half], sum[half]);
       UNROLL for (int i = 0; i < D / 8; i++)
         UNROLL for (int e = 0; e < 2; e++) out[i].v[2 * half + e] *= factor;
     }
     copies_wait<0>();
     barrier(); // the values are here, the keys have been used
-    if (key0 + flash_tile < keys.end) fetch_keys<T, D>(t, keys, k, key0 + flash_tile, ks);
+    if (key0 + flash_tile < keys.end) fetch_keys<T, D, flash_tile>(t, keys, k, key0 + flash_tile, ks);
     copies_end();
-    UNROLL for (int s = 0; s < 4; s++)
-      if (16 * warp < rows) add_values<TQ, N, D>(out, weights<TQ>(score[2 * s], score[2 * s + 1]), (LOCAL(const T))(vs + 16 * s * D), g, four);
+    UNROLL for (int s = 0; s < pieces / 2; s++)
+      if (16 * warp < rows)
+        add_values<TQ, N, D>(out, weights<TQ>(score[2 * s], score[2 * s + 1]), (LOCAL(const T))(vs + (8 * pieces * share + 16 * s) * D), g, four);
   }
+  if (RW < flash_warps) barrier(); // all values have been used
 
   UNROLL for (int half = 0; half < 2; half++) {
     int row = 16 * warp + 8 * half + g;
     float total = quad_sum(sum[half]);
     if (row >= rows) continue;
+    if (RW < flash_warps) {
+      put_part<most_rows, D>((LOCAL(float))shared, share, row, half, four, out, top[half], total);
+      continue;
+    }
     long own = (long(row0 + row) * a.heads + head) * a.dim;
     UNROLL for (int i = 0; i < D / 8; i++)
       UNROLL for (int e = 0; e < 2; e++) {
@@ -207,26 +251,33 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
         if (d < a.dim) y[own + d] = a.round ? to_float(to_bf16(o)) : o;
       }
   }
+  if (RW == flash_warps) return;
+  barrier();
+  add_parts<most_rows, D>(t, a, (LOCAL(float))shared, rows, row0, y);
 }
 
-#define FLASH(name, BLOCKS, TQ, T, N, D)                                                                                    \
+#define FLASH(name, BLOCKS, TQ, T, N, D, RW)                                                                                \
   BOUNDED(WARP *flash_warps, BLOCKS, name, AttentionArgs, BUF(0, const float, q), BUF(1, const T, k), BUF(2, const T, v),   \
           BUF(3, const int, table), BUF(4, const int, tiles), BUF(5, float, y)) {                                           \
     DYNAMIC(shared);                                                                                                        \
-    flash<TQ, T, N, D>(THREAD, args, q, k, v, table, tiles, y, shared);                                                     \
+    flash<TQ, T, N, D, RW>(THREAD, args, q, k, v, table, tiles, y, shared);                                                 \
   }
 
-// The number of terms of q, then those of keys and values, and the width, of which a program has one.
+// The number of terms of q, then the type of keys and values and the width, of which a program has one.
 #if FLASH_WIDTH == 64
-FLASH(flash1_bf16_64, 3, 1, bf16, 1, 64)
-FLASH(flash3_bf16_64, 3, 3, bf16, 1, 64)
-FLASH(flash1_float_64, 3, 1, float, 1, 64)
-FLASH(flash3_float_64, 2, 3, float, 3, 64)
+FLASH(flash1_bf16_64, 3, 1, bf16, 1, 64, 4)
+FLASH(flash3_bf16_64, 3, 3, bf16, 1, 64, 4)
+FLASH(flash1_float_64, 3, 1, float, 1, 64, 4)
+FLASH(flash3_float_64, 2, 3, float, 3, 64, 4)
+FLASH(narrow1_bf16_64, 3, 1, bf16, 1, 64, 1)
+FLASH(narrow3_bf16_64, 3, 3, bf16, 1, 64, 1)
+FLASH(narrow1_float_64, 3, 1, float, 1, 64, 1)
+FLASH(narrow3_float_64, 3, 3, float, 3, 64, 1)
 #else
-FLASH(flash1_bf16_128, 2, 1, bf16, 1, 128)
-FLASH(flash3_bf16_128, 2, 3, bf16, 1, 128)
-FLASH(flash1_float_128, 2, 1, float, 1, 128)
-FLASH(flash3_float_128, 2, 3, float, 3, 128)
+FLASH(flash1_bf16_128, 2, 1, bf16, 1, 128, 4)
+FLASH(flash3_bf16_128, 2, 3, bf16, 1, 128, 4)
+FLASH(flash1_float_128, 2, 1, float, 1, 128, 4)
+FLASH(flash3_float_128, 2, 3, float, 3, 128, 4)
 #endif
 
 #endif
