@@ -108,8 +108,6 @@ func (d *decodeStep) sizes() (*decodeSizes, error) {
 // fit chooses the grid's part of the macros for what a device has, or says why it is too small.
 func (s *decodeSizes) fit(g Grid) error {
 	s.warps, s.feeders = g.Warps, g.Feeders
-	for s.tile = 16 << 10; s.tile/2 >= outRows*2*s.dim && s.tile > g.Shared/8; s.tile /= 2 {
-	}
 	perLane := 1
 	if s.dim >= 128 {
 		perLane = 2
@@ -129,17 +127,28 @@ func (s *decodeSizes) fit(g Grid) error {
 			s.sums = max(s.sums, 2*s.splits[i]*ceil(p.pairs, s.blocks))
 		}
 	}
-	// What the tiles leave of shared memory, and the tiles that two rows and their neighbours touch.
-	left := g.Shared - s.shared()
-	s.slots = min(left/(s.tile+16), 64)
-	need := 2 * attentionRound
-	for _, p := range s.products() { // the head's rows are as long as the first product's
-		need = max(need, p.members*2*ceil(2*p.k, s.tile))
+	return s.chooseTiles(g)
+}
+
+// chooseTiles makes tiles as large as leaves enough of them in what else leaves of
+// shared memory: those that two rows and their neighbours touch, and those of a round of keys.
+func (s *decodeSizes) chooseTiles(g Grid) error {
+	least := max(512, outRows*2*s.dim)
+	for s.tile = 16 << 10; s.tile/2 >= least && s.tile > g.Shared/8; s.tile /= 2 {
 	}
-	if s.slots < need {
-		return &refusal{fmt.Sprintf("shared memory of %d bytes a block holds %d tiles of weights, %d are needed", g.Shared, max(s.slots, 0), need)}
+	for ; ; s.tile /= 2 {
+		s.slots = min((g.Shared-s.shared())/(s.tile+16), 64)
+		need := 2 * attentionRound
+		for _, p := range s.products() { // the head's rows are as long as the first product's
+			need = max(need, p.members*2*ceil(2*p.k, s.tile))
+		}
+		if s.slots >= need {
+			return nil
+		}
+		if s.tile/2 < least {
+			return &refusal{fmt.Sprintf("shared memory of %d bytes a block holds %d tiles of weights, %d are needed", g.Shared, max(s.slots, 0), need)}
+		}
 	}
-	return nil
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -206,7 +215,7 @@ func (s *decodeSizes) shared() int {
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
 	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(attentionRound*s.tileKeys()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
-	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 8*s.hidden + 4*floats
+	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 4*floats
 }
 
 func (s *decodeSizes) sharedWithTiles() int { return s.shared() + s.slots*(s.tile+16) }

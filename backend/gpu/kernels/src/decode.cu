@@ -15,8 +15,7 @@ enum {
   NARROW_AT = SLOTS * TILE,
   WIDE_AT = NARROW_AT + (2 * TERMS * HIDDEN + 15) / 16 * 16,
   GATES_AT = WIDE_AT + (2 * TERMS * WIDE + 15) / 16 * 16,
-  PAST_AT = GATES_AT + 16 * SLOTS,
-  FLOATS_AT = PAST_AT + 8 * HIDDEN,
+  FLOATS_AT = GATES_AT + 16 * SLOTS,
   RESIDUAL = 0, // from here in floats
   SQUARES = RESIDUAL + HIDDEN,
   PARTIAL = SQUARES + WARPS,
@@ -140,7 +139,7 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
 }
 
 // stage_sums is stage for the residual plus the sums of the output and its bias.
-DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(float) residual, LOCAL(uchar) x, int thread) {
+DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(float) residual, LOCAL(uchar) x, int thread) {
   enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
   float squares = 0;
   ROLLED for (int first = 0; first < loads; first += deep) {
@@ -149,7 +148,7 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(cons
     if (thread % WARP < deep && probe < pairs) {
       do {
         missing = false;
-        peek_sums(sums, 2 * probe, past, HEADS, missing);
+        peek_sums(sums, 2 * probe, HEADS, missing);
       } while (missing);
     }
     warp_barrier();
@@ -158,7 +157,7 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(cons
       missing = false;
       UNROLL for (int i = 0; i < deep; i++) {
         int pair = (first + i) * THREADS + thread;
-        if (pair < pairs) s[i] = peek_sums(sums, 2 * pair, past, HEADS, missing);
+        if (pair < pairs) s[i] = peek_sums(sums, 2 * pair, HEADS, missing);
       }
     } while (missing);
     UNROLL for (int i = 0; i < deep; i++) {
@@ -167,7 +166,6 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) past, GLOBAL(cons
       float v[2];
       UNROLL for (int j = 0; j < 2; j++) {
         int at = 2 * pair + j;
-        past[at] += s[i].of[j];
         v[j] = rounded(residual[at] + (sum_of(s[i].of[j]) + (HAS_OUT_BIAS ? bias[at] : 0.0f)));
         residual[at] = v[j];
         squares += v[j] * v[j];
@@ -220,8 +218,6 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     }
     gates_ready();
   }
-  LOCAL(ulong) past = (LOCAL(ulong))(memory + PAST_AT);
-  ROLLED for (int i = t.index; i < HIDDEN; i += t.count) past[i] = AS(const ulong, exchange + PAST_SUMS_AT)[i];
   Place at = place_of(args, segment);
   barrier();
   if (warp >= WARPS) {
@@ -246,7 +242,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   GLOBAL(Word) x = AS(Word, exchange + X_AT);
   GLOBAL(Word) qkv = AS(Word, exchange + QKV_AT);
   GLOBAL(Word) inner = AS(Word, exchange + INNER_AT);
-  GLOBAL(ulong) sums = AS(ulong, exchange + SUMS_AT);
+  GLOBAL(ulong) all_sums = AS(ulong, exchange + SUMS_AT);
   GLOBAL(ulong) parts = AS(ulong, exchange + PARTS_AT);
   LOCAL(float) residual = floats + RESIDUAL;
   LOCAL(float) squares = floats + SQUARES;
@@ -287,9 +283,11 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
       TICK(2);
     }
+    GLOBAL(ulong) sums = all_sums + layer % 2 * HIDDEN;
     { // attention and its output
       at = seen(at, window);
       const int splits = splits_of(at);
+      if (layer > 0 && warp == WARPS - 1) clear_sums(all_sums + (layer - 1) % 2 * HIDDEN, own, lane); // it has time
       ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS) {
         if (j != block) barrier_of(THREADS); // the desk is used again
         int head = j % GROUPS * JOB_HEADS, split = j / GROUPS;
@@ -316,7 +314,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
     }
     { // gate and up
-      float s = stage_sums(sums, past, v + OUT_BIAS, v + MLP_NORM, residual, narrow, t.index);
+      float s = stage_sums(sums, v + OUT_BIAS, v + MLP_NORM, residual, narrow, t.index);
       TICK(6);
       s = mean_scale(s, args.eps, squares, warp, lane);
       TICK(7);
@@ -390,9 +388,9 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
     }
   }
-  // All blocks have read what the last run left, since x came from all.
+  // All blocks have read the epoch and the last sums, since x came from all.
   if (block == 0 && t.index == 0) AS(uint, exchange)[0] = epoch;
-  ROLLED for (int i = t.index; block == 0 && i < HIDDEN; i += THREADS) AS(ulong, exchange + PAST_SUMS_AT)[i] = past[i];
+  if (warp == WARPS - 1) clear_sums(all_sums + (LAYERS - 1) % 2 * HIDDEN, own, lane);
   TICK(14);
 #ifdef PROFILED
   if (t.index == 0)

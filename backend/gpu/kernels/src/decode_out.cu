@@ -3,9 +3,10 @@
 // read. So nobody waits for the results of all heads.
 //
 // Sums are in fixed point, since additions of integers give the same sum in any order.
-// They are never set back: what was added since the last time is wanted. A word
-// holds the number of its additions in the uppermost 8 bits and below it their sum, each
-// with an offset that makes it positive, so that no bit is borrowed.
+// A word holds the number of its additions in the uppermost 8 bits and below it their
+// sum, each with an offset that makes it positive, so that no bit is borrowed. The
+// layers use two rows of sums by turns; a row's owner clears it while the other one is in
+// use, when all have read it and nobody can add to it yet.
 
 enum {
   ROW_PARTS = BLOCKS / HEADS < 1 ? 1 : BLOCKS / HEADS, // of the rows; each head has as many jobs
@@ -95,4 +96,10 @@ DEVICE void multiply_out(Ring &r, int &base, LOCAL(const uchar) result, int job,
     }
     release(r, ++base, lane);
   }
+}
+
+// clear_sums sets the block's own sums back and shows that to all before what the block writes next.
+DEVICE void clear_sums(GLOBAL(ulong) sums, Share own, int lane) {
+  ROLLED for (int i = own.from + lane; i < own.to; i += WARP) clear_sum(sums, i);
+  fence();
 }

@@ -102,21 +102,19 @@ DEVICE uint take_word(const ulong *words, long i, uint epoch) {
   return uint(w);
 }
 
-// Added is of two words to which blocks add. add_sum adds to one; peek_sums returns what was
-// added since past and sets missing where fewer than adders did: bits from 56 on count them.
+// Added is two words to which blocks add. add_sum adds to one, peek_sums returns two and
+// sets missing where fewer than adders did: bits from 56 on count them.
 struct Added {
   ulong of[2];
 };
 DEVICE void add_sum(ulong *sums, long i, ulong v) { asm volatile("red.relaxed.gpu.global.add.u64 [%0], %1;" ::"l"(sums + i), "l"(v) : "memory"); }
-DEVICE Added peek_sums(const ulong *sums, long i, const ulong *past, uint adders, bool &missing) {
+DEVICE Added peek_sums(const ulong *sums, long i, uint adders, bool &missing) {
   Added s;
   asm volatile("ld.relaxed.gpu.global.v2.b64 {%0, %1}, [%2];" : "=l"(s.of[0]), "=l"(s.of[1]) : "l"(sums + i) : "memory");
-  UNROLL for (int j = 0; j < 2; j++) {
-    s.of[j] -= past[i + j];
-    missing |= uint(s.of[j] >> 56) != adders;
-  }
+  UNROLL for (int j = 0; j < 2; j++) missing |= uint(s.of[j] >> 56) != adders;
   return s;
 }
+DEVICE void clear_sum(ulong *sums, long i) { asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(sums + i), "l"(0ul) : "memory"); }
 
 // at_address is memory whose address a table holds.
 template <class T> DEVICE T *at_address(ulong address, long) { return (T *)address; }

@@ -145,8 +145,8 @@ DEVICE Quad peek(GLOBAL(uint) words, long i, uint epoch, bool &missing) {
 }
 DEVICE uint take_word(GLOBAL(ulong) words, long i, uint epoch) { return uint(emu::take<ulong, 32>(words, i, epoch)); }
 
-// Added is of two words to which blocks add. add_sum adds to one; peek_sums returns what was
-// added since past once all adders did: bits from 56 on count them.
+// Added is two words to which blocks add. add_sum adds to one, peek_sums returns two
+// once all adders did: bits from 56 on count them.
 struct Added {
   ulong of[2];
 };
@@ -154,11 +154,11 @@ DEVICE void add_sum(GLOBAL(ulong) sums, long i, ulong v) {
   sums[i] += v;
   emu::got_on();
 }
-DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, LOCAL(const ulong) past, uint adders, bool &missing) {
+DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, uint adders, bool &missing) {
   Added s;
   for (int j = 0; j < 2; j++)
     for (;;) {
-      s.of[j] = sums[i + j] - past[i + j];
+      s.of[j] = sums[i + j];
       uint count = uint(s.of[j] >> 56);
       if (count == adders) break;
       if (count > adders) emu::fail("a sum was added to before it was read", i + j, count);
@@ -166,6 +166,7 @@ DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, LOCAL(const ulong) past
     }
   return s;
 }
+DEVICE void clear_sum(GLOBAL(ulong) sums, long i) { sums[i] = 0; }
 
 // at_address is memory whose address a table holds.
 template <class T> DEVICE emu::Pointer<T> at_address(ulong address, long elements) {
