@@ -3,8 +3,10 @@ package gpu
 import "emily/backend"
 
 const (
-	// mostFewRows is that of the kernels, of which each reads its weights once; more rows are faster as tiles.
-	mostFewRows = 48
+	// mostFewRows is that of the kernels, of which each reads its weights once;
+	// more are faster as tiles, and more than fewOfWarpgroups as those of warpgroups.
+	mostFewRows     = 48
+	fewOfWarpgroups = 16
 	// fewColumns is the number of rows of weights that a warp multiplies by.
 	fewColumns = 16
 	// fewWarps is the most that a block has.
@@ -23,7 +25,13 @@ var fewKernels = [2]map[backend.DType]kernel{
 
 // few reports whether the product of some rows runs on matrix units that take
 // the weights straight from memory.
-func (p *product) few(b *binder) bool { return p.m > 1 && p.m <= mostFewRows && p.matrices(b) }
+func (p *product) few(b *binder) bool {
+	most := int32(mostFewRows)
+	if b.backend.info.Warpgroups && p.dtype == backend.BF16 {
+		most = fewOfWarpgroups
+	}
+	return p.m > 1 && p.m <= most && p.matrices(b)
+}
 
 // fewShape is how such a product is shared: groups of warps of a block have
 // columns of their own, shares of them parts of k, and so have splits of blocks.
