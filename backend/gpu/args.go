@@ -35,7 +35,8 @@ type (
 		norm, normWeightType, normBiasType    int32
 		eps                                   float32
 		gated, round, roundNorm, splits, span int32
-		stages, groups, stored                int32
+		stages, across, cluster, step         int32
+		groups, stored                        int32
 	}
 	patchArgs struct {
 		height, width, channels, kernelHeight, kernelWidth, outHeight, outWidth, stride, padTop, padLeft int32

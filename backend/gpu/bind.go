@@ -41,6 +41,7 @@ type launch struct {
 	grid     [3]int
 	threads  int
 	shared   int // bytes
+	cluster  int
 	operands []operand
 	args     []byte
 }

@@ -95,6 +95,9 @@ type Launch struct {
 	Shared  int // bytes of dynamic shared memory
 	// Resident says that the blocks wait for each other: all must run at once.
 	Resident bool
+	// Cluster is, where it is not 0, the number of blocks that follow each other
+	// along the grid's first dimension and reach each other's shared memory.
+	Cluster int
 	// Spans are the kernel's buffers in order; one without bytes is not used.
 	Spans []Span
 	// Widths are, if there are any, for each buffer that the kernel takes as a

@@ -94,7 +94,7 @@ func (b *binder) multiplyShares(p *product, k kernel, x operand, grid [3]int, th
 	args := bytesOf(p.productArgs)
 	b.launch(k, grid, threads, args, operands...)
 	if last := len(b.launches) - 1; grid[0]*grid[1] > 0 {
-		b.launches[last].shared = shared
+		b.launches[last].shared, b.launches[last].cluster = shared, int(p.cluster)
 	}
 	if p.splits > 1 {
 		n := int(p.n[0] + p.n[1] + p.n[2])

@@ -149,7 +149,7 @@ func (s *session) span(o operand) Span {
 func (s *session) resolve(launches []launch) []Launch {
 	list := make([]Launch, len(launches))
 	for i, l := range launches {
-		list[i] = Launch{Kernel: l.own, Grid: l.grid, Threads: l.threads, Shared: l.shared, Resident: l.own != 0, Args: l.args, Spans: make([]Span, len(l.operands))}
+		list[i] = Launch{Kernel: l.own, Grid: l.grid, Threads: l.threads, Shared: l.shared, Cluster: l.cluster, Resident: l.own != 0, Args: l.args, Spans: make([]Span, len(l.operands))}
 		if l.own == 0 {
 			list[i].Kernel = s.program.backend.kernels[l.kernel]
 		}

@@ -7,63 +7,91 @@ type groupTile struct {
 	kernel
 	rows, columns int
 	terms         [2]int // of x, of the weights
-	// speed is that of a device full of such tiles, relative to the others of the same terms.
-	speed float64
-	// together is how many a multiprocessor has registers for.
-	together int
+	products      int    // of terms, for each element
 }
 
-// groupTiles are from the largest to the smallest.
 var groupTiles = []groupTile{
-	{group11At128x256, 128, 256, [2]int{1, 1}, 1, 1},
-	{group11At128x128, 128, 128, [2]int{1, 1}, 0.8, 2},
-	{group11At64x128, 64, 128, [2]int{1, 1}, 0.55, 2},
-	{group31At128x128, 128, 128, [2]int{3, 1}, 1, 1},
-	{group31At64x128, 64, 128, [2]int{3, 1}, 0.7, 1},
-	{group33At128x128, 128, 128, [2]int{3, 3}, 1, 1},
-	{group33At64x128, 64, 128, [2]int{3, 3}, 0.8, 1},
+	{group11At128x256, 128, 256, [2]int{1, 1}, 1},
+	{group11At128x128, 128, 128, [2]int{1, 1}, 1},
+	{group11At64x128, 64, 128, [2]int{1, 1}, 1},
+	{group31At128x128, 128, 128, [2]int{3, 1}, 3},
+	{group31At64x128, 64, 128, [2]int{3, 1}, 3},
+	{group33At128x128, 128, 128, [2]int{3, 3}, 6},
+	{group33At64x128, 64, 128, [2]int{3, 3}, 6},
 }
 
 const (
 	// groupSlab is the number of elements of k in a stage of the ring.
 	groupSlab = 64
-	// groupShared is the shared memory of a multiprocessor that its blocks share.
+	// groupShared is the most shared memory of a block.
 	groupShared = 227 << 10
-	// groupBlock is what the device takes of it for each block.
-	groupBlock = 1 << 10
 	// mostStages is the number of stages from which on more do not pay.
 	mostStages = 8
 	// mostTerms is the number of bf16 numbers whose sum holds an f32.
 	mostTerms = 3
+	// mostCluster is the number of blocks that share the columns of tiles below each other.
+	mostCluster = 2
 )
 
-// blocks is the number of tiles of a product.
-func (t *groupTile) blocks(p *product) (across, down int) {
-	return (&tileShape{rows: t.rows, columns: t.columns}).blocks(p)
-}
+// What a multiprocessor of compute capability 9.0 does in a cycle, and what
+// takes so many cycles, for the choice of a tile.
+const (
+	productsPerCycle = 2048 // of matrix units
+	bytesPerCycle    = 26   // from and to the L2 cache, where all multiprocessors use it
+	startCycles      = 2000 // until a block has the first slab
+	launchCycles     = 4000 // of one more kernel
+)
 
 // threads of a block: a warpgroup for each 64 rows, and a warp that feeds them.
 func (t *groupTile) threads() int { return t.rows/64*4*warpSize + warpSize }
 
-// ring returns the number of stages of which so many blocks share a
-// multiprocessor, and the bytes of shared memory of a block: those of its stages
-// with two gates each, or of the tile's sums where they are more.
-func (t *groupTile) ring(together, slabs int) (stages, bytes int) {
-	stage := 2*groupSlab*(t.terms[0]*t.rows+t.terms[1]*t.columns) + 16
-	stages = min(max(slabs, 2), mostStages, ((groupShared+groupBlock)/together-groupBlock)/stage)
-	return stages, max(stages*stage, 4*t.rows*(t.columns+8))
+// stage is the bytes of the ring's stage.
+func (t *groupTile) stage() int { return 2 * groupSlab * (t.terms[0]*t.rows + t.terms[1]*t.columns) }
+
+// ring returns the number of stages, and the bytes of shared memory of a block:
+// those of its stages with two gates each, and of a sheet for each 16 rows.
+func (t *groupTile) ring(slabs int) (stages, bytes int) {
+	const gates, sheetPitch = 2 * 8, 68
+	sheets := 4 * sheetPitch * t.rows
+	stages = min(max(slabs, 2), mostStages, (groupShared-sheets)/(t.stage()+gates))
+	return stages, stages*(t.stage()+gates) + sheets
 }
 
-// fits is the share of a full device's speed that a product has with these tiles.
-func (t *groupTile) fits(p *product, units int) float64 {
-	across, down := t.blocks(p)
-	blocks := across * down
-	width := 0
-	for _, n := range p.n {
-		width += int(n)
+// layout is how the blocks of a product's launch divide it.
+type layout struct {
+	*groupTile
+	across, down, cluster int // tiles of clusters, and a cluster's blocks
+	splits, span          int // shares of k
+}
+
+// layout divides k among at most so many blocks.
+func (t *groupTile) layout(p *product, splits int) layout {
+	l := layout{groupTile: t, cluster: 1}
+	l.across, l.down = (&tileShape{rows: t.rows, columns: t.columns}).blocks(p)
+	if l.down > 1 {
+		l.cluster = mostCluster
+		l.down = (l.down + mostCluster - 1) / mostCluster
 	}
-	waves := max(1, (blocks+units-1)/units)
-	return t.speed * float64(int(p.m)*width) / float64(waves*units*t.rows*t.columns)
+	k := int(p.k)
+	l.span = ((k+splits-1)/splits + groupSlab - 1) / groupSlab * groupSlab
+	l.splits = (k + l.span - 1) / l.span
+	return l
+}
+
+func (l *layout) tiles() int { return l.across * l.down * l.splits }
+func (l *layout) slabs() int { return (l.span + groupSlab - 1) / groupSlab }
+
+// cycles estimates how long the product takes.
+func (l *layout) cycles(units int) int {
+	elements := l.rows * l.columns
+	slab := max(l.products*elements*groupSlab/productsPerCycle, 2*groupSlab*(l.terms[0]*l.rows+l.terms[1]*l.columns/l.cluster)/bytesPerCycle)
+	clusters := max(1, units/l.cluster)
+	waves := (l.tiles() + clusters - 1) / clusters
+	cycles := startCycles + waves*(l.slabs()*slab+4*elements/bytesPerCycle)
+	if l.splits > 1 {
+		cycles += launchCycles + 4*elements*l.tiles()*l.cluster/(units*bytesPerCycle)
+	}
+	return cycles
 }
 
 // warpgroups reports whether the product can run on the device's warpgroups.
@@ -105,13 +133,18 @@ func (b *binder) terms(m, k, terms int) operand {
 	return y
 }
 
-// tile chooses the tile with which a product is fastest.
-func (p *product) tile(units int) *groupTile {
-	var best *groupTile
+// fastest chooses the layout of a product.
+func (p *product) fastest(units int) layout {
+	var best layout
 	for i := range groupTiles {
 		t := &groupTiles[i]
-		if t.terms == [2]int{p.xTerms(), p.wTerms} && (best == nil || t.fits(p, units) > best.fits(p, units)) {
-			best = t
+		if t.terms != [2]int{p.xTerms(), p.wTerms} {
+			continue
+		}
+		for splits := 1; splits <= max(1, int(p.k)/leastShare); splits++ {
+			if l := t.layout(p, splits); best.groupTile == nil || l.cycles(units) < best.cycles(units) {
+				best = l
+			}
 		}
 	}
 	return best
@@ -120,12 +153,12 @@ func (p *product) tile(units int) *groupTile {
 // multiplyWarpgroups adds the launches of a product on warpgroups.
 func (b *binder) multiplyWarpgroups(p *product) {
 	units := b.backend.info.Units
-	tile := p.tile(units)
-	across, down := tile.blocks(p)
-	p.share(across*down, units, groupSlab)
-	together := min(tile.together, max(1, across*down*int(p.splits)/units))
-	stages, shared := tile.ring(together, (int(p.span)+groupSlab-1)/groupSlab)
-	p.stages, p.wide = i32(stages), 1
+	l := p.fastest(units)
+	clusters := min(l.tiles(), max(1, units/l.cluster))
+	stages, shared := l.ring(l.slabs())
+	p.splits, p.span, p.stages = i32(l.splits), i32(l.span), i32(stages)
+	p.across, p.cluster, p.step = i32(l.across), i32(l.cluster), i32(clusters)
+	p.wide = flag(p.residual.offset%16 == 0)
 	for _, n := range p.n {
 		p.wide &= flag(n%4 == 0)
 	}
@@ -135,5 +168,5 @@ func (b *binder) multiplyWarpgroups(p *product) {
 	if p.split == (operand{}) {
 		p.split = b.split(p.x, int(p.m), int(p.k), p.xTerms())
 	}
-	b.multiplyShares(p, tile.kernel, p.split, [3]int{across, down, int(p.splits)}, tile.threads(), shared)
+	b.multiplyShares(p, l.kernel, p.split, [3]int{clusters * l.cluster, 1, 1}, l.threads(), shared)
 }

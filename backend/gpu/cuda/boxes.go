@@ -34,5 +34,5 @@ func (d *driver) boxes(i int, matrix uintptr, bytes, width int) (unsafe.Pointer,
 // kernels/src/warpgroup.cu needs.
 func (d *driver) warpgroups() bool {
 	c, err := openCompiler(d.version / 1000)
-	return err == nil && c.major >= 12 && d.capability() == 90 && d.lib.encodeTiled != 0
+	return err == nil && c.major >= 12 && d.capability() == 90 && d.lib.encodeTiled != 0 && d.lib.launchEx != 0
 }

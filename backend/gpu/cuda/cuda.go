@@ -373,11 +373,13 @@ func (d *driver) launch(l *gpu.Launch, stream uintptr) error {
 	if err := d.allowShared(l); err != nil {
 		return err
 	}
+	early := stream == d.capture && !l.Resident && d.overlaps()
+	if early || l.Cluster > 1 {
+		return d.launchWith(l, stream, early)
+	}
 	function := d.lib.launch
 	if l.Resident {
 		function = d.lib.launchResident // has one argument less, which is not read
-	} else if stream == d.capture && d.overlaps() {
-		return d.launchEarly(l)
 	}
 	err := d.lib.call("launching "+d.names[l.Kernel], function, uintptr(l.Kernel), uintptr(l.Grid[0]), uintptr(l.Grid[1]), uintptr(l.Grid[2]),
 		uintptr(l.Threads), 1, 1, uintptr(l.Shared), stream, uintptr(unsafe.Pointer(&d.params[0])), 0)

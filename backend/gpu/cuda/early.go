@@ -36,18 +36,24 @@ func (d *driver) overlaps() bool {
 	return !serial && d.lib.launchEx != 0 && d.version >= 12030 && d.capability() >= 90
 }
 
-// launchEarly adds a kernel, whose parameters are set, to the recording under
-// way, so that it may begin while the kernel before it ends.
-func (d *driver) launchEarly(l *gpu.Launch) error {
-	const programmaticSerialization = 6
-	attribute := launchAttribute{id: programmaticSerialization, value: [16]uint32{1}}
+// launchWith queues a kernel, whose parameters are set, in clusters of blocks or
+// early, so that it may begin while the kernel before it ends.
+func (d *driver) launchWith(l *gpu.Launch, stream uintptr, early bool) error {
+	const clusterDimension, programmaticSerialization = 4, 6
+	var attributes []launchAttribute
+	if early {
+		attributes = append(attributes, launchAttribute{id: programmaticSerialization, value: [16]uint32{1}})
+	}
+	if l.Cluster > 1 {
+		attributes = append(attributes, launchAttribute{id: clusterDimension, value: [16]uint32{uint32(l.Cluster), 1, 1}})
+	}
 	config := launchConfig{
 		grid: [3]uint32{uint32(l.Grid[0]), uint32(l.Grid[1]), uint32(l.Grid[2])}, block: [3]uint32{uint32(l.Threads), 1, 1},
-		shared: uint32(l.Shared), stream: d.capture, attributes: &attribute, count: 1,
+		shared: uint32(l.Shared), stream: stream, attributes: &attributes[0], count: uint32(len(attributes)),
 	}
 	err := d.lib.call("launching "+d.names[l.Kernel], d.lib.launchEx, uintptr(unsafe.Pointer(&config)), uintptr(l.Kernel), uintptr(unsafe.Pointer(&d.params[0])), 0)
 	if err != nil {
-		return fmt.Errorf("%w: grid %v of %d threads", err, l.Grid, l.Threads)
+		return fmt.Errorf("%w: grid %v of %d threads in clusters of %d", err, l.Grid, l.Threads, max(1, l.Cluster))
 	}
 	return nil
 }

@@ -227,9 +227,13 @@ func (d *driver) Launch(l *gpu.Launch) error {
 		}
 		return 0
 	}
+	together := max(1, l.Cluster)
+	if l.Resident {
+		together = l.Grid[0] * l.Grid[1] * l.Grid[2]
+	}
 	k := d.kernels[l.Kernel]
 	message, _, _ := purego.SyscallN(k.launch, uintptr(l.Kernel), uintptr(unsafe.Pointer(k.name)), uintptr(unsafe.Pointer(&grid)),
-		uintptr(l.Threads), uintptr(l.Shared), flag(l.Resident), flag(d.backwards), uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(unsafe.Pointer(unsafe.SliceData(l.Args))))
+		uintptr(l.Threads), uintptr(l.Shared), uintptr(together), flag(d.backwards), uintptr(unsafe.Pointer(unsafe.SliceData(spans))), uintptr(unsafe.Pointer(unsafe.SliceData(l.Args))))
 	runtime.KeepAlive(spans)
 	runtime.KeepAlive(l)
 	if message != 0 {

@@ -164,5 +164,3 @@ func stored(rng *rand.Rand, dtype backend.DType, shape ...int) *backend.Weight {
 	}
 	return w
 }
-
-// TestMatrices compares the products on matrix units, with their edges, shares

@@ -29,7 +29,7 @@ func TestMatrices(t *testing.T) {
 				{2, 1, 8}, {7, 70, 264}, {16, 30, 40}, {17, 1, 8}, {33, 132, 264}, {48, 70, 1040}, // few rows
 				{50, 1, 8}, {80, 30, 264}, {65, 70, 40}, {130, 129, 72},
 				{64, 132, 520},  // shares of k
-				{130, 1000, 72}, // the largest tiles
+				{390, 772, 136}, // the largest tiles, several for each block
 			}...) {
 				t.Error(err)
 			}

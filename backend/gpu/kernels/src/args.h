@@ -52,6 +52,9 @@ struct ProductArgs { // y[m, n] = x[m, k] · w, for up to three w of one x; stri
   int roundNorm;    // and so is the norm
   int splits, span; // shares of k in separate blocks, and the elements of each
   int stages;       // of the ring that warpgroups read
+  int across;       // tiles of theirs in a row
+  int cluster;      // blocks that share a tile's columns, and step clusters in all
+  int step;
   int groups;       // of warps that have columns of their own, in a block
   int stored;       // no kernel writes the w, so that they may be read early
 };

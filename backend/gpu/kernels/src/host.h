@@ -106,9 +106,10 @@ struct Block {
   Fragment fragments[max_threads / warp_size][2][warp_size];
   Copies copies[max_threads];
   Products products[max_threads];
-  std::vector<char> memory; // dynamic shared memory, and room to align it
+  std::vector<char> memory; // dynamic shared memory, the margin, and room to align it
 };
 static std::vector<Block> blocks;
+static Meeting together; // of the threads of all blocks that run at once
 
 // The current block's.
 static Meeting *all, *warps;
@@ -117,6 +118,9 @@ static Fragment (*fragments)[2][warp_size];
 static Copies *copies;
 static char *dynamic_memory;
 static int dynamic_bytes;
+const int margin = 4096; // bytes after it, which are not to be read
+
+static char *dynamic_of(Block &b) { return b.memory.data() + (-uintptr_t(b.memory.data()) & 127); }
 
 static void use(Block *b) {
   block = b->place;
@@ -125,7 +129,7 @@ static void use(Block *b) {
   exchanged = b->exchanged;
   fragments = b->fragments;
   copies = b->copies;
-  dynamic_memory = b->memory.data() + (-uintptr_t(b->memory.data()) & 127);
+  dynamic_memory = dynamic_of(*b);
 }
 
 static void fail(const char *what, long index, long size) {
@@ -291,8 +295,9 @@ static void run_blocks(int first, int n, const int *grid, int count) {
       b.copies[j] = Copies{};
       b.products[j] = Products{};
     }
-    b.memory.assign(dynamic_bytes + 128, char(0xff)); // NaN
+    b.memory.assign(dynamic_bytes + margin + 128, char(0xff)); // NaN
   }
+  together = Meeting{};
   use(&blocks[0]);
   threads = n * count;
   started = ended = 0;
@@ -443,7 +448,11 @@ struct Four {
   float v[4];
 };
 
-DEVICE Four four(const float *p) { return Four{{p[0], p[1], p[2], p[3]}}; }
+DEVICE Four four(const float *p) {
+  long past = (const char *)p + 16 - emu::dynamic_memory - emu::dynamic_bytes;
+  if (past > 0 && past <= emu::margin) emu::fail("past the end of dynamic shared memory", past, emu::dynamic_bytes);
+  return Four{{p[0], p[1], p[2], p[3]}};
+}
 
 #define MATRIX 1
 // DYNAMIC is the shared memory whose size the launch gives.
@@ -549,9 +558,9 @@ DEVICE uint bf16_pair(float a, float b) {
 DEVICE uint low_halves(uint a, uint b) { return (a & 0xffff) | b << 16; }
 DEVICE uint high_halves(uint a, uint b) { return a >> 16 | (b & 0xffff0000u); }
 
-// emu_launch runs a grid, its blocks one by one or all at once, and returns
-// nullptr or what went wrong.
-extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int dynamic, int resident, int backwards,
+// emu_launch runs a grid, so many of its blocks at once, and returns nullptr or
+// what went wrong.
+extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const int *grid, int threads, int dynamic, int together, int backwards,
                                   const emu::Span *spans, const void *args) {
   emu::kernel = kernel;
   emu::kernel_name = name;
@@ -560,7 +569,7 @@ extern "C" const char *emu_launch(emu::Kernel kernel, const char *name, const in
   emu::backwards = backwards != 0;
   emu::failure[0] = 0;
   emu::dynamic_bytes = dynamic;
-  int n = grid[0] * grid[1] * grid[2], together = resident ? n : 1;
+  int n = grid[0] * grid[1] * grid[2];
   for (int first = 0; first < n && emu::failure[0] == 0; first += together) emu::run_blocks(first, together, grid, threads);
   return emu::failure[0] ? emu::failure : nullptr;
 }

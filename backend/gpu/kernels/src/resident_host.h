@@ -39,6 +39,13 @@ static void land() {
   settle(*b.gate);
 }
 
+static void arrive(Gate &g) {
+  if (g.pending == 0) fail("too many threads arrive at a gate", 0, g.expected);
+  g.pending--;
+  got_on();
+  settle(g);
+}
+
 static Gate &gate_at(ulong *gate) {
   static Gate nowhere;
   return within(gate, 8) ? *(Gate *)gate : nowhere;
@@ -54,13 +61,7 @@ DEVICE void gate_init(LOCAL(ulong) gate, int expected) {
 }
 DEVICE void gates_ready() {}
 
-DEVICE void gate_arrive(LOCAL(ulong) gate) {
-  emu::Gate &g = emu::gate_at(gate);
-  if (g.pending == 0) emu::fail("too many threads arrive at a gate", 0, g.expected);
-  g.pending--;
-  emu::got_on();
-  settle(g);
-}
+DEVICE void gate_arrive(LOCAL(ulong) gate) { emu::arrive(emu::gate_at(gate)); }
 
 // gate_wait returns after the end of the phase with a parity.
 DEVICE void gate_wait(LOCAL(ulong) gate, uint parity) {

@@ -27,6 +27,30 @@ DEVICE void copy_box(uchar *to, const Boxes &from, int k, int row, ulong *gate) 
                : "memory");
 }
 
+// share_box is copy_box to the same place of all blocks of the cluster, whose
+// gates there each wait for it.
+DEVICE void share_box(uchar *to, const Boxes &from, int k, int row, ulong *gate, int cluster) {
+  if (cluster == 1) return copy_box(to, from, k, row, gate);
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(
+                   shared_address(to)),
+               "l"(&from), "r"(k), "r"(row), "r"(shared_address(gate)), "h"(ushort((1 << cluster) - 1))
+               : "memory");
+}
+
+// gate_arrive_of arrives at the gate in the same place of a block of the cluster.
+// It orders nothing but what has been read.
+DEVICE void gate_arrive_of(ulong *gate, int rank) {
+  asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
+               "mbarrier.arrive.shared::cluster.b64 _, [there];\n}" ::"r"(shared_address(gate)),
+               "r"(rank)
+               : "memory");
+}
+
+// cluster_barrier lets all threads of a cluster wait for each other; gates_barrier
+// does for new gates only.
+DEVICE void cluster_barrier() { asm volatile("barrier.cluster.arrive;\nbarrier.cluster.wait;" ::: "memory"); }
+DEVICE void gates_barrier() { asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory"); }
+
 // box_descriptor describes boxes that follow each other from an address on:
 // eight rows are 1,024 bytes, with chunks as copy_box places them. Added numbers
 // move it by 16 bytes each.

@@ -56,26 +56,50 @@ DEVICE void gate_expect(LOCAL(ulong) gate, int bytes) {
   gate_arrive(gate);
 }
 
-DEVICE void copy_box(LOCAL(uchar) to, const Boxes &from, int k, int row, LOCAL(ulong) gate) {
+namespace emu {
+
+// place_of is where another block of the cluster has what the current one has at p.
+template <class T> static T *place_of(T *p, int rank) { return (T *)(dynamic_of(blocks[rank]) + ((char *)p - dynamic_memory)); }
+
+// copy_box copies a box to the current block's place for it in some block.
+static void copy_box(uchar *to, const Boxes &from, int k, int row, ulong *gate, int rank) {
   const int rows = 64, width = 64, bytes = 2 * rows * width;
-  long at = (char *)to - emu::dynamic_memory;
-  if (at % 1024 != 0 || !emu::within(to, 16) || !emu::within(to + bytes - 16, 16)) return emu::fail("a box that is not aligned", at, 1024);
-  if (from.width == 0 || from.width % 8 != 0 || uintptr_t(from.at.from) % 16 != 0) return emu::fail("a matrix that is not aligned", from.width, 8);
-  memset(to, 0xff, bytes);
+  long at = (char *)to - dynamic_memory;
+  if (at % 1024 != 0 || !within(to, 16) || !within(to + bytes - 16, 16) || !within(gate, 8)) return fail("a box that is not aligned", at, 1024);
+  if (from.width == 0 || from.width % 8 != 0 || uintptr_t(from.at.from) % 16 != 0) return fail("a matrix that is not aligned", from.width, 8);
+  memset(place_of(to, rank), 0xff, bytes);
   Boxes m = from;
-  char *memory = emu::dynamic_memory;
-  emu::bulks.push_back({[=] {
+  char *memory = dynamic_of(blocks[rank]);
+  bulks.push_back({[=] {
     long height = (m.at.to - m.at.from) / m.width;
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < width; c += 8) {
-        char *chunk = memory + (emu::box_place(at + 128 * r + 2 * c) - emu::dynamic_memory);
+        char *chunk = memory + (box_place(at + 128 * r + 2 * c) - dynamic_memory);
         if (row + r < height && k + c < m.width)
           memcpy(chunk, m.at.from + (row + r) * m.width + k + c, 16);
         else
           memset(chunk, 0, 16);
       }
-  }, bytes, &emu::gate_at(gate)});
+  }, bytes, (Gate *)place_of(gate, rank)});
 }
+
+} // namespace emu
+
+DEVICE void copy_box(LOCAL(uchar) to, const Boxes &from, int k, int row, LOCAL(ulong) gate) {
+  emu::copy_box(to, from, k, row, gate, emu::current->home - &emu::blocks[0]);
+}
+
+DEVICE void share_box(LOCAL(uchar) to, const Boxes &from, int k, int row, LOCAL(ulong) gate, int cluster) {
+  for (int rank = 0; rank < cluster; rank++) emu::copy_box(to, from, k, row, gate, rank);
+}
+
+DEVICE void gate_arrive_of(LOCAL(ulong) gate, int rank) {
+  if (emu::within(gate, 8)) emu::arrive(*(emu::Gate *)emu::place_of(gate, rank));
+}
+
+// The blocks that run at once are those of a cluster.
+DEVICE void cluster_barrier() { emu::meet(emu::together, emu::threads, "the rest of its cluster"); }
+DEVICE void gates_barrier() { cluster_barrier(); }
 
 DEVICE ulong box_descriptor(LOCAL(uchar) boxes) {
   return ulong(boxes - (uchar *)emu::dynamic_memory >> 4 & 0x3fff) | ulong(1024 >> 4) << 32 | 1ul << 16 | 1ul << 62;
