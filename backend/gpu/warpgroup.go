@@ -51,8 +51,12 @@ func (t *groupTile) stage() int { return 2 * groupSlab * (t.terms[0]*t.rows + t.
 // ring returns the number of stages, and the bytes of shared memory of a block:
 // those of its stages with two gates each, and of a sheet for each 16 rows.
 func (t *groupTile) ring(slabs int) (stages, bytes int) {
-	const gates, sheetPitch = 2 * 8, 68
-	sheets := 4 * sheetPitch * t.rows
+	const gates = 2 * 8
+	pitch := 64 + 4
+	if t.rows == 64 {
+		pitch = 32 + 8
+	}
+	sheets := 4 * pitch * t.rows
 	stages = min(max(slabs, 2), mostStages, (groupShared-sheets)/(t.stage()+gates))
 	return stages, stages*(t.stage()+gates) + sheets
 }

@@ -11,8 +11,11 @@
 // A box is what is copied at once: rows of a slab of k.
 enum { deep = 64, box_rows = 64, box_bytes = 2 * deep * box_rows, group_threads = 4 * WARP };
 
-// A warp's sums pass through shared memory in sheets of 16 rows.
-enum { sheet_rows = 16, sheet_columns = 64, sheet_pitch = sheet_columns + 4, sheet_size = sheet_rows * sheet_pitch };
+// A warp's sums pass through shared memory in sheets of 16 rows. Small ones
+// leave room for one more stage of tiles of G = 1 box of rows, whose stages are few.
+template <int G> struct Sheet {
+  enum { rows = 16, columns = G == 1 ? 32 : 64, pitch = columns + (G == 1 ? 8 : 4), size = rows * pitch };
+};
 
 // Part is a member of a product.
 struct Part {
@@ -154,18 +157,18 @@ DEVICE Four others(GLOBAL(const float) residual, long at, int left, bool wide) {
 }
 
 // conclude finishes a tile's sums and stores them. A warp's pass through its
-// sheet, so that lanes have columns that follow each other: 32 of each half of
+// sheet, so that lanes have columns that follow each other: some of each half of
 // the tile at a time. Sums move down, so that the code for it is there once.
 template <int G, int N>
 DEVICE void conclude(Thread t, ARGS(ProductArgs) p, Tile tile, GroupSums<N> sum, Part own, Part gated, GLOBAL(const float) residual, GLOBAL(float) shares,
                      LOCAL(float) sheet) {
-  const int half = sheet_columns / 2;
-  int lane = t.index % WARP, g = lane / 4, four_of = lane % 4, n = p.n[tile.member], row0 = tile.row + t.index / WARP * sheet_rows;
-  int lanes = p.gated ? half / 4 : sheet_columns / 4, at = lane % lanes * 4; // of a row
+  const int half = Sheet<G>::columns / 2, pitch = Sheet<G>::pitch;
+  int lane = t.index % WARP, g = lane / 4, four_of = lane % 4, n = p.n[tile.member], row0 = tile.row + t.index / WARP * Sheet<G>::rows;
+  int lanes = p.gated ? half / 4 : Sheet<G>::columns / 4, at = lane % lanes * 4; // of a row
   ROLLED for (int first = 0; first < N / 2; first += half) {
-    UNROLL for (int i = 0; i < sheet_columns / 4; i++) {
+    UNROLL for (int i = 0; i < Sheet<G>::columns / 4; i++) {
       int v = i < half / 4 ? 2 * i : N / 4 + 2 * i - half / 2;
-      put2(sheet + (i % 2 * 8 + g) * sheet_pitch + i / 2 * 8 + 2 * four_of, sum.v[v], sum.v[v + 1]);
+      put2(sheet + (i % 2 * 8 + g) * pitch + i / 2 * 8 + 2 * four_of, sum.v[v], sum.v[v + 1]);
     }
     UNROLL for (int i = 0; i < N / 4 - half / 2; i++) {
       sum.v[i] = sum.v[i + half / 2];
@@ -175,10 +178,10 @@ DEVICE void conclude(Thread t, ARGS(ProductArgs) p, Tile tile, GroupSums<N> sum,
     int column = tile.column + first + (at < half ? at : N / 2 + at - half), left = n - column;
     Four bias = biases(own.bias, p.biasType[tile.member], column, left), up_bias = bias;
     if (p.gated) up_bias = biases(gated.bias, p.biasType[1], column, left);
-    ROLLED for (int r = lane / lanes; r < sheet_rows; r += WARP / lanes) {
+    ROLLED for (int r = lane / lanes; r < Sheet<G>::rows; r += WARP / lanes) {
       int row = row0 + r;
       if (row >= p.m || left <= 0) break;
-      LOCAL(const float) from = sheet + r * sheet_pitch + at;
+      LOCAL(const float) from = sheet + r * pitch + at;
       Four v = four(from), second = v; // the other sum of a gated product, or what is added
       if (p.gated) second = four(from + half);
       long place = long(row) * n + column;
@@ -200,7 +203,7 @@ template <int TX, int TW, int G, int N>
 DEVICE void groups(Thread t, ARGS(ProductArgs) p, const Boxes &x, Part m0, Part m1, Part m2, GLOBAL(const float) residual, GLOBAL(float) shares, LOCAL(uchar) shared) {
   const int bytes = (TX * G + TW * (N / box_rows)) * box_bytes, columns = p.gated ? N / 2 : N;
   LOCAL(float) sheets = (LOCAL(float))(shared + p.stages * bytes);
-  Ring ring = {shared, (LOCAL(ulong))(sheets + 4 * G * sheet_size), p.stages, bytes, 0, 0};
+  Ring ring = {shared, (LOCAL(ulong))(sheets + 4 * G * Sheet<G>::size), p.stages, bytes, 0, 0};
   if (t.index == 0) {
     for (int i = 0; i < p.stages; i++) {
       gate_init(ring.gates + i, 1);
@@ -216,7 +219,7 @@ DEVICE void groups(Thread t, ARGS(ProductArgs) p, const Boxes &x, Part m0, Part 
       Tile tile = tile_of<G>(p, i, rank, columns);
       Part own = tile.member == 0 ? m0 : tile.member == 1 ? m1 : m2;
       GroupSums<N> sum = multiply<TX, TW, G, N>(t, p, tile.slabs, ring);
-      conclude<G, N>(t, p, tile, sum, own, m1, residual, shares, sheets + t.index / WARP * sheet_size);
+      conclude<G, N>(t, p, tile, sum, own, m1, residual, shares, sheets + t.index / WARP * Sheet<G>::size);
     }
   else if (t.index == G * group_threads)
     for (int i = first; i < tiles; i += p.step) {
