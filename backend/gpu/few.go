@@ -3,15 +3,23 @@ package gpu
 import "emily/backend"
 
 const (
-	// mostFewRows is that of the kernels, of which each reads its weights once; more rows are faster as tiles.
-	mostFewRows = 48
+	// mostFewRows is that of the kernels, of which each reads its weights once;
+	// more are faster as tiles, and more than fewOfWarpgroups as those of warpgroups.
+	mostFewRows     = 48
+	fewOfWarpgroups = 16
 	// fewColumns is the number of rows of weights that a warp multiplies by.
 	fewColumns = 16
 	// fewWarps is the most that a block has.
 	fewWarps = 16
+	// leastFewShares is the number of warps that read a row of weights side by
+	// side, since memory gives 64 bytes here and there slowly.
+	leastFewShares = 4
+	mostFewGroups  = fewWarps / leastFewShares
 	// fewShared is shared memory that a block can have on every device with matrix units.
 	fewShared = 96 << 10
-	// meetingBytes is what memory gives a block in the time in which blocks that share k find the last of them.
+	// What memory gives a block in the time that it takes to begin, and in that in
+	// which blocks that share k find the last of them.
+	beginBytes   = 40 << 10
 	meetingBytes = 40 << 10
 )
 
@@ -23,7 +31,13 @@ var fewKernels = [2]map[backend.DType]kernel{
 
 // few reports whether the product of some rows runs on matrix units that take
 // the weights straight from memory.
-func (p *product) few(b *binder) bool { return p.m > 1 && p.m <= mostFewRows && p.matrices(b) }
+func (p *product) few(b *binder) bool {
+	most := int32(mostFewRows)
+	if b.backend.info.Warpgroups && p.dtype == backend.BF16 {
+		most = fewOfWarpgroups
+	}
+	return p.m > 1 && p.m <= most && p.matrices(b)
+}
 
 // fewShape is how such a product is shared: groups of warps of a block have
 // columns of their own, shares of them parts of k, and so have splits of blocks.
@@ -46,7 +60,7 @@ func (p *product) shape(units int) (best fewShape) {
 	for _, n := range members {
 		warps += (int(n) + width - 1) / width
 	}
-	for groups := 1; groups <= 8; groups++ {
+	for groups := 1; groups <= mostFewGroups; groups++ {
 		for splits := 1; splits <= (k+slab-1)/slab; splits++ {
 			span := ((k+splits-1)/splits + slab - 1) / slab * slab
 			if (k+span-1)/span != splits {
@@ -55,19 +69,26 @@ func (p *product) shape(units int) (best fewShape) {
 			s := fewShape{tiles: (warps + groups - 1) / groups, groups: groups, splits: splits, span: span}
 			waves := (s.tiles*splits + units - 1) / units
 			s.shares = min(fewWarps/groups, span/slab)
-			if waves > 1 { // blocks side by side
-				s.shares = min(s.shares, max(1, fewWarps/2/groups))
+			if waves > 1 { // blocks of half the size, side by side
+				s.shares = min(s.shares, fewWarps/2/groups)
+			}
+			if s.shares < min(leastFewShares, span/slab) {
+				continue
 			}
 			s.shared = max(2*terms*m*slab*(span/slab|1), 4*s.shares*m*(fewColumns*groups+8))
 			if s.shared > fewShared {
 				continue
 			}
-			bytes := waves * span * (fewColumns*groups*p.dtype.Size() + 4*m)
+			sums := 4 * m * fewColumns * groups
+			bytes := beginBytes + span*(fewColumns*groups*p.dtype.Size()+4*m)
 			if p.norm[0] != (operand{}) {
-				bytes += waves * 4 * m * k
+				bytes += 4 * m * k
 			}
 			if splits > 1 {
-				bytes += meetingBytes + 4*splits*m*fewColumns*groups
+				bytes += meetingBytes + sums
+			}
+			if bytes *= waves; splits > 1 {
+				bytes += splits * sums
 			}
 			if least < 0 || bytes < least {
 				best, least = s, bytes

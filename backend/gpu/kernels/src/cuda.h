@@ -51,6 +51,8 @@ template <class T> DEVICE void prefetch(const T *p) { asm volatile("prefetch.glo
 #define BOUNDED(threads, blocks, name, A, ...) extern "C" __global__ void __launch_bounds__(threads, blocks) name(const __grid_constant__ A args, __VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 #define UNROLL_4 _Pragma("unroll 4")
+#define UNROLL_TEXT(n) _Pragma(#n)
+#define UNROLL_BY(n) UNROLL_TEXT(unroll n)
 #define ROLLED _Pragma("unroll 1")
 #define AS(T, p) ((T *)(p))
 
@@ -147,6 +149,13 @@ DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uin
   asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(c.v[0]), "+f"(c.v[1]), "+f"(c.v[2]), "+f"(c.v[3])
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+// fexp2 is 2 to a power, with an error of two units of the last place.
+DEVICE float fexp2(float x) {
+  float y;
+  asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
 // bf16_pair rounds two numbers, the first into the low half.

@@ -95,7 +95,19 @@ DEVICE Eight few_eight(GLOBAL(const uchar) p, int dtype, int i) {
   return load8(AS(const float, p) + i);
 }
 
-// few_stage brings the elements of x from `from` on, normalised, to shared memory.
+// few_normal normalises elements of a row from k on.
+DEVICE Eight few_normal(ARGS(ProductArgs) p, Eight e, int k, GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, LOCAL(const float) norm) {
+  Eight w = few_eight(norm_weight, p.normWeightType, k), b = {{0, 0, 0, 0, 0, 0, 0, 0}};
+  if (p.norm == LayerNorm) b = few_eight(norm_bias, p.normBiasType, k);
+  UNROLL for (int j = 0; j < 8; j++) {
+    float v = (e.v[j] - norm[0]) * norm[1] * w.v[j] + b.v[j];
+    e.v[j] = p.roundNorm ? to_float(to_bf16(v)) : v;
+  }
+  return e;
+}
+
+// few_stage brings the elements of x from `from` on, normalised, to shared
+// memory. A thread has some loads under way before it uses what they bring.
 template <int TX>
 DEVICE void few_stage(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, int from,
                       int slabs, const FewRows &xs, LOCAL(float) norms) {
@@ -103,22 +115,22 @@ DEVICE void few_stage(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, GLOB
     few_norms(t, p, x, norms);
     barrier();
   }
-  const int chunks = slabs * (slab / 8);
-  UNROLL_4 for (int i = t.index; i < p.m * chunks; i += t.count) {
-    int row = i / chunks, chunk = i % chunks, k = from + 8 * chunk;
-    Eight e = {{0, 0, 0, 0, 0, 0, 0, 0}};
-    if (k < p.k) e = load8(x + (long(row) * p.k + k));
-    if (k < p.k && p.norm != NoNorm) {
-      Eight w = few_eight(norm_weight, p.normWeightType, k), b = {{0, 0, 0, 0, 0, 0, 0, 0}};
-      if (p.norm == LayerNorm) b = few_eight(norm_bias, p.normBiasType, k);
-      UNROLL for (int j = 0; j < 8; j++) {
-        float v = (e.v[j] - norms[2 * row]) * norms[2 * row + 1] * w.v[j] + b.v[j];
-        e.v[j] = p.roundNorm ? to_float(to_bf16(v)) : v;
-      }
+  const int at_once = 3, chunks = slabs * (slab / 8);
+  for (int first = t.index; first < p.m * chunks; first += at_once * t.count) {
+    Eight e[at_once];
+    UNROLL for (int u = 0; u < at_once; u++) {
+      int i = first + u * t.count, row = i / chunks, k = from + 8 * (i % chunks);
+      e[u] = Eight{{0, 0, 0, 0, 0, 0, 0, 0}};
+      if (row < p.m && k < p.k) e[u] = load8(x + (long(row) * p.k + k));
     }
-    Terms<TX> s;
-    UNROLL for (int j = 0; j < 4; j++) split<TX>(s, j, e.v[2 * j], e.v[2 * j + 1]);
-    UNROLL for (int n = 0; n < TX; n++) put_local4(xs.at + (n * xs.rows + row) * xs.pitch + 4 * chunk, s.pair[n]);
+    UNROLL for (int u = 0; u < at_once; u++) {
+      int i = first + u * t.count, row = i / chunks, chunk = i % chunks, k = from + 8 * chunk;
+      if (row >= p.m) continue;
+      if (p.norm != NoNorm && k < p.k) e[u] = few_normal(p, e[u], k, norm_weight, norm_bias, norms + 2 * row);
+      Terms<TX> s;
+      UNROLL for (int j = 0; j < 4; j++) split<TX>(s, j, e[u].v[2 * j], e[u].v[2 * j + 1]);
+      UNROLL for (int n = 0; n < TX; n++) put_local4(xs.at + (n * xs.rows + row) * xs.pitch + 4 * chunk, s.pair[n]);
+    }
   }
 }
 
@@ -131,6 +143,30 @@ template <int TX> DEVICE Terms<TX> few_x(const FewRows &xs, int row, int s, int 
     UNROLL for (int i = 0; i < 4; i++) x.pair[n][i] = w.w[i];
   }
   return x;
+}
+
+// few_add is add_slab with a sum for each size of terms, so that matrix units
+// need not wait for each other; the smallest are added first.
+template <int NA, int NB> DEVICE void few_add(Four &c, const Terms<NA> &low, const Terms<NA> &high, const Terms<NB> &b) {
+  const int sizes = NA + NB - 1 < 3 ? NA + NB - 1 : 3;
+  if (sizes == 1) {
+    add_slab(c, low, high, b);
+    return;
+  }
+  Four sum[sizes];
+  UNROLL for (int size = 0; size < sizes; size++) {
+    sum[size] = Four{{0, 0, 0, 0}};
+    UNROLL for (int i = 0; i < NA; i++)
+      UNROLL for (int j = 0; j < NB; j++)
+        if (i + j == size)
+          UNROLL for (int step = 0; step < 4; step += 2)
+            matrix_add(sum[size], low.pair[i][step], high.pair[i][step], low.pair[i][step + 1], high.pair[i][step + 1], b.pair[j][step], b.pair[j][step + 1]);
+  }
+  UNROLL for (int i = 0; i < 4; i++) {
+    float all = sum[sizes - 1].v[i];
+    UNROLL for (int size = sizes - 2; size >= 0; size--) all += sum[size].v[i];
+    c.v[i] += all;
+  }
 }
 
 // few_finish adds up a block's sums, [shares][rows][pitch], and the blocks' where they share k, and finishes them.
@@ -213,7 +249,7 @@ DEVICE void few(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> 
         Terms<N> b = few_terms(next[u][j]);
         next[u][j] = raw<W>(j ? w1 : w0, (j ? at1 : at0) + k, inside && (j ? high : low) < n);
         UNROLL for (int i = 0; i < MT; i++)
-          if (16 * i < p.m) add_slab(sum[i][j], few_x<TX>(xs, 16 * i + g, s, four), few_x<TX>(xs, 16 * i + 8 + g, s, four), b);
+          if (16 * i < p.m) few_add(sum[i][j], few_x<TX>(xs, 16 * i + g, s, four), few_x<TX>(xs, 16 * i + 8 + g, s, four), b);
       }
     }
 

@@ -80,25 +80,34 @@ template <class T, int D> DEVICE void fetch_values(Thread t, Keys s, GLOBAL(cons
   }
 }
 
+// power is what a score counts relative to another: with TQ terms, of which one
+// is rounded to bf16, scores are logarithms to base e or, for one, 2.
+template <int TQ> DEVICE float power(float s) { return TQ == 1 ? fexp2(s) : fexp(s); }
+
 // weigh turns a tile's scores into weights relative to the largest score of
-// their row so far, and returns the factor of what was summed before.
-template <int P> DEVICE float weigh(Four (&score)[P], int half, float scale, int begin, int end, float &top, float &sum) {
+// their row so far, and returns the factor of what was summed before. The keys
+// begin..end are seen, all if whole.
+template <int TQ, int P> DEVICE float weigh(Four (&score)[P], int half, float scale, bool whole, int begin, int end, float &top, float &sum) {
   float most = top;
+  if (TQ == 1) scale *= 1.44269504f; // of e to base 2
   UNROLL for (int j = 0; j < P; j++)
-    UNROLL for (int e = 0; e < 2; e++) {
-      int key = 8 * j + e;
-      float s = score[j].v[2 * half + e] * scale;
-      s = key < begin || key >= end ? -infinity() : s;
-      score[j].v[2 * half + e] = s;
-      most = larger(s, most);
-    }
+    UNROLL for (int e = 0; e < 2; e++) score[j].v[2 * half + e] *= scale;
+  if (!whole)
+    UNROLL for (int j = 0; j < P; j++)
+      UNROLL for (int e = 0; e < 2; e++) {
+        int key = 8 * j + e;
+        if (key < begin || key >= end) score[j].v[2 * half + e] = -infinity();
+      }
+  UNROLL for (int j = 0; j < P; j++)
+    UNROLL for (int e = 0; e < 2; e++) most = larger(score[j].v[2 * half + e], most);
   most = quad_max(most);
-  float factor = rescale(top, most);
+  float from = most == -infinity() ? 0.0f : most; // no key yet: all weights are 0
+  float factor = power<TQ>(top - from);
   top = most;
   sum *= factor;
   UNROLL for (int j = 0; j < P; j++)
     UNROLL for (int e = 0; e < 2; e++) {
-      float w = rescale(score[j].v[2 * half + e], most);
+      float w = power<TQ>(score[j].v[2 * half + e] - from);
       score[j].v[2 * half + e] = w;
       sum += w;
     }
@@ -125,6 +134,10 @@ template <int TQ, int N, int D, class T> DEVICE void add_values(Four (&out)[D / 
   UNROLL for (int part = 0; part < D / 64; part++) {
     Values<N> low = values<N>(tile, D, 2 * four, 8 * part + g), high = values<N>(tile, D, 8 + 2 * four, 8 * part + g);
     UNROLL for (int j = 0; j < 8; j++) {
+      if (TQ * N == 1) {
+        matrix_add(out[8 * part + j], w.pair[0][0], w.pair[0][1], w.pair[0][2], w.pair[0][3], low.pair[0][j], high.pair[0][j]);
+        continue;
+      }
       Four more = {{0, 0, 0, 0}};
       UNROLL for (int last = TQ + N - 2 < 2 ? TQ + N - 2 : 2; last >= 0; last--)
         UNROLL for (int i = 0; i < TQ; i++)
@@ -153,7 +166,7 @@ DEVICE void put_part(LOCAL(float) parts, int share, int row, int half, int four,
 }
 
 // add_parts adds up what the shares of the keys gave.
-template <int Rows, int D>
+template <int TQ, int Rows, int D>
 DEVICE void add_parts(Thread t, ARGS(AttentionArgs) a, LOCAL(float) parts, int rows, int row0, GLOBAL(float) y) {
   const int shares = flash_warps * 16 / Rows;
   for (int i = t.index; i < rows * a.dim; i += WARP * flash_warps) {
@@ -161,7 +174,7 @@ DEVICE void add_parts(Thread t, ARGS(AttentionArgs) a, LOCAL(float) parts, int r
     float top = -infinity(), sum = 0, v = 0;
     UNROLL for (int s = 0; s < shares; s++) top = larger(top, part_sums<Rows, D>(parts, s, row)[0]);
     UNROLL for (int s = 0; s < shares; s++) {
-      float factor = rescale(part_sums<Rows, D>(parts, s, row)[0], top);
+      float factor = power<TQ>(part_sums<Rows, D>(parts, s, row)[0] - (top == -infinity() ? 0.0f : top));
       sum += factor * part_sums<Rows, D>(parts, s, row)[1];
       v += factor * part_values<Rows, D>(parts, s, row)[d];
     }
@@ -205,6 +218,18 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
   UNROLL for (int i = 0; i < D / 8; i++) out[i] = Four{{0, 0, 0, 0}};
   float top[2] = {-infinity(), -infinity()}, sum[2] = {0, 0};
 
+  // Queries of one term stay in registers.
+  const int held = TQ == 1 ? D / slab : 1;
+  Terms<TQ> low[held], high[held];
+  copies_wait<0>();
+  barrier();
+  if (TQ == 1)
+    UNROLL for (int part = 0; part < held; part++) {
+      LOCAL(const float) qt = qs + (part * most_rows + 16 * warp) * slab;
+      low[part] = terms<TQ>(qt, g, four);
+      high[part] = terms<TQ>(qt, g + 8, four);
+    }
+
   for (int key0 = from; key0 < keys.end; key0 += flash_tile) {
     copies_wait<0>();
     barrier(); // the keys are here, the last values have been used
@@ -212,16 +237,22 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
     copies_end();
     Four score[pieces];
     UNROLL for (int j = 0; j < pieces; j++) score[j] = Four{{0, 0, 0, 0}};
-    ROLLED for (int part = 0; part < D / slab && 16 * warp < rows; part++) {
+    UNROLL_BY(held) for (int part = 0; part < D / slab; part++) {
+      if (16 * warp >= rows) continue;
       LOCAL(const float) qt = qs + (part * most_rows + 16 * warp) * slab;
       LOCAL(const T) kt = ks + (part * flash_tile + 8 * pieces * share) * slab;
-      Terms<TQ> low = terms<TQ>(qt, g, four), high = terms<TQ>(qt, g + 8, four);
-      UNROLL for (int j = 0; j < pieces; j++) add_slab(score[j], low, high, terms<N>(kt, 8 * j + g, four));
+      if (TQ > 1) {
+        low[0] = terms<TQ>(qt, g, four);
+        high[0] = terms<TQ>(qt, g + 8, four);
+      }
+      const int at = TQ == 1 ? part : 0;
+      UNROLL for (int j = 0; j < pieces; j++) add_slab(score[j], low[at], high[at], terms<N>(kt, 8 * j + g, four));
     }
+    bool whole = key0 + flash_tile <= keys.end && (!a.causal || key0 + flash_tile <= offset + 1) && (a.window <= 0 || key0 > offset + rows - 1 - a.window);
     UNROLL for (int half = 0; half < 2; half++) {
       int position = offset + 16 * warp + 8 * half + g, end = a.causal && position < keys.end ? position + 1 : keys.end;
       int begin = a.window > 0 ? position - a.window + 1 : 0, lane0 = key0 + 8 * pieces * share + 2 * four;
-      float factor = weigh(score, half, a.scale, begin - lane0, end - lane0, top[half], sum[half]);
+      float factor = weigh<TQ>(score, half, a.scale, whole, begin - lane0, end - lane0, top[half], sum[half]);
       UNROLL for (int i = 0; i < D / 8; i++)
         UNROLL for (int e = 0; e < 2; e++) out[i].v[2 * half + e] *= factor;
     }
@@ -253,7 +284,7 @@ DEVICE void flash(Thread t, ARGS(AttentionArgs) a, GLOBAL(const float) q, GLOBAL
   }
   if (RW == flash_warps) return;
   barrier();
-  add_parts<most_rows, D>(t, a, (LOCAL(float))shared, rows, row0, y);
+  add_parts<TQ, most_rows, D>(t, a, (LOCAL(float))shared, rows, row0, y);
 }
 
 #define FLASH(name, BLOCKS, TQ, T, N, D, RW)                                                                                \

@@ -354,6 +354,7 @@ static void call(void (*body)(const A &, Thread, P...), const Span *s, const voi
 #define BOUNDED(threads, blocks, ...) KERNEL(__VA_ARGS__)
 #define UNROLL
 #define UNROLL_4
+#define UNROLL_BY(n)
 #define ROLLED
 #define AS(T, p) emu::Pointer<T>((T *)(p).at, (T *)(p).from, (T *)(p).to)
 
@@ -540,6 +541,8 @@ DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uin
     c.v[i] += sum;
   }
 }
+
+DEVICE float fexp2(float x) { return exp2f(x); }
 
 // bf16_pair rounds two numbers, the first into the low half.
 DEVICE uint bf16_pair(float a, float b) {
