@@ -143,12 +143,27 @@ func (s *decodeSizes) chooseTiles(g Grid) error {
 			need = max(need, p.members*2*ceil(2*p.k, s.tile))
 		}
 		if s.slots >= need {
+			s.pace = s.chosenPace()
 			return nil
 		}
 		if s.tile/2 < least {
 			return &refusal{fmt.Sprintf("shared memory of %d bytes a block holds %d tiles of weights, %d are needed", g.Shared, max(s.slots, 0), need)}
 		}
 	}
+}
+
+// chosenPace is the number of tiles that a block has on their way at most, or 0
+// for any number. Where the ring holds half of what a block reads in a layer, time goes
+// by waiting for other blocks, which copies in a burst would make longer.
+func (s *decodeSizes) chosenPace() int {
+	layer := 2 * s.hidden * s.heads * s.dim
+	for _, p := range s.products() {
+		layer += 2 * 2 * p.pairs * p.k
+	}
+	if layer/s.blocks > 2*s.slots*s.tile {
+		return 0
+	}
+	return 1
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

@@ -60,6 +60,8 @@ type Info struct {
 	// Warpgroups says that the dialect has products of warpgroups too, the kernels
 	// of src/warpgroup.cu.
 	Warpgroups bool
+	// Cluster is the number of blocks that share what those products read; 0 and 1 are the same.
+	Cluster int
 	// Units is the number of blocks that keep the device busy: its multiprocessors.
 	Units int
 	// Resident is the grid of kernels whose blocks wait for each other; without

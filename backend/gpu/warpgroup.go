@@ -29,8 +29,6 @@ const (
 	mostStages = 8
 	// mostTerms is the number of bf16 numbers whose sum holds an f32.
 	mostTerms = 3
-	// mostCluster is the number of blocks that share the columns of tiles below each other.
-	mostCluster = 2
 )
 
 // What a multiprocessor of compute capability 9.0 does in a cycle, and what
@@ -68,13 +66,13 @@ type layout struct {
 	splits, span          int // shares of k
 }
 
-// layout divides k among at most so many blocks.
-func (t *groupTile) layout(p *product, splits int) layout {
+// layout divides k among at most so many blocks. Of tiles below each other a cluster takes as many as it has blocks.
+func (t *groupTile) layout(p *product, cluster, splits int) layout {
 	l := layout{groupTile: t, cluster: 1}
 	l.across, l.down = (&tileShape{rows: t.rows, columns: t.columns}).blocks(p)
 	if l.down > 1 {
-		l.cluster = mostCluster
-		l.down = (l.down + mostCluster - 1) / mostCluster
+		l.cluster = cluster
+		l.down = (l.down + cluster - 1) / cluster
 	}
 	k := int(p.k)
 	l.span = ((k+splits-1)/splits + groupSlab - 1) / groupSlab * groupSlab
@@ -138,7 +136,7 @@ func (b *binder) terms(m, k, terms int) operand {
 }
 
 // fastest chooses the layout of a product.
-func (p *product) fastest(units int) layout {
+func (p *product) fastest(on *Info) layout {
 	var best layout
 	for i := range groupTiles {
 		t := &groupTiles[i]
@@ -146,7 +144,7 @@ func (p *product) fastest(units int) layout {
 			continue
 		}
 		for splits := 1; splits <= max(1, int(p.k)/leastShare); splits++ {
-			if l := t.layout(p, splits); best.groupTile == nil || l.cycles(units) < best.cycles(units) {
+			if l := t.layout(p, max(1, on.Cluster), splits); best.groupTile == nil || l.cycles(on.Units) < best.cycles(on.Units) {
 				best = l
 			}
 		}
@@ -157,7 +155,7 @@ func (p *product) fastest(units int) layout {
 // multiplyWarpgroups adds the launches of a product on warpgroups.
 func (b *binder) multiplyWarpgroups(p *product) {
 	units := b.backend.info.Units
-	l := p.fastest(units)
+	l := p.fastest(&b.backend.info)
 	clusters := min(l.tiles(), max(1, units/l.cluster))
 	stages, shared := l.ring(l.slabs())
 	p.splits, p.span, p.stages = i32(l.splits), i32(l.span), i32(stages)

@@ -16,7 +16,7 @@ func TestLayout(t *testing.T) {
 					p := linear(operand{}, m, k, backend.BF16)
 					p.add(n, member{})
 					for splits := range max(1, k/leastShare) {
-						l := groupTiles[i].layout(p, splits+1)
+						l := groupTiles[i].layout(p, 1+m%2, splits+1)
 						if stages, bytes := l.ring(l.slabs()); stages < 2 || bytes > groupShared {
 							t.Errorf("%+v: %d stages, %d bytes", l, stages, bytes)
 						}

@@ -26,14 +26,25 @@ type launchAttribute struct {
 	value [16]uint32
 }
 
-// EMILY_GPU_SERIAL=1 keeps kernels of a recording apart, to find out what overlapping them is worth.
-var serial = os.Getenv("EMILY_GPU_SERIAL") == "1"
+// What no device has proven right yet is off but for these environment variables.
+const (
+	overlapVariable = "EMILY_GPU_OVERLAP"
+	clusterVariable = "EMILY_GPU_CLUSTERS"
+)
 
 // overlaps reports whether a kernel of a recording can begin while the one
 // before it ends: kernels wait for its results themselves (THREAD in
 // kernels/src/cuda.h). Recordings hold such launches from CUDA 12.3 on.
 func (d *driver) overlaps() bool {
-	return !serial && d.lib.launchEx != 0 && d.version >= 12030 && d.capability() >= 90
+	return os.Getenv(overlapVariable) != "" && d.lib.launchEx != 0 && d.version >= 12030 && d.capability() >= 90
+}
+
+// cluster is the number of blocks that share what they read.
+func (d *driver) cluster() int {
+	if os.Getenv(clusterVariable) == "" {
+		return 1
+	}
+	return 2
 }
 
 // launchWith queues a kernel, whose parameters are set, in clusters of blocks or

@@ -70,7 +70,7 @@ type driver struct {
 }
 
 func (d *driver) Info() gpu.Info {
-	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Warpgroups: !d.plain, Units: 8, Resident: d.resident}
+	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Warpgroups: !d.plain, Cluster: 2, Units: 8, Resident: d.resident}
 }
 
 var compilerFlags = []string{"-x", "c++", "-std=c++17", "-O2", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-shared", "-fPIC"}
