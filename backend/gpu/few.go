@@ -29,14 +29,14 @@ var fewKernels = [2]map[backend.DType]kernel{
 	{backend.F32: few3FloatOf16, backend.BF16: few3BF16Of16, backend.F16: few3F16Of16},
 }
 
-// few reports whether the product of some rows runs on matrix units that take
-// the weights straight from memory.
+// few reports whether the product of some rows by stored weights runs on matrix
+// units that take them straight from memory.
 func (p *product) few(b *binder) bool {
 	most := int32(mostFewRows)
 	if b.backend.info.Warpgroups && p.dtype == backend.BF16 {
 		most = fewOfWarpgroups
 	}
-	return p.m > 1 && p.m <= most && p.matrices(b)
+	return p.m > 1 && p.m <= most && p.storedWeights() && p.matrices(b)
 }
 
 // fewShape is how such a product is shared: groups of warps of a block have

@@ -86,7 +86,7 @@ func (p *product) joins(b *binder) bool {
 	}
 	same := p.x == last.x && p.m == last.m && p.k == last.k && p.dtype == last.dtype && p.exact == last.exact && p.round == last.round
 	plain := func(p *product) bool {
-		return (p.vectors() || p.few(b)) && p.storedWeights() && p.wRow == 1 && p.count == 1 && p.activation == 0 && p.addResidual == 0 && p.productArgs.norm == 0 && p.gated == 0
+		return p.storedWeights() && (p.vectors() || p.few(b)) && p.wRow == 1 && p.count == 1 && p.activation == 0 && p.addResidual == 0 && p.productArgs.norm == 0 && p.gated == 0
 	}
 	return same && plain(p) && plain(last) && p.wColumn == last.wColumn &&
 		!slices.ContainsFunc(last.members, func(m member) bool { return m.y.kind == p.x.kind && m.y.index == p.x.index })

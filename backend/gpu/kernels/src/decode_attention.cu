@@ -48,7 +48,7 @@ DEVICE int splits_of(Place p) {
   return n <= FEW_KEYS ? 1 : splits > SPLITS ? int(SPLITS) : splits;
 }
 
-// Keys are those of a job: cached ones from..to-1 from byte key and byte value of the caches on, and perhaps the row's own.
+// Keys are those of a job: from..to-1 of the cached ones, and perhaps the row's own.
 struct Keys {
   long element; // of both caches, where the head begins
   int from, to;

@@ -1,7 +1,7 @@
 // Products of a few rows on matrix units, as fast as memory gives the weights.
 //
-// A warp multiplies all rows of x by 16 rows of weights over a share of k. The
-// weights come straight from memory, with many loads of a lane under way: each
+// A warp multiplies all rows of x by 16 rows of stored weights over a share of k. They
+// come straight from memory, with many loads of a lane under way: each
 // is 8 elements of a row. x is taken apart into bf16 terms once a block, while
 // the first weights are coming. What a block's warps have summed meets in shared
 // memory; where blocks share k, the last of them to end adds up what all found.
@@ -225,7 +225,6 @@ DEVICE void few(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> 
   GLOBAL(const W) w0 = own.w;
   GLOBAL(const W) w1 = p.gated ? m1.w : own.w;
   long at0 = long(low) * p.k + from + 8 * four, at1 = long(high) * p.k + from + 8 * four;
-  if (!p.stored) inputs_ready();
   Raw<W> next[ahead][2];
   UNROLL for (int u = 0; u < ahead; u++) {
     int k = (share + u * shares) * slab;
