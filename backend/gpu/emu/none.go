@@ -18,5 +18,8 @@ func New() (*gpu.Backend, error) { return nil, ErrNoCompiler }
 // NewGrid fails in this build.
 func NewGrid(gpu.Grid) (*gpu.Backend, error) { return nil, ErrNoCompiler }
 
+// NewWarps fails in this build.
+func NewWarps() (*gpu.Backend, error) { return nil, ErrNoCompiler }
+
 // Probe fails in this build.
 func Probe() (string, error) { return "", ErrNoCompiler }

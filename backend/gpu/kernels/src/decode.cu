@@ -218,11 +218,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     }
     gates_ready();
   }
-  Place at = place_of(args, segment);
   barrier();
   if (warp >= WARPS) {
     give_registers();
-    if (t.index == THREADS) feed_all(args, r, table, at, keys, values, block);
+    if (t.index == THREADS) feed_all(args, r, table, place_of(args, segment), keys, values, block);
     return;
   }
   take_registers();
@@ -232,6 +231,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
 
   // What the whole step needs: the row's place and the rotations there.
   const uint last = AS(const uint, exchange)[0];
+  Place at = place_of(args, segment);
   Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_SCORES, floats + DESK_PART, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
   ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];

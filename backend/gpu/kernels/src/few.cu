@@ -214,7 +214,7 @@ template <int MT, int TX, class W>
 DEVICE void few(Thread t, ARGS(ProductArgs) p, GLOBAL(const float) x, Member<W> m0, Member<W> m1, Member<W> m2, GLOBAL(const float) residual,
                 GLOBAL(const uchar) norm_weight, GLOBAL(const uchar) norm_bias, GLOBAL(float) partial, GLOBAL(uint) counts, LOCAL(uchar) shared,
                 LOCAL(float) norms, LOCAL(uint) order) {
-  const int ahead = (MT == 1 ? 8 : 4) / int(sizeof(W)), N = TermsOf<W>::count; // slabs under way
+  const int N = TermsOf<W>::count, ahead = MT == 1 ? 8 / int(sizeof(W)) : N == 1 ? 2 : 1; // slabs under way
   int lane = t.index % WARP, g = lane / 4, four = lane % 4, warp = t.index / WARP;
   int shares = t.count / WARP / p.groups, group = warp % p.groups, share = warp / p.groups;
   int from = t.group_z * p.span, length = p.k - from < p.span ? p.k - from : p.span, slabs = (length + slab - 1) / slab;
