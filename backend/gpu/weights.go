@@ -57,7 +57,7 @@ func (b *Backend) free(c *copies) bool {
 			some = true
 		}
 	}
-	c.plain, c.bound, c.rounded, c.terms, c.byHeads = Span{}, false, Memory{}, Memory{}, Memory{}
+	*c = copies{programs: c.programs}
 	return some
 }
 
@@ -152,48 +152,60 @@ func (b *Backend) adopted(w *backend.Weight) (at Span, ok bool, err error) {
 	return at, ok, nil
 }
 
-// uploadedBF16 copies an f32 weight to the device as bf16, once.
-func (b *Backend) uploadedBF16(w *backend.Weight) (Memory, error) {
+// inForm returns what the device has of a weight in another form, which convert
+// makes the first time, under the lock.
+func (b *Backend) inForm(w *backend.Weight, form func(*copies) *Memory, convert func() (Memory, error)) (Memory, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.of(w)
-	if c.rounded != (Memory{}) {
-		return c.rounded, nil
+	m := form(b.of(w))
+	if *m != (Memory{}) {
+		return *m, nil
 	}
-	data := make([]byte, len(w.Data)/2)
-	err := readable(func() { roundBF16(data, w.Data) })
-	if err == nil {
-		c.rounded, err = b.copied(data)
-	}
+	made, err := convert()
 	if err != nil {
 		return Memory{}, fmt.Errorf("weight %s: %w", w.Name, err)
 	}
-	return c.rounded, nil
+	*m = made
+	return made, nil
+}
+
+// converted returns memory that a kernel fills from another, with so many threads. The caller holds the lock.
+func (b *Backend) converted(from Span, bytes int, k Kernel, threads int, args []byte) (Memory, error) {
+	m, err := b.alloc(bytes)
+	if err != nil {
+		return Memory{}, err
+	}
+	grid := [3]int{(threads + blockThreads - 1) / blockThreads, 1, 1}
+	if err := b.driver.Launch(&Launch{Kernel: k, Grid: grid, Threads: blockThreads, Args: args, Spans: []Span{from, {m, 0, bytes}}}); err != nil {
+		b.driver.Free(m)
+		return Memory{}, err
+	}
+	return m, nil
+}
+
+// uploadedBF16 copies an f32 weight to the device as bf16, once.
+func (b *Backend) uploadedBF16(w *backend.Weight) (Memory, error) {
+	return b.inForm(w, func(c *copies) *Memory { return &c.rounded }, func() (Memory, error) {
+		data := make([]byte, len(w.Data)/2)
+		if err := readable(func() { roundBF16(data, w.Data) }); err != nil {
+			return Memory{}, err
+		}
+		return b.copied(data)
+	})
 }
 
 // uploadedTerms splits an f32 weight into bf16 terms on the device, once.
 func (b *Backend) uploadedTerms(w *backend.Weight) (Memory, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.of(w)
-	if c.terms != (Memory{}) {
-		return c.terms, nil
-	}
-	n := len(w.Data) / 4
-	plain, err := b.copied(w.Data)
-	if err == nil {
+	return b.inForm(w, func(c *copies) *Memory { return &c.terms }, func() (Memory, error) {
+		plain, err := b.copied(w.Data)
+		if err != nil {
+			return Memory{}, err
+		}
 		defer b.driver.Free(plain)
-		c.terms, err = b.alloc(2 * mostTerms * n)
-	}
-	if err == nil {
+		n := len(w.Data) / 4
 		args := bytesOf(splitArgs{rows: 1, width: i32(n), terms: mostTerms})
-		err = b.driver.Launch(&Launch{Kernel: b.kernels[splitTerms], Grid: [3]int{(n/8 + blockThreads - 1) / blockThreads, 1, 1}, Threads: blockThreads, Args: args,
-			Spans: []Span{{plain, 0, plain.Bytes}, {c.terms, 0, c.terms.Bytes}}})
-	}
-	if err != nil {
-		return Memory{}, fmt.Errorf("weight %s: %w", w.Name, err)
-	}
-	return c.terms, nil
+		return b.converted(Span{plain, 0, plain.Bytes}, 2*mostTerms*n, b.kernels[splitTerms], n/8, args)
+	})
 }
 
 // uploadedByHeads brings the weight of a decoder's output into the order in which its kernel reads it, once.
@@ -202,25 +214,9 @@ func (b *Backend) uploadedByHeads(w *backend.Weight, byHeads Kernel) (Memory, er
 	if err != nil {
 		return Memory{}, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.of(w)
-	if c.byHeads != (Memory{}) {
-		return c.byHeads, nil
-	}
-	m, err := b.alloc(plain.Bytes)
-	if err == nil {
-		pairs := plain.Bytes / 4
-		if err = b.driver.Launch(&Launch{Kernel: byHeads, Grid: [3]int{(pairs + blockThreads - 1) / blockThreads, 1, 1}, Threads: blockThreads, Args: bytesOf(decodeArgs{}),
-			Spans: []Span{plain, {m, 0, plain.Bytes}}}); err != nil {
-			b.driver.Free(m)
-		}
-	}
-	if err != nil {
-		return Memory{}, fmt.Errorf("weight %s: %w", w.Name, err)
-	}
-	c.byHeads = m
-	return m, nil
+	return b.inForm(w, func(c *copies) *Memory { return &c.byHeads }, func() (Memory, error) {
+		return b.converted(plain, plain.Bytes, byHeads, plain.Bytes/4, bytesOf(decodeArgs{}))
+	})
 }
 
 // roundBF16 rounds f32 numbers to nearest, ties to even.

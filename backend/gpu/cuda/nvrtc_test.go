@@ -3,18 +3,43 @@
 package cuda
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
 	"emily/backend/gpu/kernels"
 )
 
-// TestCUDASource compiles the kernels, which needs no device, for a range of them.
-func TestCUDASource(t *testing.T) {
+// openForTest returns NVRTC or skips the test where there is none.
+func openForTest(t *testing.T) *compiler {
+	t.Helper()
 	c, err := openCompiler(0)
 	if err != nil {
 		t.Skip(err)
 	}
+	return c
+}
+
+var spills = regexp.MustCompile(`(\d+) bytes spill stores`)
+
+// checkSpills checks in the compiler's messages that no register is spilled.
+func checkSpills(t *testing.T, what string, messages []byte) {
+	t.Helper()
+	told := spills.FindAllSubmatch(messages, -1)
+	for _, m := range told {
+		if string(m[1]) != "0" {
+			t.Errorf("%s: %s", what, m[0])
+		}
+	}
+	if len(told) == 0 {
+		t.Errorf("%s: the compiler says nothing about registers: %s", what, messages)
+	}
+}
+
+// TestCUDASource compiles the kernels, which needs no device, for a range of them.
+func TestCUDASource(t *testing.T) {
+	c := openForTest(t)
 	for _, capability := range []int{75, 90} {
 		if !c.supports(capability) {
 			continue
@@ -25,7 +50,7 @@ func TestCUDASource(t *testing.T) {
 			}
 		}
 	}
-	_, err = c.cubin("#line 7 \"broken.cu\"\nint f( {", 90)
+	_, err := c.cubin("#line 7 \"broken.cu\"\nint f( {", 90)
 	if err == nil || !strings.Contains(err.Error(), "broken.cu(7)") {
 		t.Errorf("%v, want the place of the mistake", err)
 	}
@@ -34,10 +59,7 @@ func TestCUDASource(t *testing.T) {
 // TestFewSource compiles the products of few rows, which needs no device: sums
 // and the weights on their way must stay in registers.
 func TestFewSource(t *testing.T) {
-	c, err := openCompiler(0)
-	if err != nil {
-		t.Skip(err)
-	}
+	c := openForTest(t)
 	for _, capability := range []int{80, 90} {
 		if !c.supports(capability) {
 			continue
@@ -46,15 +68,7 @@ func TestFewSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := spills.FindAllSubmatch(messages, -1)
-		for _, m := range told {
-			if string(m[1]) != "0" {
-				t.Errorf("capability %d: %s", capability, m[0])
-			}
-		}
-		if len(told) == 0 {
-			t.Errorf("the compiler says: %s", messages)
-		}
+		checkSpills(t, fmt.Sprintf("capability %d", capability), messages)
 		t.Logf("%s", messages)
 	}
 }
@@ -63,24 +77,16 @@ func TestFewSource(t *testing.T) {
 // device: sums must stay in registers, and matrix units must not wait for each
 // other where the compiler sees no way to keep them apart.
 func TestWarpgroupSource(t *testing.T) {
-	c, err := openCompiler(0)
-	if err != nil {
-		t.Skip(err)
-	}
+	c := openForTest(t)
 	if !c.supports(90) || c.major < 12 {
-		t.Skip("NVRTC makes no code for warpgroups")
+		t.Skipf("NVRTC %d.%d makes no code for warpgroups: version 12 for compute capability 9.0 is missing", c.major, c.minor)
 	}
 	_, messages, err := c.build(kernels.Source("cuda", kernels.Warpgroup), 90, "--ptxas-options=-v")
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := spills.FindAllSubmatch(messages, -1)
-	for _, m := range told {
-		if string(m[1]) != "0" {
-			t.Error(string(m[0]))
-		}
-	}
-	if len(told) == 0 || strings.Contains(string(messages), "serialized") {
+	checkSpills(t, "warpgroups", messages)
+	if strings.Contains(string(messages), "serialized") {
 		t.Errorf("the compiler says: %s", messages)
 	}
 }
