@@ -97,7 +97,7 @@ func (b *Backend) decodeProgram(s *decodeSizes) (*decodeProgram, error) {
 	if err != nil {
 		return nil, &refusal{fmt.Sprintf("its kernel does not compile: %v", err)}
 	}
-	n, err := b.driver.Resident(compiled[0], s.threads(), s.sharedWithTiles())
+	n, err := b.driver.Resident(compiled[0], s.threads(), s.sharedWithRing())
 	if err != nil {
 		return nil, &refusal{err.Error()}
 	}
@@ -137,7 +137,7 @@ func (b *binder) decode(d *decodeKernel, t *task) error {
 	}
 	embedding := weight(d.embedding)
 	embedding.bytes = len(d.embedding.Data)
-	b.add(launch{own: d.step, grid: [3]int{d.sizes.blocks, 1, 1}, threads: d.sizes.threads(), shared: d.sizes.sharedWithTiles(), args: bytesOf(args),
+	b.add(launch{own: d.step, grid: [3]int{d.sizes.blocks, 1, 1}, threads: d.sizes.threads(), shared: d.sizes.sharedWithRing(), args: bytesOf(args),
 		operands: []operand{b.constant(b.addresses(d)), b.constant(vectors), embedding, b.operand(d.frequencies), b.arg(0), b.arg(1),
 			b.state(d.keys), b.state(d.values), {kind: inExchange, bytes: d.sizes.exchange()}, logits, ids, values, d.profile()}})
 	if d.sizes.profiled {

@@ -14,7 +14,7 @@ type decodeSizes struct {
 	keyType, valueType                                            backend.DType
 	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
 
-	blocks, warps, feeders, tile, slots, pace, keyLanes, jobHeads, sums int
+	blocks, warps, feeders, ring, portion, pace, keyLanes, jobHeads, sums int
 	splits                                                              [numProducts]int // warps that share a row
 	profiled                                                            bool             // the kernel counts cycles
 }
@@ -127,41 +127,41 @@ func (s *decodeSizes) fit(g Grid) error {
 			s.sums = max(s.sums, 2*s.splits[i]*ceil(p.pairs, s.blocks))
 		}
 	}
-	return s.chooseTiles(g)
+	return s.chooseRing(g)
 }
 
-// chooseTiles makes tiles as large as leaves enough of them in what else leaves of
-// shared memory: those that two rows and their neighbours touch, and those of a round of keys.
-func (s *decodeSizes) chooseTiles(g Grid) error {
-	least := max(512, outRows*2*s.dim)
-	for s.tile = 16 << 10; s.tile/2 >= least && s.tile > g.Shared/8; s.tile /= 2 {
+// portions is the number of gates of the ring.
+const portions = 16
+
+// chooseRing makes the ring of what else leaves of shared memory, and portions as large as leaves enough of them in it.
+func (s *decodeSizes) chooseRing(g Grid) error {
+	least := max(outRows*2*s.dim, 2*2*8*warpSize*s.warps) // rows of the output, and a step of a pair that all warps share
+	for s.portion = mostPortion; s.portion/2 >= least && s.portion > g.Shared/7; s.portion /= 2 {
 	}
-	for ; ; s.tile /= 2 {
-		s.slots = min((g.Shared-s.shared())/(s.tile+16), 64)
-		need := 2 * attentionRound
-		for _, p := range s.products() { // the head's rows are as long as the first product's
-			need = max(need, p.members*2*ceil(2*p.k, s.tile))
-		}
-		if s.slots >= need {
+	for ; ; s.portion /= 2 {
+		s.ring = (g.Shared - s.shared()) &^ 127
+		if s.ring >= 4*s.portion {
 			s.pace = s.chosenPace()
 			return nil
 		}
-		if s.tile/2 < least {
-			return &refusal{fmt.Sprintf("shared memory of %d bytes a block holds %d tiles of weights, %d are needed", g.Shared, max(s.slots, 0), need)}
+		if s.portion/2 < least {
+			return &refusal{fmt.Sprintf("shared memory of %d bytes a block holds %d bytes of weights, %d are needed", g.Shared, max(s.ring, 0), 4*s.portion)}
 		}
 	}
 }
 
-// chosenPace is the number of tiles that a block has on their way at most, or 0
-// for any number. Where the ring holds half of what a block reads in a layer, time goes
-// by waiting for other blocks, which copies in a burst would make longer.
+// mostPortion is the largest portion in bytes: what a block waits for at a time.
+const mostPortion = 32 << 10
+
+// chosenPace is the number of portions that a block has on their way at most. Where the ring holds half of what a
+// block reads in a layer, time goes by waiting for other blocks, which copies in a burst would make longer.
 func (s *decodeSizes) chosenPace() int {
 	layer := 2 * s.hidden * s.heads * s.dim
 	for _, p := range s.products() {
 		layer += 2 * 2 * p.pairs * p.k
 	}
-	if layer/s.blocks > 2*s.slots*s.tile {
-		return 0
+	if layer/s.blocks > 2*s.ring {
+		return 2
 	}
 	return 1
 }
@@ -213,15 +213,12 @@ func (s *decodeSizes) split(p decodeProduct) int {
 	return best
 }
 
-// attentionRound is the number of tiles of keys that a part of an attention takes at once.
-const attentionRound = 2
-
-// tileKeys is the number of keys of the cache that share a tile.
-func (s *decodeSizes) tileKeys() int {
-	return s.tile / (s.dim * max(s.keyType.Size(), s.valueType.Size()))
+// round is the number of keys of the cache that are a portion.
+func (s *decodeSizes) round() int {
+	return s.portion / (s.dim * max(s.keyType.Size(), s.valueType.Size()))
 }
 
-// shared counts the bytes of shared memory without the tiles, as src/decode.cu lays them out.
+// shared counts the bytes of shared memory without the ring, as src/decode.cu lays them out.
 func (s *decodeSizes) shared() int {
 	terms := 3
 	if s.rounded {
@@ -229,11 +226,11 @@ func (s *decodeSizes) shared() int {
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + (s.jobHeads+2)*s.dim + 2*s.jobHeads*(attentionRound*s.tileKeys()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
-	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 4*floats
+	floats = (floats+3)&^3 + s.jobHeads*s.dim + 2*s.jobHeads*(s.round()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
+	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 16 + 4*floats
 }
 
-func (s *decodeSizes) sharedWithTiles() int { return s.shared() + s.slots*(s.tile+16) }
+func (s *decodeSizes) sharedWithRing() int { return s.shared() + s.ring }
 
 // macros are the sizes as src/decode.h wants them.
 func (s *decodeSizes) macros() string {
@@ -246,8 +243,8 @@ func (s *decodeSizes) macros() string {
 		{"HIDDEN", s.hidden}, {"HEADS", s.heads}, {"KV_HEADS", s.kvHeads}, {"DIM", s.dim}, {"INNER", s.inner}, {"LAYERS", s.layers},
 		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
-		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"TILE", s.tile}, {"SLOTS", s.slots}, {"PACE", s.pace},
-		{"LANES_A_KEY", s.keyLanes}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithTiles()},
+		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"PACE", s.pace},
+		{"LANES_A_KEY", s.keyLanes}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
 		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
 	} {
 		fmt.Fprintf(&b, "#define %s %v\n", m.name, m.value)

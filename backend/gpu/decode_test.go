@@ -107,12 +107,12 @@ func TestFit(t *testing.T) {
 				}
 				continue
 			}
-			if err != nil || s.sharedWithTiles() > hopper.Shared || s.blocks > hopper.Blocks {
+			if err != nil || s.sharedWithRing() > hopper.Shared || s.blocks > hopper.Blocks {
 				t.Errorf("%s, rounded %t: %+v: %v", name, rounded, s, err)
 			}
-			t.Logf("%s, rounded %t: %d blocks, %d tiles of %d, %d on their way, warps sharing rows %v", name, rounded, s.blocks, s.slots, s.tile, s.pace, s.splits)
+			t.Logf("%s, rounded %t: %d blocks, a ring of %d and portions of %d bytes, %d on their way, warps sharing rows %v", name, rounded, s.blocks, s.ring, s.portion, s.pace, s.splits)
 			if small := name == "Qwen3-0.6B" || name == "SmolLM2-135M"; small != (s.pace == 1) {
-				t.Errorf("%s, rounded %t: %d tiles on their way", name, rounded, s.pace)
+				t.Errorf("%s, rounded %t: %d portions on their way", name, rounded, s.pace)
 			}
 			if err := s.fit(Grid{Blocks: 8, Warps: 8, Feeders: 1, Shared: 16 << 10}); err == nil {
 				t.Errorf("%s fits 16 KiB of shared memory", name)

@@ -165,6 +165,19 @@ DEVICE uint bf16_pair(float a, float b) {
   return u;
 }
 
+// bf16_bits and nan_max are to_bf16 and larger in one instruction.
+#define ONE_INSTRUCTION
+DEVICE ushort bf16_bits(float v) {
+  ushort u;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(u) : "f"(v));
+  return u;
+}
+DEVICE float nan_max(float a, float b) {
+  float v;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(v) : "f"(a), "f"(b));
+  return v;
+}
+
 // low_halves are those of two words, the first in the low half.
 DEVICE uint low_halves(uint a, uint b) { return __byte_perm(a, b, 0x5410); }
 

@@ -11,11 +11,11 @@ typedef Product<VOCABULARY, HIDDEN, 1, 1> Head;
 // written, all threads have met since its last use.
 enum {
   WIDE = DIM > INNER ? DIM : INNER,
-  TILES_AT = 0,
-  NARROW_AT = SLOTS * TILE,
+  RING_AT = 0,
+  NARROW_AT = RING,
   WIDE_AT = NARROW_AT + (2 * TERMS * HIDDEN + 15) / 16 * 16,
   GATES_AT = WIDE_AT + (2 * TERMS * WIDE + 15) / 16 * 16,
-  FLOATS_AT = GATES_AT + 16 * SLOTS,
+  FLOATS_AT = GATES_AT + 20 * PORTIONS + 16, // two gates and a size each, and whether copies are held back
   RESIDUAL = 0, // from here in floats
   SQUARES = RESIDUAL + HIDDEN,
   PARTIAL = SQUARES + WARPS,
@@ -23,9 +23,7 @@ enum {
   ROTARY = RANKS + 2 * WARPS,
   RAW = ROTARY + 2 * PAIRS,
   DESK_QUERY = (RAW + (JOB_HEADS + 1) * DIM + 3) / 4 * 4, // read by fours
-  DESK_KEY = DESK_QUERY + JOB_HEADS * DIM,
-  DESK_VALUE = DESK_KEY + DIM,
-  DESK_SCORES = DESK_VALUE + DIM,
+  DESK_SCORES = DESK_QUERY + JOB_HEADS * DIM,
   DESK_PART = DESK_SCORES + 2 * JOB_HEADS * SCORES,
   DESK_SUM = DESK_PART + WARPS * JOB_HEADS * DIM,
   DESK_FACTOR = DESK_SUM + WARPS * JOB_HEADS,
@@ -42,9 +40,13 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
   Share qkv = share_of<Qkv>(block), mlp = share_of<Mlp>(block), down = share_of<Down>(block);
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
     GLOBAL(const ulong) weights = table + layer * TABLE;
-    feed<Qkv>(r, weights[QUERY], 0, within(qkv, 0, query));
-    feed<Qkv>(r, weights[KEY], 0, within(qkv, query, key));
-    feed<Qkv>(r, weights[VALUE], 0, within(qkv, query + key, key));
+    feed<Qkv>(r, qkv, [&](Portion p, int offset, int from, int n, int column, int bytes) {
+      ROLLED for (int i = 0; i < 3; i++) {
+        int first = i == 0 ? 0 : query + (i - 1) * key;
+        Share part = within(Share{from, from + n}, first, i == 0 ? query : key);
+        if (part.from < part.to) fill_rows<Qkv>(r, p, offset + (part.from - from) * bytes, weights[QUERY + i], part.from - first, part.to - part.from, column, bytes);
+      }
+    });
     at = seen(at, int(weights[WINDOW]));
     int splits = splits_of(at);
     ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS)
@@ -53,11 +55,16 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
       if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / ROW_PARTS), 0, 1));
       feed_out(r, weights[OUT], j);
     }
-    feed<Mlp>(r, weights[GATE], weights[UP], mlp);
-    feed<Down>(r, weights[DOWN], 0, down);
+    feed<Mlp>(r, mlp, [&](Portion p, int offset, int from, int n, int column, int bytes) {
+      fill_rows<Mlp>(r, p, offset, weights[GATE], from, n, column, bytes);
+      fill_rows<Mlp>(r, p, offset + n * bytes, weights[UP], from, n, column, bytes);
+    });
+    feed<Down>(r, down, [&](Portion p, int offset, int from, int n, int column, int bytes) { fill_rows<Down>(r, p, offset, weights[DOWN], from, n, column, bytes); });
   }
   r.pace = 0; // nobody waits for other blocks any more
-  feed<Head>(r, table[LAYERS * TABLE], 0, share_of<Head>(block));
+  feed<Head>(r, share_of<Head>(block), [&](Portion p, int offset, int from, int n, int column, int bytes) {
+    fill_rows<Head>(r, p, offset, table[LAYERS * TABLE], from, n, column, bytes);
+  });
 }
 
 // terms_of stores N neighbours from number first of x on as bf16, TERMS numbers whose sum each is.
@@ -210,9 +217,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const int block = t.group_x, warp = t.index / WARP, lane = t.index % WARP;
   LOCAL(float) floats = (LOCAL(float))(memory + FLOATS_AT);
   LOCAL(ulong) gates = (LOCAL(ulong))(memory + GATES_AT);
-  Ring r = {memory + TILES_AT, gates, gates + SLOTS, 0, 0, PACE};
+  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), 0, 0, 0, 0, PACE, (LOCAL(uint))(gates + 2 * PORTIONS) + PORTIONS};
   if (t.index == 0) {
-    ROLLED for (int i = 0; i < SLOTS; i++) {
+    flag_set(r.held, 0);
+    ROLLED for (int i = 0; i < PORTIONS; i++) {
       gate_init(r.full + i, 1);
       gate_init(r.empty + i, WARPS);
     }
@@ -232,7 +240,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   // What the whole step needs: the row's place and the rotations there.
   const uint last = AS(const uint, exchange)[0];
   Place at = place_of(args, segment);
-  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_KEY, floats + DESK_VALUE, floats + DESK_SCORES, floats + DESK_PART, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
+  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_SCORES, floats + DESK_PART, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
   ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;
@@ -253,7 +261,6 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const bool known = uint(token) < uint(args.vocabulary);
   Row row = {x, last, embedding + long(known ? token : 0) * HIDDEN, true, known};
 
-  int base = 0; // the phase's first tile
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
     const uint epoch = last + 1 + layer;
     GLOBAL(const float) v = vectors + long(layer) * VECTORS;
@@ -261,26 +268,18 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     row.epoch = epoch - 1;
     row.first = layer == 0;
     { // queries, keys and values
+      hold_copies(r, true, t.index);
       float s = stage<Qkv, true>(row, v + ROW_NORM, residual, narrow, t.index);
+      hold_copies(r, false, t.index);
       TICK(0);
       s = mean_scale(s, args.eps, squares, warp, lane);
       TICK(1);
       const Share mine = share_of<Qkv>(block);
-      Vector<Qkv> held = hold<Qkv>(narrow, warp % Qkv::split, lane);
-      int turn = 0;
-      ROLLED for (int part = 0; part < 3; part++) {
-        int first = part == 0 ? 0 : (HEADS + (part - 1) * KV_HEADS) * DIM;
-        Share rows = within(mine, first, (part == 0 ? HEADS : KV_HEADS) * DIM);
-        if (rows.from == rows.to) continue;
-        first += rows.from;
-        multiply<Qkv>(r, base, held, rows.to - rows.from, turn, warp, lane, partial, [&](int i, float sum, float) {
-          sum *= s;
-          if (HAS_QKV_BIAS) sum += v[QKV_BIAS + first + i];
-          put_word(qkv, first + i, in_word(sum), epoch);
-        });
-        if (Qkv::split > 1) barrier_of(THREADS); // partial is used again
-        turn += (rows.to - rows.from + 1) / 2;
-      }
+      multiply<Qkv>(r, hold<Qkv>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
+        sum *= s;
+        if (HAS_QKV_BIAS) sum += v[QKV_BIAS + mine.from + i];
+        put_word(qkv, mine.from + i, in_word(sum), epoch);
+      });
       TICK(2);
     }
     GLOBAL(ulong) sums = all_sums + layer % 2 * HIDDEN;
@@ -293,7 +292,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         int head = j % GROUPS * JOB_HEADS, split = j / GROUPS;
         Keys k = keys_of(args, layer, at, kv_head(head), split, splits);
         bool write = k.own && at.stored && head % (HEADS / KV_HEADS) == 0;
-        attend<JOB_HEADS, ROUND>(args, r, base, k, head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
+        attend<JOB_HEADS>(args, r, k, head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
                           [&](int h, int d, float e, float sum, float top) { put_part(parts, split, head + h, d, e, sum, top, epoch); });
       }
       TICK(3);
@@ -304,23 +303,24 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
           merge(head, splits, parts, epoch, desk, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
         } else {
           bool write = at.stored && head % (HEADS / KV_HEADS) == 0 && j % ROW_PARTS == 0;
-          attend<1, 1>(args, r, base, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
-                    [&](int, int d, float e, float sum, float) { term_of(wide, DIM, d, e / sum); });
+          attend<1>(args, r, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
+                    [&](int, int d, float e, float sum, float) { term_of(wide, DIM, d, quick_divide(e, sum)); });
         }
         barrier_of(THREADS);
         TICK(4);
-        multiply_out(r, base, wide, j, sums, warp, lane);
+        multiply_out(r, wide, j, sums, warp, lane);
         TICK(5);
       }
     }
     { // gate and up
+      hold_copies(r, true, t.index);
       float s = stage_sums(sums, v + OUT_BIAS, v + MLP_NORM, residual, narrow, t.index);
+      hold_copies(r, false, t.index);
       TICK(6);
       s = mean_scale(s, args.eps, squares, warp, lane);
       TICK(7);
       const Share mine = share_of<Mlp>(block);
-      Vector<Mlp> held = hold<Mlp>(narrow, warp % Mlp::split, lane);
-      multiply<Mlp>(r, base, held, mine.to - mine.from, 0, warp, lane, partial, [&](int i, float gate, float up) {
+      multiply<Mlp>(r, hold<Mlp>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float gate, float up) {
         gate *= s;
         up *= s;
         if (HAS_MLP_BIAS) {
@@ -332,12 +332,13 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       TICK(8);
     }
     { // down, back to x
+      hold_copies(r, true, t.index);
       stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, residual, wide, t.index);
+      hold_copies(r, false, t.index);
       TICK(9);
       barrier_of(THREADS);
       TICK(10);
-      Vector<Down> held = hold<Down>(wide, warp % Down::split, lane);
-      multiply<Down>(r, base, held, own.to - own.from, 0, warp, lane, partial, [&](int i, float sum, float) {
+      multiply<Down>(r, hold<Down>(wide, warp, lane), own.to - own.from, warp, lane, partial, [&](int i, float sum, float) {
         if (HAS_DOWN_BIAS) sum += v[DOWN_BIAS + own.from + i];
         put_word(x, own.from + i, in_word(rounded(residual[own.from + i] + sum)), epoch);
       });
@@ -351,10 +352,9 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   row.first = false;
   float s = mean_scale(stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, residual, narrow, t.index), args.eps, squares, warp, lane);
   TICK(12);
-  Vector<Head> held = hold<Head>(narrow, 0, lane);
   const Share mine = share_of<Head>(block);
   Rank best = {0, 0};
-  multiply<Head>(r, base, held, mine.to - mine.from, 0, warp, lane, partial, [&](int i, float sum, float) {
+  multiply<Head>(r, hold<Head>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
     sum *= s;
     Rank rank = rank_of(sum, mine.from + i);
     if (below(best, rank)) best = rank;

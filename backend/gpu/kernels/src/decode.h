@@ -50,7 +50,7 @@ enum {
   X_AT = 256,                                // [HIDDEN]: what a layer reads
   QKV_AT = X_AT + HIDDEN * WORD,             // [(HEADS + 2 KV_HEADS) DIM]
   INNER_AT = QKV_AT + (HEADS + 2 * KV_HEADS) * DIM * WORD, // [INNER]
-  SUMS_AT = INNER_AT + INNER * WORD,         // [2, HIDDEN]: what attention adds to x, in fixed point, of two layers by turns
+  SUMS_AT = INNER_AT + INNER * WORD,        // [2, HIDDEN]: what attention adds to x, in fixed point, of two layers by turns
   BEST_AT = SUMS_AT + 2 * HIDDEN * 8,        // [BLOCKS, 2]: the largest logit of each, and where
   PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
 };

@@ -9,18 +9,16 @@ enum {
   KEYS = WARP / KEY_LANES,           // of a warp at a time
   KEY_BYTES = DIM * (KEY_TYPE == BF16 ? 2 : 4),
   VALUE_BYTES = DIM * (VALUE_TYPE == BF16 ? 2 : 4),
-  TILE_KEYS = TILE / (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES), // whose keys are in a tile, and whose values in another
-  DEEP = TILE_KEYS >= 2 * WARPS * KEYS ? 2 : 1, // times KEYS are taken at once
-  SPAN = WARPS * KEYS * DEEP,        // keys of a block at once
+  ROUND = PORTION / (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES), // whose keys are a portion, and whose values another
+  SPAN = WARPS * KEYS,               // keys of a block at a time
   HELD = PER_LANE * 8,               // elements of a head in a lane
-  ROUND = 2,                         // tiles of keys that a part takes at once, and as many of values
-  SCORES = ROUND * TILE_KEYS + 1,    // of a head: those of a round and of the row's own key
+  SCORES = ROUND + 1,                // of a head in a round, of which the first has the row's own key too
   FEW_KEYS = 192,                    // that are not shared, since to add up what the parts found takes another exchange
   GROUPS = HEADS / JOB_HEADS,        // jobs for each part of the keys
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
   PART = DIM + 2                     // words of a head in a partial result: sum, top, elements
 };
-static_assert(TILE_KEYS > 0 && SLOTS >= 2 * ROUND, "a tile holds a key, and the ring a round");
+static_assert(ROUND > 0 && RING >= 3 * PORTION, "a portion holds a key, and the ring a round");
 
 // Place is the row's place in the cache.
 struct Place {
@@ -63,15 +61,28 @@ DEVICE Keys keys_of(ARGS(DecodeArgs) a, int layer, Place at, int kv, int split, 
 
 DEVICE int kv_head(int head) { return head / (HEADS / KV_HEADS); }
 
-// feed_keys fills tiles with keys and values by turns.
+// Round is what a job takes at once: some cached keys and perhaps the row's own, for which the first round has room after its others.
+struct Round {
+  int first, cached, all;
+};
+
+DEVICE Round round_of(Keys k, int first, bool own) {
+  int cached = k.to - first;
+  cached = cached < 0 ? 0 : cached < ROUND ? cached : int(ROUND);
+  return Round{first, cached, cached + (own ? 1 : 0)};
+}
+
+DEVICE Round first_round(Keys k) { return round_of(k, k.from, k.own); }
+DEVICE Round next_round(Keys k, Round last) { return round_of(k, last.first + last.cached, false); }
+
+// feed_keys fills portions with keys and values by turns.
 DEVICE void feed_keys(Ring &r, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, Keys k) {
-  GLOBAL(const uchar) head_keys = keys + k.element * (KEY_BYTES / DIM);
-  GLOBAL(const uchar) head_values = values + k.element * (VALUE_BYTES / DIM);
-  ROLLED for (int first = k.from; first < k.to; first += TILE_KEYS) {
-    int n = k.to - first < TILE_KEYS ? k.to - first : int(TILE_KEYS);
-    push(r, head_keys + long(first) * KEY_BYTES, n * KEY_BYTES);
-    push(r, head_values + long(first) * VALUE_BYTES, n * VALUE_BYTES);
-  }
+  ROLLED for (Round n = first_round(k); n.all > 0; n = next_round(k, n))
+    ROLLED for (int i = 0; i < 2; i++) {
+      int bytes = i == 0 ? KEY_BYTES : VALUE_BYTES;
+      Portion p = open_portion(r, n.all * bytes, n.cached * bytes);
+      if (n.cached > 0) fill(r, p, 0, (i == 0 ? keys : values) + (k.element / DIM + n.first) * bytes, n.cached * bytes);
+    }
 }
 
 // Piece is 8 consecutive elements of a key or value as the cache stores them.
@@ -79,9 +90,9 @@ template <int Type> struct Piece {
   Words4 w[Type == BF16 ? 1 : 2];
 };
 
-template <int Type> DEVICE Piece<Type> piece_at(LOCAL(const uchar) tile, int element) {
+template <int Type> DEVICE Piece<Type> piece_at(LOCAL(const uchar) portion, int element) {
   Piece<Type> p;
-  UNROLL for (int i = 0; i < (Type == BF16 ? 1 : 2); i++) p.w[i] = local4(tile + element * (Type == BF16 ? 2 : 4) + 16 * i);
+  UNROLL for (int i = 0; i < (Type == BF16 ? 1 : 2); i++) p.w[i] = local4(portion + element * (Type == BF16 ? 2 : 4) + 16 * i);
   return p;
 }
 
@@ -91,14 +102,18 @@ template <int Type> DEVICE float element(const Piece<Type> &p, int i) {
   return as_float(i % 2 == 0 ? w << 16 : w & 0xffff0000u);
 }
 
-DEVICE float as_stored(int type, float v) { return type == BF16 ? to_float(to_bf16(v)) : v; }
+// put_element stores an element of a key or value as the cache does.
+template <int Type> DEVICE void put_element(LOCAL(uchar) row, int d, float v) {
+  if (Type == BF16)
+    ((LOCAL(ushort))row)[d] = to_bf16(v).bits;
+  else
+    ((LOCAL(float))row)[d] = v;
+}
 
 // Desk is a job's shared memory.
 struct Desk {
   LOCAL(float) raw;    // [JOB_HEADS + 1, DIM]: normalised, not rotated
   LOCAL(float) query;  // [JOB_HEADS, DIM]
-  LOCAL(float) key;    // [DIM]: the row's own, as the cache stores it
-  LOCAL(float) value;  // [DIM]
   LOCAL(float) scores; // [2, JOB_HEADS, SCORES]: of two rounds by turns
   LOCAL(float) part;   // [WARPS, JOB_HEADS, DIM]: what the warps have of the result
   LOCAL(float) sum;    // [WARPS, JOB_HEADS]: and of the weights' sum
@@ -110,12 +125,24 @@ struct Desk {
 // at word first, and gives the elements to finish.
 template <class Finish>
 DEVICE void prepare(GLOBAL(Word) words, int first, uint epoch, GLOBAL(const float) norm, float eps, bool rotate, LOCAL(float) raw, LOCAL(const float) rotary, int lane, Finish finish) {
-  enum { quads = DIM / PER_QUAD, loads = (quads + WARP - 1) / WARP };
+  enum {
+    quads = DIM / PER_QUAD,
+    loads = (quads + WARP - 1) / WARP,
+    half = PAIRS / PER_QUAD,
+    split = 2 * PAIRS == DIM && PAIRS % PER_QUAD == 0, // an element's partner is in the quad half a head away:
+    ours = split && half % WARP == 0,                  // it is the lane's own
+    theirs = split && loads == 1 && (half & (half - 1)) == 0 // or that of lane ^ half
+  };
   Quad q[loads];
-  float weight[loads][PER_QUAD];
+  float weight[loads][PER_QUAD], cosine[loads][PER_QUAD], sine[loads][PER_QUAD];
   UNROLL for (int i = 0; i < loads; i++)
-    UNROLL for (int j = 0; j < PER_QUAD; j++)
-      weight[i][j] = QK_NORM && rotate && i * WARP + lane < quads ? norm[(i * WARP + lane) * PER_QUAD + j] : 1.0f;
+    UNROLL for (int j = 0; j < PER_QUAD; j++) {
+      int d = (i * WARP + lane) * PER_QUAD + j, pair = d < PAIRS ? d : d - PAIRS;
+      weight[i][j] = QK_NORM && rotate && i * WARP + lane < quads ? norm[d] : 1.0f;
+      bool turned = rotate && d < 2 * PAIRS;
+      cosine[i][j] = turned ? rotary[pair] : 1.0f;
+      sine[i][j] = !turned ? 0.0f : d < PAIRS ? -rotary[PAIRS + pair] : rotary[PAIRS + pair];
+    }
   bool missing;
   do {
     missing = false;
@@ -124,33 +151,31 @@ DEVICE void prepare(GLOBAL(Word) words, int first, uint epoch, GLOBAL(const floa
       q[i] = peek(words, first + quad * PER_QUAD, epoch, missing);
     }
   } while (missing);
-  float scale = 1;
-  if (QK_NORM && rotate) {
-    float squares = 0;
+  float x[loads][PER_QUAD], squares = 0;
+  UNROLL for (int i = 0; i < loads; i++)
+    UNROLL for (int j = 0; j < PER_QUAD; j++) {
+      x[i][j] = of_word(q[i].value[j]);
+      if (i * WARP + lane < quads) squares += x[i][j] * x[i][j];
+    }
+  float scale = QK_NORM && rotate ? quick_rsqrt(warp_sum(squares) / float(DIM) + eps) : 1.0f;
+  UNROLL for (int i = 0; i < loads; i++)
+    UNROLL for (int j = 0; j < PER_QUAD; j++) x[i][j] *= scale * weight[i][j];
+  if (rotate && !ours && !theirs) {
     UNROLL for (int i = 0; i < loads; i++)
-      UNROLL for (int j = 0; j < PER_QUAD; j++) {
-        float v = of_word(q[i].value[j]);
-        if (i * WARP + lane < quads) squares += v * v;
-      }
-    scale = quick_rsqrt(warp_sum(squares) / float(DIM) + eps);
+      UNROLL for (int j = 0; j < PER_QUAD; j++)
+        if (i * WARP + lane < quads) raw[(i * WARP + lane) * PER_QUAD + j] = x[i][j];
+    warp_barrier();
   }
-  UNROLL for (int i = 0; i < loads; i++)
+  UNROLL for (int i = 0; i < loads; i++) {
+    float other[PER_QUAD];
     UNROLL for (int j = 0; j < PER_QUAD; j++) {
       int d = (i * WARP + lane) * PER_QUAD + j;
-      if (d < DIM) raw[d] = of_word(q[i].value[j]) * scale * weight[i][j];
+      other[j] = !rotate ? 0.0f : ours ? x[ours ? i ^ half / WARP : 0][j] : theirs ? as_float(shuffle_xor(as_uint(x[i][j]), half)) : d < 2 * PAIRS ? raw[d < PAIRS ? d + PAIRS : d - PAIRS] : 0.0f;
     }
-  warp_barrier();
-  UNROLL for (int i = 0; i < loads; i++)
-    UNROLL for (int j = 0; j < PER_QUAD; j++) {
-      int d = (i * WARP + lane) * PER_QUAD + j;
-      if (d >= DIM) continue;
-      float v = raw[d];
-      if (rotate && d < PAIRS)
-        v = v * rotary[d] - raw[d + PAIRS] * rotary[PAIRS + d];
-      else if (rotate && d < 2 * PAIRS)
-        v = v * rotary[d - PAIRS] + raw[d - PAIRS] * rotary[d];
-      finish(d, v);
+    if (i * WARP + lane < quads) {
+      UNROLL for (int j = 0; j < PER_QUAD; j++) finish((i * WARP + lane) * PER_QUAD + j, x[i][j] * cosine[i][j] + other[j] * sine[i][j]);
     }
+  }
 }
 
 // query_piece is a piece of a query.
@@ -171,56 +196,33 @@ DEVICE float lanes_sum(float v) {
   return v;
 }
 
-// Seat is the place of a key among n of a round: its row in a tile, or that of the last
-// key if it is not inside.
-struct Seat {
-  int key, tile, row;
-  bool inside;
-};
-
-DEVICE Seat seat_of(int tile, int row, int n) {
-  Seat s = {tile * TILE_KEYS + row, tile, row, row < TILE_KEYS && tile * TILE_KEYS + row < n};
-  if (!s.inside) s.tile = (n - 1) / TILE_KEYS, s.row = (n - 1) % TILE_KEYS;
-  return s;
-}
-
-// score_keys scores n cached keys, in up to R tiles from base on; lanes share a key.
-template <int H, int R> DEVICE void score_keys(const Ring &r, int base, int n, Desk desk, LOCAL(float) scores, int warp, int lane) {
-  enum { many = R * DEEP };
-  ROLLED for (int first = warp * KEYS * DEEP; first < TILE_KEYS && first < n; first += SPAN) {
-    Seat seat[many];
-    float score[H][many];
-    UNROLL for (int u = 0; u < many; u++) {
-      seat[u] = seat_of(u / DEEP, first + u % DEEP * KEYS + lane / KEY_LANES, n);
+// score_keys scores n cached keys of a portion; lanes share a key. Lanes past the last take that again.
+template <int H> DEVICE void score_keys(LOCAL(const uchar) portion, int n, Desk desk, LOCAL(float) scores, int warp, int lane) {
+  enum { deep = H == 1 ? 2 : 4 };
+  ROLLED for (int first = warp * KEYS + lane / KEY_LANES; first - lane / KEY_LANES < n; first += SPAN * deep) {
+    float score[H][deep];
+    UNROLL for (int u = 0; u < deep; u++)
       UNROLL for (int h = 0; h < H; h++) score[h][u] = 0;
-    }
     UNROLL for (int i = 0; i < PER_LANE; i++) {
       int piece = i * KEY_LANES + lane % KEY_LANES;
       if (piece >= PIECES) continue;
-      Piece<KEY_TYPE> p[many];
-      UNROLL for (int u = 0; u < many; u++) p[u] = piece_at<KEY_TYPE>(tile_of(r, base + 2 * seat[u].tile), seat[u].row * DIM + 8 * piece);
+      Piece<KEY_TYPE> p[deep];
+      UNROLL for (int u = 0; u < deep; u++) {
+        int key = first + u * SPAN;
+        p[u] = piece_at<KEY_TYPE>(portion, (key < n ? key : n - 1) * DIM + 8 * piece);
+      }
       UNROLL for (int h = 0; h < H; h++) {
         Eight query = query_piece(desk, h, piece);
-        UNROLL for (int u = 0; u < many; u++)
+        UNROLL for (int u = 0; u < deep; u++)
           UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(p[u], e);
       }
     }
     UNROLL for (int h = 0; h < H; h++)
-      UNROLL for (int u = 0; u < many; u++) {
+      UNROLL for (int u = 0; u < deep; u++) {
+        int key = first + u * SPAN;
         float sum = lanes_sum(score[h][u]);
-        if (lane % KEY_LANES == 0 && seat[u].inside) scores[h * SCORES + seat[u].key] = sum;
+        if (lane % KEY_LANES == 0 && key < n) scores[h * SCORES + key] = sum;
       }
-  }
-}
-
-// score_own scores the row's own key, which is not in the cache yet.
-template <int H> DEVICE void score_own(Desk desk, LOCAL(float) scores, int lane) {
-  UNROLL for (int h = 0; h < H; h++) {
-    float sum = 0;
-    UNROLL for (int d = 0; d < DIM; d += WARP)
-      if (d + lane < DIM) sum += desk.query[h * DIM + d + lane] * desk.key[d + lane];
-    sum = warp_sum(sum);
-    if (lane == 0) scores[h * SCORES] = sum;
   }
 }
 
@@ -239,38 +241,34 @@ template <int H, class Element> DEVICE void add_value(Softmax<H> &s, LOCAL(const
   }
 }
 
-// take_values adds n scored keys of a round and perhaps the row's own, whose score follows theirs, to the state.
-template <int H, int R> DEVICE void take_values(Softmax<H> &s, const Ring &r, int base, int n, bool own, Desk desk, LOCAL(const float) scores, int warp, int lane) {
-  const int all = n + (own ? 1 : 0);
+// take_values adds n scored keys of a portion to the state.
+template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) portion, int n, LOCAL(const float) scores, int warp, int lane) {
   UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
-    UNROLL for (int j = 0; j < R * TILE_KEYS + 1; j += WARP)
-      if (j < all) top = larger(top, scores[h * SCORES + (j + lane < all ? j + lane : all - 1)]);
+    ROLLED for (int j = lane; j < n; j += WARP) top = larger(top, scores[h * SCORES + j]);
     top = warp_max(top);
-    float factor = rescale(s.top[h], top);
+    if (s.top[h] != -infinity()) {
+      float factor = rescale(s.top[h], top);
+      s.sum[h] *= factor;
+      UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
+    }
     s.top[h] = top;
-    s.sum[h] *= factor;
-    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
   }
-  enum { many = R * DEEP };
-  ROLLED for (int first = warp * KEYS; first < TILE_KEYS && first < n; first += SPAN) {
-    Seat seat[many];
-    Piece<VALUE_TYPE> p[many][PER_LANE];
-    UNROLL for (int u = 0; u < many; u++) {
-      seat[u] = seat_of(u / DEEP, first + u % DEEP * WARPS * KEYS + lane / KEY_LANES, n);
+  enum { deep = H == 1 ? 2 : 4 };
+  ROLLED for (int first = warp * KEYS + lane / KEY_LANES; first - lane / KEY_LANES < n; first += SPAN * deep) {
+    Piece<VALUE_TYPE> p[deep][PER_LANE];
+    UNROLL for (int u = 0; u < deep; u++) {
+      int key = first + u * SPAN;
       UNROLL for (int i = 0; i < PER_LANE; i++) {
         int piece = i * KEY_LANES + lane % KEY_LANES;
-        p[u][i] = piece_at<VALUE_TYPE>(tile_of(r, base + 2 * seat[u].tile + 1), seat[u].row * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
+        p[u][i] = piece_at<VALUE_TYPE>(portion, (key < n ? key : n - 1) * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
       }
     }
-    UNROLL for (int u = 0; u < many; u++)
-      add_value(s, scores + (seat[u].tile * TILE_KEYS + seat[u].row), seat[u].inside, [&](int i) { return element(p[u][i / 8], i % 8); });
+    UNROLL for (int u = 0; u < deep; u++) {
+      int key = first + u * SPAN;
+      add_value(s, scores + (key < n ? key : n - 1), key < n, [&](int i) { return element(p[u][i / 8], i % 8); });
+    }
   }
-  if (own && warp == WARPS - 1) // each element by one lane
-    add_value(s, scores + n, lane < KEY_LANES, [&](int i) {
-      int piece = i / 8 * KEY_LANES + lane % KEY_LANES;
-      return desk.value[8 * (piece < PIECES ? piece : PIECES - 1) + i % 8];
-    });
 }
 
 // collect adds up the states of the lanes that hold the same elements of other keys and
@@ -307,30 +305,46 @@ template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lan
     }
 }
 
-// attend computes the attention of H heads from query head first on over a job's keys, in rounds of R tiles.
+// attend computes the attention of H heads from query head first on over a job's keys, in rounds of a portion.
 // finish(h, d, element, sum, top) gets the elements of the result, times sum. If write,
 // the row's key and value go into the caches.
-template <int H, int R, class Finish>
-DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, bool write, int position, GLOBAL(uchar) keys, GLOBAL(uchar) values,
+template <int H, class Finish>
+DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, Keys k, int head, bool write, int position, GLOBAL(uchar) keys, GLOBAL(uchar) values,
                    GLOBAL(const float) vectors, GLOBAL(Word) qkv, uint epoch, Desk desk, int warp, int lane, Finish finish) {
   const int kv = kv_head(head);
   const long place = k.element + long(position) * DIM;
+  const bool own = k.own;
+  Round n = first_round(k);
+  Portion some_keys = {0, 0}, some_values = {0, 0};
+  auto take_portions = [&]() {
+    if (n.all == 0) return;
+    some_keys = next_portion(r, n.all * KEY_BYTES);
+    some_values = next_portion(r, n.all * VALUE_BYTES);
+  };
+  take_portions();
   ROLLED for (int task = warp; task < H + 2; task += WARPS) {
     if (task < H) {
       LOCAL(float) query = desk.query + task * DIM;
       prepare(qkv, (head + task) * DIM, epoch, vectors + QUERY_NORM, a.headEps, true, desk.raw + task * DIM, desk.rotary, lane,
               [&](int d, float x) { query[d] = rounded(x) * a.scale; });
-    } else if (task == H) {
+      continue;
+    }
+    const bool of_keys = task == H;
+    if (own) await(r, of_keys ? some_keys : some_values); // its memory is ours from then on
+    if (of_keys) {
+      LOCAL(uchar) row = r.bytes + some_keys.at + n.cached * KEY_BYTES;
       prepare(qkv, (HEADS + kv) * DIM, epoch, vectors + KEY_NORM, a.headEps, true, desk.raw + H * DIM, desk.rotary, lane, [&](int d, float x) {
-        desk.key[d] = as_stored(KEY_TYPE, x);
+        if (own) put_element<KEY_TYPE>(row, d, x);
         if (write) store(keys, KEY_TYPE, place + d, x);
       });
     } else {
-      prepare(qkv, (HEADS + KV_HEADS + kv) * DIM, epoch, vectors, 0.0f, false, desk.value, desk.rotary, lane, [&](int d, float x) {
+      LOCAL(uchar) row = r.bytes + some_values.at + n.cached * VALUE_BYTES;
+      prepare(qkv, (HEADS + KV_HEADS + kv) * DIM, epoch, vectors, 0.0f, false, desk.raw + H * DIM, desk.rotary, lane, [&](int d, float x) {
+        if (own) put_element<VALUE_TYPE>(row, d, x);
         if (write) store(values, VALUE_TYPE, place + d, x);
-        desk.value[d] = as_stored(VALUE_TYPE, x);
       });
     }
+    copies_follow();
   }
   barrier_of(THREADS);
 
@@ -340,24 +354,19 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, int &base, Keys k, int head, boo
     s.top[h] = -infinity();
     s.sum[h] = 0;
   }
-  int first = k.from, turn = 0;
-  do {
-    int n = k.to - first < R * TILE_KEYS ? k.to - first : R * TILE_KEYS;
-    n = n > 0 ? n : 0;
-    int tiles = 2 * ((n + TILE_KEYS - 1) / TILE_KEYS);
-    bool own = k.own && first + n >= k.to;
+  ROLLED for (int turn = 0; n.all > 0; turn++) {
     LOCAL(float) scores = desk.scores + turn % 2 * H * SCORES;
-    await(r, base + (tiles > 0 ? tiles - 1 : 0)); // the last are values
-    score_keys<H, R>(r, base, n, desk, scores, warp, lane);
-    if (own && warp == WARPS - 1) score_own<H>(desk, scores + n, lane); // the last warp has the fewest keys
+    await(r, some_keys);
+    score_keys<H>(r.bytes + some_keys.at, n.all, desk, scores, warp, lane);
     barrier_of(THREADS);
-    await(r, base + tiles);
-    take_values<H, R>(s, r, base, n, own, desk, scores, warp, lane);
-    base += tiles;
-    release(r, base, lane);
-    first += R * TILE_KEYS;
-    turn++;
-  } while (first < k.to);
+    await(r, some_values);
+    take_values<H>(s, r.bytes + some_values.at, n.all, scores, warp, lane);
+    warp_barrier();
+    leave(r, some_keys, lane);
+    leave(r, some_values, lane);
+    n = next_round(k, n);
+    take_portions();
+  }
   collect(s, desk, warp, lane);
   barrier_of(THREADS);
   ROLLED for (int i = warp * WARP + lane; i < H * DIM; i += THREADS) {

@@ -14,10 +14,10 @@ enum {
   OUT_ROWS = 16, // that a warp multiplies at a time
   OUT_UNITS = (HIDDEN + OUT_ROWS - 1) / OUT_ROWS,
   OUT_BYTES = 2 * DIM,                         // of a head's part of a row
-  OUT_SWAP = OUT_BYTES % 128 == 0 ? 4 : 0,     // in odd rows pieces of 16 bytes swap places, so that neighbouring rows lie in other banks
-  OUT_TILE_ROWS = TILE / OUT_BYTES / OUT_ROWS * OUT_ROWS
+  OUT_SWAP = DIM % 64 == 0 ? 7 : DIM % 32 == 0 ? 3 : DIM % 16 == 0 ? 1 : 0, // pieces of 16 bytes swap places, so that neighbouring rows' lie in other banks
+  OUT_PORTION = PORTION / OUT_BYTES / OUT_ROWS * OUT_ROWS // rows of a portion
 };
-static_assert(OUT_TILE_ROWS > 0 && HEADS < 256, "a tile holds rows of the output, and a sum counts the heads");
+static_assert(OUT_PORTION > 0 && HEADS < 256, "a portion holds rows of the output, and a sum counts the heads");
 
 // out_rows are the rows of a job.
 DEVICE Share out_rows(int job) {
@@ -30,16 +30,16 @@ KERNEL(by_heads, DecodeArgs, BUF(0, const uint, weight), BUF(1, uint, y)) {
   const int i = element_of(THREAD), pairs = DIM / 2;
   if (i >= HIDDEN * HEADS * pairs) return;
   int pair = i % pairs, row = i / pairs % HIDDEN, head = i / pairs / HIDDEN;
-  y[i] = weight[(row * HEADS + head) * pairs + (pair ^ (4 * OUT_SWAP * (row & 1)))];
+  y[i] = weight[(row * HEADS + head) * pairs + (pair ^ (4 * (row & OUT_SWAP)))];
 }
 
-// feed_out fills tiles with the rows of a job.
+// feed_out fills portions with the rows of a job.
 DEVICE void feed_out(Ring &r, ulong weight, int job) {
   Share rows = out_rows(job);
   GLOBAL(const uchar) w = at_address<const uchar>(weight, long(HIDDEN) * HEADS * OUT_BYTES) + long(job / ROW_PARTS) * HIDDEN * OUT_BYTES;
-  ROLLED for (int first = rows.from; first < rows.to; first += OUT_TILE_ROWS) {
-    int n = rows.to - first < OUT_TILE_ROWS ? rows.to - first : int(OUT_TILE_ROWS);
-    push(r, w + long(first) * OUT_BYTES, n * OUT_BYTES);
+  ROLLED for (int first = rows.from; first < rows.to; first += OUT_PORTION) {
+    int n = rows.to - first < OUT_PORTION ? rows.to - first : int(OUT_PORTION);
+    fill(r, open_portion(r, n * OUT_BYTES, n * OUT_BYTES), 0, w + long(first) * OUT_BYTES, n * OUT_BYTES);
   }
 }
 
@@ -55,46 +55,50 @@ DEVICE ulong addend(float v) {
 
 DEVICE float sum_of(ulong added) {
   long fixed = long(added & ((1ul << 56) - 1)) - HEADS * (1l << 47);
-  bool fits = fixed > -(1l << 46) && fixed < 1l << 46;
+  bool fits = uint(int(fixed >> 32) + (1 << 14)) < 1u << 15; // |fixed| is less than 2^46, or just that
   return fits ? float(fixed) * (1.0f / 134217728.0f) : as_float(0x7fc00000u);
 }
 
 // multiply_out multiplies the result of a head, TERMS times DIM numbers in bf16, by a job's rows.
-DEVICE void multiply_out(Ring &r, int &base, LOCAL(const uchar) result, int job, GLOBAL(ulong) sums, int warp, int lane) {
-  const int g = lane / 4;
+DEVICE void multiply_out(Ring &r, LOCAL(const uchar) result, int job, GLOBAL(ulong) sums, int warp, int lane) {
   Share rows = out_rows(job);
-  ROLLED for (int first = rows.from; first < rows.to; first += OUT_TILE_ROWS) {
-    int n = rows.to - first < OUT_TILE_ROWS ? rows.to - first : int(OUT_TILE_ROWS);
-    await(r, base + 1);
-    LOCAL(const uchar) tile = tile_of(r, base);
+  ROLLED for (int first = rows.from; first < rows.to; first += OUT_PORTION) {
+    int n = rows.to - first < OUT_PORTION ? rows.to - first : int(OUT_PORTION);
+    Portion p = next_portion(r, n * OUT_BYTES);
+    await(r, p);
+    LOCAL(const uchar) portion = r.bytes + p.at;
     ROLLED for (int row = (warp - first / OUT_ROWS % WARPS + WARPS) % WARPS * OUT_ROWS; row < n; row += WARPS * OUT_ROWS) {
-      int low = row + g < n ? row + g : g & 1, high = row + g + 8 < n ? row + g + 8 : g & 1; // past the last any row that is there
       Four c[2 * TERMS];
       UNROLL for (int i = 0; i < 2 * TERMS; i++) c[i] = Four{{0, 0, 0, 0}};
       UNROLL for (int column = 0; column < DIM; column += 32) {
-        int k = column + 8 * (lane % 4); // as in terms.h, a lane has 8 neighbours of k
-        int place = 2 * k ^ (16 * OUT_SWAP * (g & 1)); // rows g and g + 8 are both odd or both even
-        bool inside = k < DIM;
-        Words4 zero = {{0, 0, 0, 0}}, a = zero, b = zero;
-        if (inside) {
-          a = local4(tile + low * OUT_BYTES + place);
-          b = local4(tile + high * OUT_BYTES + place);
-        }
+        Words4 w[2];
+        UNROLL for (int j = 0; j < 2; j++)
+          w[j] = matrices(lane, [&](int i) { // past the last any row and piece that are there
+            int at = row + i % 16 < n ? row + i % 16 : i & OUT_SWAP, piece = column / 8 + 2 * j + i / 16;
+            return portion + at * OUT_BYTES + 16 * ((piece < PIECES ? piece : 0) ^ (i & OUT_SWAP));
+          });
         UNROLL for (int term = 0; term < TERMS; term++) {
-          Words4 x = inside && g == 0 ? local4(result + term * OUT_BYTES + 2 * k) : zero; // the first of 8 columns
-          matrix_add(c[2 * term], a.w[0], b.w[0], a.w[1], b.w[1], x.w[0], x.w[1]);
-          matrix_add(c[2 * term + 1], a.w[2], b.w[2], a.w[3], b.w[3], x.w[2], x.w[3]);
+          Words4 x = matrices(lane, [&](int i) { // all columns are the same
+            int piece = column / 8 + i / 8;
+            return result + term * OUT_BYTES + 16 * (piece < PIECES ? piece : 0);
+          });
+          UNROLL for (int j = 0; j < 2; j++) {
+            if (column / 8 + 2 * j >= PIECES) continue;
+            uint high = column / 8 + 2 * j + 1 < PIECES ? x.w[2 * j + 1] : 0;
+            matrix_add(c[2 * term + j], w[j].w[0], w[j].w[1], w[j].w[2], w[j].w[3], x.w[2 * j], high);
+          }
         }
       }
-      float sum[2] = {0, 0};
+      float low = 0, high = 0; // of row lane / 4 and the eighth after it
       UNROLL for (int i = 2 * TERMS - 1; i >= 0; i--) {
-        sum[0] += c[i].v[0];
-        sum[1] += c[i].v[2];
+        low += c[i].v[0];
+        high += c[i].v[2];
       }
-      UNROLL for (int i = 0; i < 2; i++)
-        if (lane % 4 == 0 && row + g + 8 * i < n) add_sum(sums, first + row + g + 8 * i, addend(sum[i]));
+      int at = row + lane / 4 + lane % 4 * 8;
+      if (lane % 4 < 2 && at < n) add_sum(sums, first + at, addend(lane % 4 == 0 ? low : high));
     }
-    release(r, ++base, lane);
+    warp_barrier();
+    leave(r, p, lane);
   }
 }
 

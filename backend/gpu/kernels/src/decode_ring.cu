@@ -1,35 +1,103 @@
 // Matrix-vector products whose weights stream through shared memory.
 //
-// A warp of its own, the feeder, walks all that the block reads, weights and
-// cached keys and values, in the order of their use and keeps a ring of tiles
-// full with bulk copies. It waits for no other block, so that they keep coming
-// while the others wait for each other's numbers. All multiplying warps see every tile in order, in which
-// they wait for it and free it, so that a gate's one bit of parity is enough.
+// A warp of its own, the feeder, walks all that the block reads, weights and cached
+// keys and values, in the order of their use and keeps a ring full with bulk
+// copies. It waits for no other block, so that they keep coming while the others wait for
+// each other's numbers. What one gate tells of is a portion; it lies in one piece, so that
+// to find a number in it takes no arithmetic.
 
 enum { THREADS = WARPS * WARP, TERMS = ROUNDED ? 1 : 3 }; // of bf16 to a number of x
 
+// Ring is PORTIONS gates by turns and RING bytes. All warps take every portion in order,
+// wait for it and leave it, so that a gate's one bit of parity is enough.
+struct Ring {
+  LOCAL(uchar) bytes;
+  LOCAL(ulong) full;  // [PORTIONS]: opens when a portion has come
+  LOCAL(ulong) empty; // [PORTIONS]: opens when all warps have left it
+  LOCAL(uint) sizes;  // [PORTIONS]: the feeder's
+  uint next, at;      // number and place of the next portion
+  uint freed, used;   // the feeder: portions that were left, and bytes that are taken
+  uint pace;          // the feeder: portions on their way at most, or 0
+  LOCAL(uint) held;   // not 0: the feeder begins no portion
+};
+
+struct Portion {
+  uint at, number;
+};
+
+// next_portion is the next one, at the ring's start if it does not fit before its end.
+DEVICE Portion next_portion(Ring &r, int bytes) {
+  Portion p = {r.at + bytes <= RING ? r.at : 0u, r.next};
+  r.at = p.at + bytes;
+  r.next++;
+  return p;
+}
+
+DEVICE void await(const Ring &r, Portion p) { gate_wait(r.full + p.number % PORTIONS, p.number / PORTIONS); }
+
+// leave is for all lanes, of which the others have read the portion when the first says so.
+DEVICE void leave(const Ring &r, Portion p, int lane) {
+  if (lane == 0) gate_arrive(r.empty + p.number % PORTIONS);
+}
+
+// open_portion makes room for the next portion, once those as many before it as the pace have come. Of its bytes some will be filled.
+DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
+  uint before = r.at;
+  Portion p = next_portion(r, bytes);
+  uint taken = bytes + (p.at < before ? RING - before : 0);
+  ROLLED while (r.used + taken > RING || r.next - r.freed > PORTIONS) {
+    uint gate = r.freed % PORTIONS;
+    gate_wait(r.empty + gate, r.freed / PORTIONS);
+    r.used -= r.sizes[gate];
+    r.freed++;
+  }
+  r.used += taken;
+  r.sizes[p.number % PORTIONS] = taken;
+  flag_wait(r.held);
+  if (r.pace > 0 && p.number >= r.pace) await(r, Portion{0, p.number - r.pace});
+  gate_expect(r.full + p.number % PORTIONS, filled);
+  return p;
+}
+
+// hold_copies holds the feeder back, or no longer, since copies hold up what other blocks send. Nothing in
+// between may wait for a portion.
+DEVICE void hold_copies(const Ring &r, bool hold, int thread) {
+  if (thread == 0) flag_set(r.held, hold ? 1 : 0);
+}
+
+// fill copies a piece of a portion.
+DEVICE void fill(const Ring &r, Portion p, int offset, GLOBAL(const uchar) from, int bytes) {
+  bulk_copy(r.bytes + p.at + offset, from, bytes, r.full + p.number % PORTIONS);
+}
+
 // Product is the shape of one phase's products: each block takes an even share
-// of rows of K elements. With two Members, rows of two weights meet in one result.
+// of Rows of Columns elements. With two Members, rows of two weights meet in one result.
+// A warp multiplies two rows at a time, a pair. Split warps, a group, share their columns.
 template <int Rows, int Columns, int Split, int Members> struct Product {
   enum {
     rows = Rows,
     k = Columns,
-    split = Split, // warps that share the columns of a row
+    split = Split,
     members = Members,
-    pairs = Members == 2 ? Rows : (Rows + 1) / 2, // of rows: what a warp multiplies at a time
-    row_bytes = 2 * Columns,
-    tile_rows = TILE / row_bytes, // 0: a row takes several tiles
-    row_tiles = tile_rows > 0 ? 1 : (row_bytes + TILE - 1) / TILE,
-    steps = (Columns + 8 * WARP - 1) / (8 * WARP), // a lane takes 8 elements in each
-    slice = (steps + Split - 1) / Split,           // steps of a warp
-    held = slice * TERMS <= 16,                    // x stays in registers
-    ragged = slice * Split * 8 * WARP != Columns,  // some lanes have columns past the last
-    groups = WARPS / Split,                        // of warps, each with pairs of its own
-    unit = Members == 2 ? 1 : 2,                   // rows of a member in a pair
-    most = (pairs + BLOCKS - 1) / BLOCKS,          // pairs of a block
-    turns = (most + groups - 1) / groups,
-    span = Members * (tile_rows > 0 ? most * unit / (tile_rows > 0 ? int(tile_rows) : 1) + 1 : most * unit * row_tiles), // tiles of a block
-    batch = turns <= 4 && span + 4 <= SLOTS ? int(turns) : 1 // pairs at a time: all, if the ring holds them and more
+    unit = Members == 2 ? 1 : 2, // rows of a member in a pair
+    pairs = (Rows + unit - 1) / unit,
+    groups = WARPS / Split,
+    stride = 8 * WARP * Split, // columns of a step, 8 for each lane of a group
+    steps = (Columns + stride - 1) / stride,
+    ragged = steps * stride != Columns, // the last step has columns past the last
+    fit = PORTION / (4 * Columns),
+    portion_pairs = fit >= groups ? groups : fit >= 4 ? 4 : fit >= 2 ? 2 : 1, // a power of two, as groups
+    portion_steps = fit > 0 ? steps : PORTION / (4 * stride),
+    chunks = (steps + portion_steps - 1) / portion_steps, // portions of the columns of a pair
+    held = chunks == 1 && steps * TERMS <= 16,            // x stays in registers
+    turns = groups / portion_pairs,                       // portions in which each group has a pair
+    most = (pairs + BLOCKS - 1) / BLOCKS,                 // pairs of a block
+    rounds = (most + groups - 1) / groups,                // of a pair for each group
+    room = RING / (fit > 0 ? portion_pairs * 4 * Columns : int(PORTION)) - 1,
+    wanted = rounds <= 4 ? rounds : 2,
+    batch = chunks == 1 && wanted * turns <= room ? wanted : 1, // rounds whose sums are added up together
+    together = rounds <= batch && batch * turns <= room ? batch * turns : 1, // portions that are waited for together
+    even = pairs % BLOCKS == 0 && most % (batch * groups) == 0 && Rows % 2 == 0 // no group is ever without a pair
   };
 };
 
@@ -39,228 +107,203 @@ struct Share {
 };
 
 template <class P> DEVICE Share share_of(int block) {
-  int unit = P::members == 2 ? 1 : 2;
-  int from = unit * int(long(block) * P::pairs / BLOCKS), to = unit * int(long(block + 1) * P::pairs / BLOCKS);
+  if (P::pairs % BLOCKS == 0 && P::rows % P::unit == 0) return Share{block * P::most * P::unit, (block + 1) * P::most * P::unit};
+  int from = P::unit * int(long(block) * P::pairs / BLOCKS), to = P::unit * int(long(block + 1) * P::pairs / BLOCKS);
   return Share{from, to < P::rows ? to : int(P::rows)};
 }
 
-// within is the part of a share that lies in rows first..first+count-1 of it.
+// within is the part of a share that lies in rows first..first+count-1.
 DEVICE Share within(Share s, int first, int count) {
-  int from = s.from - first, to = s.to - first;
-  from = from < 0 ? 0 : from;
-  to = to > count ? count : to;
+  int from = s.from > first ? s.from : first, to = s.to < first + count ? s.to : first + count;
   return Share{from, to < from ? from : to};
 }
 
-template <class P> DEVICE int tiles_of(int rows) {
-  if (P::tile_rows == 0) return rows * P::row_tiles * P::members;
-  const int n = P::tile_rows > 0 ? int(P::tile_rows) : 1;
-  return (rows + n - 1) / n * P::members;
-}
-
-// Ring is the tiles and, for each, the gate that opens when it is full and the one
-// that opens when it is empty.
-struct Ring {
-  LOCAL(uchar) tiles;
-  LOCAL(ulong) full;
-  LOCAL(ulong) empty;
-  uint seen, freed; // the feeder: tiles that were filled; others: that were waited for, and left
-  uint pace;        // the feeder: tiles on their way at most, or 0
+// Part is the shape of a portion: rows of each member, and bytes of a row.
+struct Part {
+  int rows, row_bytes;
 };
 
-// push fills the ring's next tile, once it is empty and the tiles up to the pace-th before it have come.
-DEVICE void push(Ring &r, GLOBAL(const uchar) from, int bytes) {
-  int slot = r.seen % SLOTS;
-  gate_wait(r.empty + slot, r.seen / SLOTS + 1);
-  if (r.pace > 0 && r.seen >= r.pace) gate_wait(r.full + (r.seen - r.pace) % SLOTS, (r.seen - r.pace) / SLOTS);
-  gate_expect(r.full + slot, bytes);
-  bulk_copy(r.tiles + slot * TILE, from, bytes, r.full + slot);
-  r.seen++;
+template <class P> DEVICE Part part_of(int rows, int portion, int chunk) {
+  const int full = P::portion_pairs * P::unit, wide = P::portion_steps * P::stride;
+  int left = rows - portion * full, columns = P::k - chunk * wide;
+  return Part{P::even || left > full ? full : left, 2 * (P::chunks == 1 ? int(P::k) : columns < wide ? columns : wide)};
 }
 
-// feed fills tiles with consecutive rows of one weight, or of two by turns.
-template <class P> DEVICE void feed(Ring &r, ulong a, ulong b, Share s) {
-  long size = long(s.to) * P::row_bytes;
-  GLOBAL(const uchar) first = at_address<const uchar>(a, size);
-  GLOBAL(const uchar) second = at_address<const uchar>(b, size);
-  const int rows = P::tile_rows > 0 ? int(P::tile_rows) : 1;
-  ROLLED for (int row = s.from; row < s.to; row += rows)
-    ROLLED for (int part = 0; part < P::row_tiles; part++) {
-      long at = long(row) * P::row_bytes + part * TILE;
-      int bytes = (row + rows < s.to ? rows : s.to - row) * P::row_bytes - part * TILE;
-      if (bytes > TILE) bytes = TILE;
-      push(r, first + at, bytes);
-      if (P::members == 2) push(r, second + at, bytes);
+// feed fills portions with a block's share. rows(portion, offset, from, n, column, bytes) fills n rows from
+// the given one on with their bytes from a column on.
+template <class P, class Rows> DEVICE void feed(Ring &r, Share s, Rows rows) {
+  const int all = s.to - s.from, full = P::portion_pairs * P::unit;
+  ROLLED for (int i = 0; i * full < all; i++)
+    ROLLED for (int chunk = 0; chunk < P::chunks; chunk++) {
+      Part part = part_of<P>(all, i, chunk);
+      int bytes = P::members * part.rows * part.row_bytes;
+      Portion p = open_portion(r, bytes, bytes);
+      int column = chunk * P::portion_steps * P::stride;
+      if (P::chunks == 1) {
+        rows(p, 0, s.from + i * full, part.rows, column, part.row_bytes);
+      } else {
+        ROLLED for (int row = 0; row < part.rows; row++) rows(p, row * part.row_bytes, s.from + i * full + row, 1, column, part.row_bytes);
+      }
     }
 }
 
-// await waits until the tiles before n are full, of which it asks for several at a time; release leaves them, seen or not.
-DEVICE void await(Ring &r, uint n) {
-  enum { several = 4 };
-  if (r.seen >= n) return;
-  ROLLED for (uint first = r.seen; first < n; first += several) {
-    bool open;
-    do {
-      open = true;
-      UNROLL for (uint i = 0; i < several; i++)
-        if (first + i < n) open &= gate_open(r.full + (first + i) % SLOTS, (first + i) / SLOTS);
-    } while (!open);
-  }
-  r.seen = n;
-}
-
-DEVICE void release(Ring &r, uint n, int lane) {
-  if (r.freed >= n) return;
-  await(r, n);
-  warp_barrier(); // all lanes have read them
-  ROLLED for (; r.freed < n; r.freed++)
-    if (lane == 0) gate_arrive(r.empty + r.freed % SLOTS);
-}
-
-DEVICE LOCAL(uchar) tile_of(const Ring &r, int tile) { return r.tiles + uint(tile) % SLOTS * TILE; }
-
-// Weights finds elements of a member's row in the ring; base is its part's first tile.
-template <class P> DEVICE int tile_at(int base, int row, int member, int column) {
-  if (P::tile_rows == 0) return base + (row * P::row_tiles + 2 * column / TILE) * P::members + member;
-  const int n = P::tile_rows > 0 ? int(P::tile_rows) : 1;
-  return base + uint(row) / n * P::members + member;
-}
-
-template <class P> DEVICE Words4 weights_at(const Ring &r, int base, int row, int member, int column) {
-  if (P::ragged && column >= P::k) return Words4{{0, 0, 0, 0}};
-  const int n = P::tile_rows > 0 ? int(P::tile_rows) : 1;
-  int at = P::tile_rows == 0 ? 2 * column % TILE : uint(row) % n * P::row_bytes + 2 * column;
-  return local4(tile_of(r, tile_at<P>(base, row, member, column)) + at);
+// fill_rows fills a part of a portion with rows of a weight, as feed asks for.
+template <class P> DEVICE void fill_rows(const Ring &r, Portion p, int offset, ulong weight, int from, int n, int column, int bytes) {
+  GLOBAL(const uchar) w = at_address<const uchar>(weight, 2l * (from + n) * P::k);
+  fill(r, p, offset, w + 2 * (long(from) * P::k + column), n * bytes);
 }
 
 // Vector is x in shared memory, TERMS times k numbers in bf16 whose sums over the
 // terms are x, and a warp's part of it in registers if it fits.
 template <class P> struct Vector {
   LOCAL(const uchar) shared;
-  Words4 own[P::held ? P::slice * TERMS : 1];
+  int slice; // of the columns of each step, the warp's
+  Words4 own[P::held ? P::steps * TERMS : 1];
 };
 
-template <class P> DEVICE Words4 vector_at(LOCAL(const uchar) shared, int term, int column) {
-  if (P::ragged && column >= P::k) return Words4{{0, 0, 0, 0}};
-  return local4(shared + term * P::row_bytes + 2 * column);
+// byte_of is where in a row of bf16 a warp's part of a step begins.
+template <class P> DEVICE int byte_of(int step, int slice) { return 2 * (step * P::stride + slice * 8 * WARP); }
+
+// vector_at is the warp's part of a step of x as the right operands for it: their columns i are its 16 bytes from 16 i on, from 128 + 16 i on and so on.
+template <class P> DEVICE Words4 vector_at(LOCAL(const uchar) shared, int slice, int step, int term, int lane) {
+  const int first = byte_of<P>(step, slice), end = 2 * P::k;
+  LOCAL(const uchar) x = shared + term * end;
+  Words4 v = matrices(lane, [&](int i) { return x + (P::ragged && first + 16 * i >= end ? 0 : first + 16 * i); });
+  UNROLL for (int i = 0; P::ragged && i < 4; i++)
+    if (first + 128 * i + 4 * lane >= end) v.w[i] = 0;
+  return v;
 }
 
-template <class P> DEVICE Vector<P> hold(LOCAL(const uchar) shared, int slice, int lane) {
+// rows_at is the left operand for the first or the second 256 bytes of it: row i are 16 bytes of a row from 16 i on and those
+// 128 bytes on, row 8 + i those of another row. Past their end it is any of their numbers.
+template <class P> DEVICE Words4 rows_at(LOCAL(const uchar) row, LOCAL(const uchar) other, int first, int end, int lane) {
+  return matrices(lane, [&](int i) {
+    int at = first + i / 16 * 128 + i % 8 * 16;
+    return (i % 16 < 8 ? row : other) + (P::ragged && at >= end ? 0 : at);
+  });
+}
+
+template <class P> DEVICE Vector<P> hold(LOCAL(const uchar) shared, int warp, int lane) {
   Vector<P> x;
   x.shared = shared;
+  x.slice = warp % P::split;
   if (P::held) {
-    UNROLL for (int i = 0; i < P::slice * TERMS; i++)
-      x.own[i] = vector_at<P>(shared, i % TERMS, ((i / TERMS * P::split + slice) * WARP + lane) * 8);
+    UNROLL for (int i = 0; i < P::steps * TERMS; i++) x.own[i] = vector_at<P>(shared, x.slice, i / TERMS, i % TERMS, lane);
   }
   return x;
 }
 
 // Sums are partial sums in the layout of matrix_add, several so that no
 // multiplication waits for the last.
-enum { CHAINS = TERMS == 1 ? 4 : 2 * TERMS };
+enum { CHAINS = TERMS == 1 ? 2 : int(TERMS) };
 struct Sums2 {
   Four c[CHAINS];
 };
 
-// add multiplies 8 columns a lane of two rows by x. The lanes of a row of a
-// and of a column of b hold the same columns, so the diagonal of c is wanted.
-template <class P> DEVICE void add(Sums2 &s, const Ring &r, const Vector<P> &x, int base, int row, int other, int i, int odd, int slice, int lane) {
-  int column = ((i * P::split + slice) * WARP + lane) * 8;
-  Words4 a = weights_at<P>(r, base, row, 0, column), b = weights_at<P>(r, base, other, P::members - 1, column);
-  UNROLL for (int term = 0; term < TERMS; term++) {
-    Words4 v = P::held ? x.own[P::held ? i * TERMS + term : 0] : vector_at<P>(x.shared, term, column);
-    int chain = TERMS == 1 ? 2 * odd : 2 * term;
-    matrix_add(s.c[chain], a.w[0], b.w[0], a.w[1], b.w[1], v.w[0], v.w[1]);
-    matrix_add(s.c[chain + 1], a.w[2], b.w[2], a.w[3], b.w[3], v.w[2], v.w[3]);
+// add_steps adds the steps of a chunk of two rows. Row i of the left operand and column i of the right one hold the
+// same columns of the product's matrix, so the diagonal of the result is wanted.
+template <class P> DEVICE void add_steps(Sums2 &s, const Vector<P> &x, LOCAL(const uchar) row, LOCAL(const uchar) other, int row_bytes, int chunk, int lane) {
+  auto step = [&](int i) {
+    Words4 w[2];
+    UNROLL for (int j = 0; j < 2; j++) w[j] = rows_at<P>(row, other, byte_of<P>(i, x.slice) + 256 * j, row_bytes, lane);
+    UNROLL for (int term = 0; term < TERMS; term++) {
+      int at = chunk * P::portion_steps + i;
+      Words4 v = P::held ? x.own[P::held ? at * TERMS + term : 0] : vector_at<P>(x.shared, x.slice, at, term, lane);
+      UNROLL for (int j = 0; j < 2; j++) {
+        Four &c = s.c[TERMS == 1 ? j : term];
+        matrix_add(c, w[j].w[0], w[j].w[1], w[j].w[2], w[j].w[3], v.w[2 * j], v.w[2 * j + 1]);
+      }
+    }
+  };
+  if (P::held) {
+    UNROLL for (int i = 0; i < P::steps; i++) step(i);
+    return;
   }
+  int n = P::steps - chunk * P::portion_steps;
+  if (n > P::portion_steps) n = P::portion_steps;
+  UNROLL_BY(2) for (int i = 0; i < n; i++) step(i);
 }
 
-// Pair is one lane's part of the sums of two rows.
-struct Pair {
-  float first, second;
-};
-
-template <class P> DEVICE Pair multiply_pair(const Ring &r, const Vector<P> &x, int base, int row, int other, int slice, int lane) {
-  Sums2 s;
-  UNROLL for (int i = 0; i < CHAINS; i++) s.c[i] = Four{{0, 0, 0, 0}};
-  if (P::held) {
-    UNROLL for (int i = 0; i < P::slice; i++) add<P>(s, r, x, base, row, other, i, i % 2, slice, lane);
-  } else {
-    for (int i = 0; i + 1 < P::slice; i += 2) {
-      add<P>(s, r, x, base, row, other, i, 0, slice, lane);
-      add<P>(s, r, x, base, row, other, i + 1, 1, slice, lane);
-    }
-    if (P::slice % 2 == 1) add<P>(s, r, x, base, row, other, P::slice - 1, 0, slice, lane);
-  }
+// pair_sum adds up what a warp's lanes have: its lower half gets the first row's sum, the upper half the second's.
+DEVICE float pair_sum(Sums2 &s, int lane) {
   UNROLL for (int i = 1; i < CHAINS; i++)
     UNROLL for (int j = 0; j < 4; j++) s.c[0].v[j] += s.c[i].v[j];
-  Four c = s.c[0];
   int g = lane / 4;
-  bool diagonal = lane % 4 == g / 2;
-  return Pair{!diagonal ? 0.0f : g % 2 ? c.v[1] : c.v[0], !diagonal ? 0.0f : g % 2 ? c.v[3] : c.v[2]};
-}
-
-// pair_sum adds up a warp's parts: its lower half gets the first row's sum, the upper half the second's.
-DEVICE float pair_sum(Pair p, int lane) {
-  bool upper = lane >= WARP / 2;
-  float v = upper ? p.second : p.first;
-  v += as_float(shuffle_xor(as_uint(upper ? p.first : p.second), WARP / 2));
-  for (int mask = WARP / 4; mask > 0; mask /= 2) v += as_float(shuffle_xor(as_uint(v), mask));
+  bool odd = g % 2 == 1, diagonal = lane % 4 == g / 2, upper = lane >= WARP / 2;
+  float first = !diagonal ? 0.0f : odd ? s.c[0].v[1] : s.c[0].v[0], second = !diagonal ? 0.0f : odd ? s.c[0].v[3] : s.c[0].v[2];
+  float v = (upper ? second : first) + as_float(shuffle_xor(as_uint(upper ? first : second), WARP / 2));
+  UNROLL for (int mask = WARP / 4; mask > 0; mask /= 2) v += as_float(shuffle_xor(as_uint(v), mask));
   return v;
 }
 
-// multiply_pairs multiplies x by the pairs of rows of one part of a phase, whose
-// tiles begin at base: a batch of neighbours at a time, the first-th of groups of
-// them by turns. Lanes i and WARP / 2 + i then call each(pair, sum, valid) for the
-// rows of pair i of the batch, so that what they write lies side by side.
+// multiply_pairs multiplies x by the pairs of rows of a share. Lanes i and WARP / 2 + i then call each(pair, sum, valid) for the
+// rows of pair i of the group's batch, so that what they write goes out at once.
 template <class P, class Each>
-DEVICE void multiply_pairs(Ring &r, int &base, const Vector<P> &x, int rows, int first, int slice, int lane, Each each) {
-  const int unit = P::members == 2 ? 1 : 2, own = lane % (WARP / 2);
-  int pairs = (rows + unit - 1) / unit;
-  ROLLED for (int p = first * P::batch; p < pairs; p += P::groups * P::batch) {
-    int last = p + P::batch - 1;
-    last = last < pairs ? last : pairs - 1;
-    int end = last * unit + unit - 1;
-    release(r, tile_at<P>(base, p * unit, 0, 0), lane);
-    await(r, tile_at<P>(base, end < rows ? end : rows - 1, P::members - 1, P::k - 1) + 1);
-    Pair sums[P::batch];
-    UNROLL for (int i = 0; i < P::batch; i++) { // without a branch, so that they run side by side
-      int row = (p + i < pairs ? p + i : pairs - 1) * unit, other = P::members == 2 || row + 1 >= rows ? row : row + 1;
-      sums[i] = multiply_pair<P>(r, x, base, row, other, slice, lane);
-    }
+DEVICE void multiply_pairs(Ring &r, const Vector<P> &x, int rows, int group, int lane, Each each) {
+  const int pairs = (rows + P::unit - 1) / P::unit, own = lane % (WARP / 2);
+  ROLLED for (int first = 0; first < pairs; first += P::groups * P::batch) {
+    Sums2 s[P::batch];
+    UNROLL for (int i = 0; i < P::batch; i++)
+      UNROLL for (int j = 0; j < CHAINS; j++) s[i].c[j] = Four{{0, 0, 0, 0}};
+    ROLLED for (int chunk = 0; chunk < P::chunks; chunk++)
+      ROLLED for (int turn = 0; turn < P::batch * P::turns; turn += P::together) {
+        Portion p[P::together];
+        Part part[P::together];
+        UNROLL for (int i = 0; i < P::together; i++) {
+          int portion = first / P::portion_pairs + turn + i;
+          if (!P::even && portion * P::portion_pairs >= pairs) continue;
+          part[i] = part_of<P>(rows, portion, chunk);
+          p[i] = next_portion(r, P::members * part[i].rows * part[i].row_bytes);
+        }
+        UNROLL for (int i = 0; i < P::together; i++)
+          if (P::even || first + (turn + i) * P::portion_pairs < pairs) await(r, p[i]);
+        UNROLL for (int i = 0; i < P::batch; i++) {
+          if (P::together == 1 && turn != i * P::turns + group / P::portion_pairs) continue;
+          Portion mine = p[0];
+          Part of = part[0];
+          bool valid = P::even || first + i * P::groups + group < pairs;
+          UNROLL for (int t = 0; P::together > 1 && t < P::turns; t++)
+            if (t == group / P::portion_pairs && valid) mine = p[P::together > 1 ? i * P::turns + t : 0], of = part[P::together > 1 ? i * P::turns + t : 0];
+          int row = valid ? group % P::portion_pairs * P::unit : 0;
+          int other = P::members == 2 ? of.rows + row : P::rows % 2 == 0 || row + 1 < of.rows ? row + 1 : row;
+          LOCAL(const uchar) at = r.bytes + mine.at;
+          add_steps<P>(s[i], x, at + row * of.row_bytes, at + other * of.row_bytes, of.row_bytes, chunk, lane);
+        }
+        warp_barrier();
+        UNROLL for (int i = 0; i < P::together; i++)
+          if (P::even || first + (turn + i) * P::portion_pairs < pairs) leave(r, p[i], lane);
+      }
     float sum = 0;
     UNROLL for (int i = 0; i < P::batch; i++) {
-      float s = pair_sum(sums[i], lane);
-      sum = own == i ? s : sum;
+      float v = pair_sum(s[i], lane);
+      sum = own == i ? v : sum;
     }
-    each(p + own, sum, own < P::batch && p + own < pairs);
+    int pair = first + own * P::groups + group;
+    each(pair, sum, own < P::batch && (P::even || pair < pairs));
   }
-  base += tiles_of<P>(rows);
 }
 
 // multiply_rows calls finish(row, sum) on one lane for each row, or with two
-// members finish(row, first, second). turn is the warp that begins.
+// members finish(row, first, second).
 template <class P, class Finish>
-DEVICE void multiply_rows(Ring &r, int &base, const Vector<P> &x, int rows, int turn, int warp, int lane, Finish finish) {
-  int first = warp - turn % WARPS, half = lane / (WARP / 2);
-  multiply_pairs<P>(r, base, x, rows, first < 0 ? first + WARPS : first, 0, lane, [&](int pair, float sum, bool valid) {
+DEVICE void multiply_rows(Ring &r, const Vector<P> &x, int rows, int warp, int lane, Finish finish) {
+  const int half = lane / (WARP / 2);
+  multiply_pairs<P>(r, x, rows, warp, lane, [&](int pair, float sum, bool valid) {
     if (P::members == 2) {
       float second = as_float(shuffle_xor(as_uint(sum), WARP / 2));
       if (valid && half == 0) finish(pair, sum, second);
-    } else if (valid && 2 * pair + half < rows)
+    } else if (valid && (P::even || 2 * pair + half < rows))
       finish(2 * pair + half, sum, 0.0f);
   });
-  release(r, base, lane);
 }
 
 // multiply_split is multiply_rows for few rows: P::split warps share the columns
 // of each, and after a barrier one thread a row adds up what they found in sums.
 template <class P, class Finish>
-DEVICE void multiply_split(Ring &r, int &base, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
-  const int stride = 2 * ((P::pairs + BLOCKS - 1) / BLOCKS);
-  int slice = warp % P::split;
-  multiply_pairs<P>(r, base, x, rows, warp / P::split, slice, lane, [&](int pair, float sum, bool valid) {
-    if (valid) sums[slice * stride + 2 * pair + lane / (WARP / 2)] = sum;
+DEVICE void multiply_split(Ring &r, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
+  enum { stride = 2 * P::most };
+  multiply_pairs<P>(r, x, rows, warp / P::split, lane, [&](int pair, float sum, bool valid) {
+    if (valid) sums[warp % P::split * stride + 2 * pair + lane / (WARP / 2)] = sum;
   });
   barrier_of(THREADS);
   ROLLED for (int row = warp * WARP + lane; row < rows; row += THREADS) {
@@ -269,13 +312,12 @@ DEVICE void multiply_split(Ring &r, int &base, const Vector<P> &x, int rows, int
       UNROLL for (int s = 0; s < P::split; s++) sum[m] += sums[s * stride + row * P::members + m];
     finish(row, sum[0], sum[1]);
   }
-  release(r, base, lane);
 }
 
 template <class P, class Finish>
-DEVICE void multiply(Ring &r, int &base, const Vector<P> &x, int rows, int turn, int warp, int lane, LOCAL(float) sums, Finish finish) {
+DEVICE void multiply(Ring &r, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
   if (P::split == 1)
-    multiply_rows<P>(r, base, x, rows, turn, warp, lane, finish);
+    multiply_rows<P>(r, x, rows, warp, lane, finish);
   else
-    multiply_split<P>(r, base, x, rows, warp, lane, sums, finish);
+    multiply_split<P>(r, x, rows, warp, lane, sums, finish);
 }

@@ -17,15 +17,25 @@ DEVICE float to_float(bf16 b) { return as_float(uint(b.bits) << 16); }
 
 // to_bf16 rounds to nearest, ties to even.
 DEVICE bf16 to_bf16(float f) {
+#ifdef ONE_INSTRUCTION
+  return bf16{bf16_bits(f)};
+#else
   uint u = as_uint(f);
   if ((u & 0x7fffffffu) > 0x7f800000u) return bf16{ushort(u >> 16 | 0x40)};
   return bf16{ushort((u + 0x7fffu + (u >> 16 & 1u)) >> 16)};
+#endif
 }
 
 DEVICE float infinity() { return as_float(0x7f800000u); }
 
 // larger is the maximum in which a NaN counts as the largest.
-DEVICE float larger(float a, float b) { return a > b || a != a ? a : b; }
+DEVICE float larger(float a, float b) {
+#ifdef ONE_INSTRUCTION
+  return nan_max(a, b);
+#else
+  return a > b || a != a ? a : b;
+#endif
+}
 DEVICE float smaller(float a, float b) { return a < b || a != a ? a : b; }
 
 // number reads element i of a buffer.

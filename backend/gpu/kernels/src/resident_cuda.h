@@ -57,10 +57,30 @@ DEVICE void bulk_copy(uchar *to, const uchar *from, int bytes, ulong *gate) {
                : "memory");
 }
 
+// copies_follow orders what the thread wrote to shared memory before bulk copies to there.
+DEVICE void copies_follow() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+// flag_set sets a flag in shared memory, flag_wait waits until it is 0.
+DEVICE void flag_set(uint *flag, uint v) { *(volatile uint *)flag = v; }
+DEVICE void flag_wait(const uint *flag) {
+  while (*(const volatile uint *)flag != 0) {}
+}
+
 DEVICE void warp_barrier() { __syncwarp(); }
 
 // barrier_of lets the first n threads of the block wait for each other.
 DEVICE void barrier_of(int n) { asm volatile("bar.sync 1, %0;" ::"r"(n) : "memory"); }
+
+// matrices are four of 8 x 8 numbers of 16 bits as the operands of matrix_add hold them: lane l has
+// numbers 2 (l % 4) and the next of row l / 4 of each. Row i % 8 of matrix i / 8 lies at row(i), 16 bytes that are aligned.
+template <class Row> DEVICE Words4 matrices(int lane, Row row) {
+  Words4 v;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
+               : "r"(shared_address(row(lane)))
+               : "memory");
+  return v;
+}
 
 // Words carry a number and the epoch in which it was written. Sheets of
 // numbers in bf16 have words of 32 bits, others words of 64. Each is read and

@@ -88,6 +88,17 @@ DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCA
   emu::bulks.push_back({[=] { memcpy(to, from.at, bytes); }, bytes, &emu::gate_at(gate)});
 }
 
+DEVICE void copies_follow() {}
+
+// flag_set sets a flag in shared memory, flag_wait waits until it is 0.
+DEVICE void flag_set(LOCAL(uint) flag, uint v) {
+  *flag = v;
+  emu::got_on();
+}
+DEVICE void flag_wait(LOCAL(const uint) flag) {
+  while (*flag != 0) emu::yield("its own block, which holds copies back");
+}
+
 DEVICE void warp_barrier() {
   int warp = emu::current->thread / emu::warp_size;
   emu::meet(emu::warps[warp], emu::warp_threads(warp));
@@ -98,6 +109,18 @@ DEVICE void barrier_of(int n) {
   emu::Block *b = emu::current->home;
   if (b->some.arrived < 0 || emu::current->thread >= n) emu::fail("a thread at a barrier that is not its own", emu::current->thread, n);
   emu::meet(b->some, n, "the rest of its block");
+}
+
+// matrices are four of 8 x 8 numbers of 16 bits as the operands of matrix_add hold them: lane l has
+// numbers 2 (l % 4) and the next of row l / 4 of each. Row i % 8 of matrix i / 8 lies at row(i), 16 bytes that are aligned.
+template <class Row> DEVICE Words4 matrices(int lane, Row row) {
+  Words4 v = {};
+  for (int i = 0; i < 4; i++) {
+    LOCAL(const uchar) from = row(8 * i + lane / 4);
+    if (uintptr_t(from) % 16 != 0) emu::fail("a row of a matrix that is not aligned", long(uintptr_t(from) % 16), 16);
+    if (emu::within(from, 16)) memcpy(&v.w[i], from + 4 * (lane % 4), 4);
+  }
+  return v;
 }
 
 namespace emu {
