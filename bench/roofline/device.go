@@ -12,23 +12,40 @@ import (
 // MeasureRead measures how fast a device reads its memory, in bytes/s, by
 // products of one row with large matrices of bf16, one after the other, which is
 // the most of what decoding does. They are read several times in a run, so that
-// its start and end count for little.
-func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+// its start and end count for little. Of rows of several lengths the fastest counts.
+func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best *Limit, err error) {
 	opt = opt.ofDevice()
-	const matrices, times = 2, 8
-	width := max(8, int(math.Sqrt(float64(opt.Bytes/(2*matrices))))/8*8)
+	const matrices = 2
+	// Small numbers that are not zeros: pages that were never written would all be the same one.
+	data := bytes.Repeat([]byte{0x80, 0x38}, max(64, opt.Bytes/(2*matrices)))
+	for _, width := range []int{1024, 4096, 16384} {
+		width = min(width, int(math.Sqrt(float64(len(data)/2)))/8*8)
+		var list []*backend.Weight
+		for range matrices {
+			rows := len(data) / 2 / width
+			list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{rows, width}, Data: data[:2*rows*width]})
+		}
+		l, err := readWeights(ctx, device, opt.Runs, width, list)
+		if err != nil {
+			return nil, err
+		}
+		if best == nil || l.Value > best.Value {
+			best = l
+		}
+	}
+	return best, nil
+}
+
+// readWeights measures how fast products read matrices of rows of a width.
+func readWeights(ctx context.Context, device backend.Backend, runs, width int, list []*backend.Weight) (*Limit, error) {
+	const times = 8
 	g := backend.NewGraph()
 	x := g.Input("x", backend.F32, 1, width)
-	var list []*backend.Weight
-	for range matrices {
-		// Small numbers that are not zeros: pages that were never written would all be the same one.
-		list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{width, width}, Data: bytes.Repeat([]byte{0x80, 0x38}, width*width)})
-	}
 	total := 0
-	for i := range matrices * times {
-		w := list[i%matrices]
+	for i := range times * len(list) {
+		w := list[i%len(list)]
 		total += len(w.Data)
-		x = x.Linear(w, nil)
+		x = x.Slice(1, 0, width).Linear(w, nil)
 	}
 	g.Output("x", x)
 	p, err := backend.Compile(device, g, backend.Options{})
@@ -41,8 +58,8 @@ func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (*Lim
 		return nil, err
 	}
 	defer s.Close()
-	in, out := []backend.Buffer{backend.BufferOf(make([]float32, width))}, []backend.Buffer{backend.BufferOf(make([]float32, width))}
-	return repeat(opt.Runs, total, func() error { return s.Run(ctx, in, out) })
+	in, out := []backend.Buffer{backend.BufferOf(make([]float32, width))}, []backend.Buffer{backend.BufferOf(make([]float32, x.Dim(1)))}
+	return repeat(runs, total, func() error { return s.Run(ctx, in, out) })
 }
 
 // MeasureCopy measures how fast data is copied to a device, in bytes/s.

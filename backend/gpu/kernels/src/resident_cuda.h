@@ -61,9 +61,9 @@ DEVICE void bulk_copy(uchar *to, const uchar *from, int bytes, ulong *gate) {
 DEVICE void copies_follow() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // flag_set sets a flag in shared memory, flag_wait waits until it is 0.
-DEVICE void flag_set(uint *flag, uint v) { *(volatile uint *)flag = v; }
-DEVICE void flag_wait(const uint *flag) {
-  while (*(const volatile uint *)flag != 0) {}
+DEVICE void flag_set(uint *flag, uint v) { atomicExch(flag, v); }
+DEVICE void flag_wait(uint *flag) {
+  while (atomicOr(flag, 0) != 0) {}
 }
 
 DEVICE void warp_barrier() { __syncwarp(); }

@@ -95,7 +95,7 @@ DEVICE void flag_set(LOCAL(uint) flag, uint v) {
   *flag = v;
   emu::got_on();
 }
-DEVICE void flag_wait(LOCAL(const uint) flag) {
+DEVICE void flag_wait(LOCAL(uint) flag) {
   while (*flag != 0) emu::yield("its own block, which holds copies back");
 }
 
