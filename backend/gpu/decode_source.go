@@ -15,8 +15,8 @@ type decodeSizes struct {
 	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
 
 	blocks, warps, feeders, ring, portion, pace, keyLanes, jobHeads, sums int
-	splits                                                              [numProducts]int // warps that share a row
-	profiled                                                            bool             // the kernel counts cycles
+	splits                                                                [numProducts]int // warps that share a row
+	profiled                                                              bool             // the kernel counts cycles
 }
 
 // outRows are the rows of the output's weight that a warp multiplies at a time.
@@ -154,7 +154,8 @@ func (s *decodeSizes) chooseRing(g Grid) error {
 const mostPortion = 32 << 10
 
 // chosenPace is the number of portions that a block has on their way at most. Where the ring holds half of what a
-// block reads in a layer, time goes by waiting for other blocks, which copies in a burst would make longer.
+// block reads in a layer, time goes by waiting for other blocks, which copies in a burst would make longer; there it is
+// one, and none begins while the block waits (hold_copies in src/decode_ring.cu).
 func (s *decodeSizes) chosenPace() int {
 	layer := 2 * s.hidden * s.heads * s.dim
 	for _, p := range s.products() {
@@ -225,7 +226,7 @@ func (s *decodeSizes) shared() int {
 		terms = 1
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
-	floats := s.hidden + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
+	floats := s.hidden + 2*ceil(s.hidden/2, s.blocks) + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
 	floats = (floats+3)&^3 + s.jobHeads*s.dim + 2*s.jobHeads*(s.round()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
 	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 16 + 4*floats
 }

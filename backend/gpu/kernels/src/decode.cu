@@ -7,8 +7,7 @@ typedef Product<INNER, HIDDEN, SPLIT_MLP, 2> Mlp;
 typedef Product<HIDDEN, INNER, SPLIT_DOWN, 1> Down;
 typedef Product<VOCABULARY, HIDDEN, 1, 1> Head;
 
-// Of shared memory, in bytes. The two vectors are used by turns: when one is
-// written, all threads have met since its last use.
+// Of shared memory, in bytes. Between the last reading of what lies there and its next writing all threads meet.
 enum {
   WIDE = DIM > INNER ? DIM : INNER,
   RING_AT = 0,
@@ -17,7 +16,8 @@ enum {
   GATES_AT = WIDE_AT + (2 * TERMS * WIDE + 15) / 16 * 16,
   FLOATS_AT = GATES_AT + 20 * PORTIONS + 16, // two gates and a size each, and whether copies are held back
   RESIDUAL = 0, // from here in floats
-  SQUARES = RESIDUAL + HIDDEN,
+  KEPT = RESIDUAL + HIDDEN,
+  SQUARES = KEPT + 2 * Down::most,
   PARTIAL = SQUARES + WARPS,
   RANKS = PARTIAL + SUMS,
   ROTARY = RANKS + 2 * WARPS,
@@ -145,8 +145,8 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
   return squares;
 }
 
-// stage_sums is stage for the residual plus the sums of the output and its bias.
-DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(float) residual, LOCAL(uchar) x, int thread) {
+// stage_sums is stage for the residual plus the sums of the output and its bias, of which it keeps the block's own rows.
+DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(const float) residual, LOCAL(float) kept, Share own, LOCAL(uchar) x, int thread) {
   enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
   float squares = 0;
   ROLLED for (int first = 0; first < loads; first += deep) {
@@ -174,7 +174,7 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOB
       UNROLL for (int j = 0; j < 2; j++) {
         int at = 2 * pair + j;
         v[j] = rounded(residual[at] + (sum_of(s[i].of[j]) + (HAS_OUT_BIAS ? bias[at] : 0.0f)));
-        residual[at] = v[j];
+        if (at >= own.from && at < own.to) kept[at - own.from] = v[j];
         squares += v[j] * v[j];
         v[j] *= norm[at];
       }
@@ -253,6 +253,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   GLOBAL(ulong) all_sums = AS(ulong, exchange + SUMS_AT);
   GLOBAL(ulong) parts = AS(ulong, exchange + PARTS_AT);
   LOCAL(float) residual = floats + RESIDUAL;
+  LOCAL(float) kept = floats + KEPT;
   LOCAL(float) squares = floats + SQUARES;
   LOCAL(float) partial = floats + PARTIAL;
   LOCAL(uchar) narrow = memory + NARROW_AT;
@@ -296,6 +297,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
                           [&](int h, int d, float e, float sum, float top) { put_part(parts, split, head + h, d, e, sum, top, epoch); });
       }
       TICK(3);
+      if (block >= OUT_JOBS && (splits == 1 || block >= GROUPS * splits)) barrier_of(THREADS); // blocks without a job: all have read x
       ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
         const int head = j / ROW_PARTS;
         if (j != block || splits > 1) barrier_of(THREADS); // the desk and the result are used again
@@ -314,7 +316,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     }
     { // gate and up
       hold_copies(r, true, t.index);
-      float s = stage_sums(sums, v + OUT_BIAS, v + MLP_NORM, residual, narrow, t.index);
+      float s = stage_sums(sums, v + OUT_BIAS, v + MLP_NORM, residual, kept, own, narrow, t.index);
       hold_copies(r, false, t.index);
       TICK(6);
       s = mean_scale(s, args.eps, squares, warp, lane);
@@ -340,7 +342,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       TICK(10);
       multiply<Down>(r, hold<Down>(wide, warp, lane), own.to - own.from, warp, lane, partial, [&](int i, float sum, float) {
         if (HAS_DOWN_BIAS) sum += v[DOWN_BIAS + own.from + i];
-        put_word(x, own.from + i, in_word(rounded(residual[own.from + i] + sum)), epoch);
+        put_word(x, own.from + i, in_word(rounded(kept[i] + sum)), epoch);
       });
       TICK(11);
     }

@@ -18,7 +18,7 @@ struct Ring {
   uint next, at;      // number and place of the next portion
   uint freed, used;   // the feeder: portions that were left, and bytes that are taken
   uint pace;          // the feeder: portions on their way at most, or 0
-  LOCAL(uint) held;   // not 0: the feeder begins no portion
+  LOCAL(uint) held;   // the feeder begins no portion unless it is 0
 };
 
 struct Portion {
@@ -59,10 +59,10 @@ DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
   return p;
 }
 
-// hold_copies holds the feeder back, or no longer, since copies hold up what other blocks send. Nothing in
-// between may wait for a portion.
+// hold_copies holds the feeder back, or no longer, where time goes by waiting for other blocks: copies hold up what those
+// send. Nothing in between may wait for a portion.
 DEVICE void hold_copies(const Ring &r, bool hold, int thread) {
-  if (thread == 0) flag_set(r.held, hold ? 1 : 0);
+  if (PACE == 1 && thread == 0) flag_set(r.held, hold ? 1 : 0);
 }
 
 // fill copies a piece of a portion.
