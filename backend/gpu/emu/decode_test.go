@@ -11,7 +11,7 @@ import (
 )
 
 // grids of the decoders' kernel: blocks that share rows unevenly or have none, warps
-// that share rows, rows of several tiles, and keys split among blocks.
+// that share rows, rows of several portions, and keys split among blocks.
 var grids = map[string]gpu.Grid{
 	"plain":                                 {Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10},
 	"all logits, heads partly rotated":      {Blocks: 1, Warps: 1, Feeders: 1, Shared: 32 << 10},

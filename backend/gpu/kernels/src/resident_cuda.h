@@ -30,20 +30,6 @@ DEVICE void gate_wait(ulong *gate, uint parity) {
                : "memory");
 }
 
-// gate_open reports whether that phase has ended, perhaps a moment later.
-DEVICE bool gate_open(ulong *gate, uint parity) {
-  uint open;
-  asm volatile("{\n"
-               ".reg .pred done;\n"
-               "mbarrier.try_wait.parity.shared.b64 done, [%1], %2;\n"
-               "selp.u32 %0, 1, 0, done;\n"
-               "}"
-               : "=r"(open)
-               : "r"(shared_address(gate)), "r"(parity & 1)
-               : "memory");
-  return open != 0;
-}
-
 // gate_expect arrives at a gate, which then waits for copies of so many bytes.
 DEVICE void gate_expect(ulong *gate, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(gate)), "r"(bytes) : "memory");

@@ -68,12 +68,6 @@ DEVICE void gate_wait(LOCAL(ulong) gate, uint parity) {
   while (emu::gate_at(gate).parity == (parity & 1)) emu::yield("a gate");
 }
 
-// gate_open reports whether that phase has ended, perhaps a moment later.
-DEVICE bool gate_open(LOCAL(ulong) gate, uint parity) {
-  gate_wait(gate, parity);
-  return true;
-}
-
 // gate_expect arrives at a gate, which then waits for copies of so many bytes.
 DEVICE void gate_expect(LOCAL(ulong) gate, int bytes) {
   emu::gate_at(gate).bytes += bytes;
