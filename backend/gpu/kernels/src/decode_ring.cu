@@ -258,10 +258,10 @@ DEVICE void multiply_pairs(Ring &r, const Vector<P> &x, int rows, int group, int
         UNROLL for (int i = 0; i < P::together; i++)
           if (P::even || first + (turn + i) * P::portion_pairs < pairs) await(r, p[i]);
         UNROLL for (int i = 0; i < P::batch; i++) {
-          if (P::together == 1 && turn != i * P::turns + group / P::portion_pairs) continue;
+          bool valid = P::even || first + i * P::groups + group < pairs;
+          if (P::together == 1 && (!valid || turn != i * P::turns + group / P::portion_pairs)) continue;
           Portion mine = p[0];
           Part of = part[0];
-          bool valid = P::even || first + i * P::groups + group < pairs;
           UNROLL for (int t = 0; P::together > 1 && t < P::turns; t++)
             if (t == group / P::portion_pairs && valid) mine = p[P::together > 1 ? i * P::turns + t : 0], of = part[P::together > 1 ? i * P::turns + t : 0];
           int row = valid ? group % P::portion_pairs * P::unit : 0;
