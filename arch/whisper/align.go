@@ -188,5 +188,8 @@ func (t *transcription) alignWords(ctx context.Context, segments []arch.Segment,
 		}
 	}
 	tighten(segments)
+	for i := range segments {
+		bound(&segments[i])
+	}
 	return nil
 }

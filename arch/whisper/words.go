@@ -123,6 +123,27 @@ func tighten(segments []arch.Segment) {
 	}
 }
 
+// bound lets a segment begin and end with its words. A word that reaches more
+// than half a second past the time that the model gave the segment has got
+// silence from the alignment, and is cut there instead.
+func bound(s *arch.Segment) {
+	const most = 0.5 // seconds
+	if len(s.Words) == 0 {
+		return
+	}
+	first, last := &s.Words[0], &s.Words[len(s.Words)-1]
+	if first.Start < s.Start-most && s.Start < first.End {
+		first.Start = s.Start
+	} else {
+		s.Start = first.Start
+	}
+	if last.End > s.End+most && s.End > last.Start {
+		last.End = s.End
+	} else {
+		s.End = last.End
+	}
+}
+
 func endsSentence(word string) bool {
 	last, _ := utf8.DecodeLastRuneInString(word)
 	return strings.ContainsRune(".。!！?？", last)

@@ -54,3 +54,26 @@ func TestTighten(t *testing.T) {
 	}
 	tighten(nil)
 }
+
+func TestBound(t *testing.T) {
+	words := func(start, end float64) []arch.Word {
+		return []arch.Word{{Start: start, End: 2}, {Start: 2, End: 3}, {Start: 3, End: end}}
+	}
+	for _, c := range []struct {
+		name                  string
+		segment, want         [2]float64 // its start and end
+		from, to, first, last float64    // of the words, before and after
+	}{
+		{"words inside", [2]float64{1, 4}, [2]float64{1.2, 3.9}, 1.2, 3.9, 1.2, 3.9},
+		{"words a little outside", [2]float64{1, 4}, [2]float64{0.8, 4.3}, 0.8, 4.3, 0.8, 4.3},
+		{"silence at both ends", [2]float64{1, 4}, [2]float64{1, 4}, 0.2, 4.8, 1, 4},
+		{"no word in the segment", [2]float64{7, 8}, [2]float64{1, 4}, 1, 4, 1, 4},
+	} {
+		s := arch.Segment{Start: c.segment[0], End: c.segment[1], Words: words(c.from, c.to)}
+		bound(&s)
+		if got := [2]float64{s.Start, s.End}; got != c.want || s.Words[0].Start != c.first || s.Words[2].End != c.last {
+			t.Errorf("%s: %v, words from %g to %g, want %v, %g, %g", c.name, got, s.Words[0].Start, s.Words[2].End, c.want, c.first, c.last)
+		}
+	}
+	bound(&arch.Segment{})
+}

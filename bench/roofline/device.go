@@ -10,14 +10,14 @@ import (
 )
 
 // MeasureRead measures how fast a device reads its memory, in bytes/s, by
-// products of one row with large matrices of bf16, one after the other, which is
+// products of one row and of two with large matrices of bf16, one after the other, which is
 // the most of what decoding does. They are read several times in a run, so that
-// its start and end count for little. Of rows of several lengths the fastest counts.
+// its start and end count for little. Of these and of several lengths of rows the fastest counts.
 func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best *Limit, err error) {
 	opt = opt.ofDevice()
 	const matrices = 2
 	// Small numbers that are not zeros: pages that were never written would all be the same one.
-	data := bytes.Repeat([]byte{0x80, 0x38}, max(64, opt.Bytes/(2*matrices)))
+	data := bytes.Repeat([]byte{0x80, 0x38}, max(64, opt.Bytes/matrices/2))
 	for _, width := range []int{1024, 4096, 16384} {
 		width = min(width, int(math.Sqrt(float64(len(data)/2)))/8*8)
 		var list []*backend.Weight
@@ -25,22 +25,24 @@ func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best
 			rows := len(data) / 2 / width
 			list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{rows, width}, Data: data[:2*rows*width]})
 		}
-		l, err := readWeights(ctx, device, opt.Runs, width, list)
-		if err != nil {
-			return nil, err
-		}
-		if best == nil || l.Value > best.Value {
-			best = l
+		for rows := 1; rows <= 2; rows++ {
+			l, err := readWeights(ctx, device, opt.Runs, rows, width, list)
+			if err != nil {
+				return nil, err
+			}
+			if best == nil || l.Value > best.Value {
+				best = l
+			}
 		}
 	}
 	return best, nil
 }
 
-// readWeights measures how fast products read matrices of rows of a width.
-func readWeights(ctx context.Context, device backend.Backend, runs, width int, list []*backend.Weight) (*Limit, error) {
+// readWeights measures how fast products of some rows with matrices, all of a width, read these.
+func readWeights(ctx context.Context, device backend.Backend, runs, rows, width int, list []*backend.Weight) (*Limit, error) {
 	const times = 8
 	g := backend.NewGraph()
-	x := g.Input("x", backend.F32, 1, width)
+	x := g.Input("x", backend.F32, rows, width)
 	total := 0
 	for i := range times * len(list) {
 		w := list[i%len(list)]
@@ -58,7 +60,7 @@ func readWeights(ctx context.Context, device backend.Backend, runs, width int, l
 		return nil, err
 	}
 	defer s.Close()
-	in, out := []backend.Buffer{backend.BufferOf(make([]float32, width))}, []backend.Buffer{backend.BufferOf(make([]float32, x.Dim(1)))}
+	in, out := []backend.Buffer{backend.BufferOf(make([]float32, rows*width))}, []backend.Buffer{backend.BufferOf(make([]float32, rows*x.Dim(1)))}
 	return repeat(runs, total, func() error { return s.Run(ctx, in, out) })
 }
 

@@ -21,6 +21,9 @@ type transcript struct {
 func transcriptWriter(c *cli.Context) (*transcript, error) {
 	name := c.String("format")
 	if c.Bool("json") {
+		if c.IsSet("format") && name != "json" {
+			return nil, usagef("--json and --format %s: choose one", name)
+		}
 		name = "json"
 	}
 	switch name {
