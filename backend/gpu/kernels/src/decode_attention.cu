@@ -232,15 +232,6 @@ template <int H> struct Softmax {
   float top[H], sum[H], acc[H * HELD];
 };
 
-// add_value adds what a lane has of a value, with the weights that its scores give the heads; element(i) is its element i.
-template <int H, class Element> DEVICE void add_value(Softmax<H> &s, LOCAL(const float) scores, bool inside, Element element) {
-  UNROLL for (int h = 0; h < H; h++) {
-    float weight = inside ? rescale(scores[h * SCORES], s.top[h]) : 0.0f;
-    s.sum[h] += weight;
-    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += weight * element(i);
-  }
-}
-
 // take_values adds n scored keys of a portion to the state.
 template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) portion, int n, LOCAL(const float) scores, int warp, int lane) {
   UNROLL for (int h = 0; h < H; h++) {
@@ -254,20 +245,32 @@ template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) porti
     }
     s.top[h] = top;
   }
-  enum { deep = H == 1 ? 2 : 4 };
-  ROLLED for (int first = warp * KEYS + lane / KEY_LANES; first - lane / KEY_LANES < n; first += SPAN * deep) {
+  // A key's weight is wanted by all lanes that share it, for each head: lanes find these once and tell each other.
+  enum { deep = H == 1 ? 2 : 4, weights = deep * H * KEYS, each = (weights + WARP - 1) / WARP };
+  const int place = lane / KEY_LANES;
+  ROLLED for (int first = warp * KEYS; first < n; first += SPAN * deep) {
+    float weight[each];
+    UNROLL for (int i = 0; i < each; i++) {
+      int at = i * WARP + lane, head = at / KEYS % H, key = first + at / KEYS / H * SPAN + at % KEYS;
+      float top = s.top[0];
+      UNROLL for (int h = 1; h < H; h++) top = head == h ? s.top[h] : top;
+      weight[i] = at < weights && key < n ? rescale(scores[head * SCORES + key], top) : 0.0f;
+    }
     Piece<VALUE_TYPE> p[deep][PER_LANE];
     UNROLL for (int u = 0; u < deep; u++) {
-      int key = first + u * SPAN;
+      int key = first + u * SPAN + place;
       UNROLL for (int i = 0; i < PER_LANE; i++) {
         int piece = i * KEY_LANES + lane % KEY_LANES;
         p[u][i] = piece_at<VALUE_TYPE>(portion, (key < n ? key : n - 1) * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
       }
     }
-    UNROLL for (int u = 0; u < deep; u++) {
-      int key = first + u * SPAN;
-      add_value(s, scores + (key < n ? key : n - 1), key < n, [&](int i) { return element(p[u][i / 8], i % 8); });
-    }
+    UNROLL for (int u = 0; u < deep; u++)
+      UNROLL for (int h = 0; h < H; h++) {
+        const int at = (u * H + h) * KEYS; // KEYS divides WARP
+        float w = as_float(shuffle(as_uint(weight[at / WARP]), at % WARP + place));
+        s.sum[h] += w;
+        UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += w * element(p[u][i / 8], i % 8);
+      }
   }
 }
 

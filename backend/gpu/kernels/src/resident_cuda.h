@@ -57,6 +57,9 @@ DEVICE void warp_barrier() { __syncwarp(); }
 // barrier_of lets the first n threads of the block wait for each other.
 DEVICE void barrier_of(int n) { asm volatile("bar.sync 1, %0;" ::"r"(n) : "memory"); }
 
+// shuffle gives each lane what the lane of a number has.
+DEVICE uint shuffle(uint v, int lane) { return __shfl_sync(0xffffffffu, v, lane); }
+
 // matrices are four of 8 x 8 numbers of 16 bits as the operands of matrix_add hold them: lane l has
 // numbers 2 (l % 4) and the next of row l / 4 of each. Row i % 8 of matrix i / 8 lies at row(i), 16 bytes that are aligned.
 template <class Row> DEVICE Words4 matrices(int lane, Row row) {

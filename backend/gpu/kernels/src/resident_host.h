@@ -105,6 +105,9 @@ DEVICE void barrier_of(int n) {
   emu::meet(b->some, n, "the rest of its block");
 }
 
+// shuffle gives each lane what the lane of a number has.
+DEVICE uint shuffle(uint v, int lane) { return emu::exchange(v)[lane % emu::warp_size]; }
+
 // matrices are four of 8 x 8 numbers of 16 bits as the operands of matrix_add hold them: lane l has
 // numbers 2 (l % 4) and the next of row l / 4 of each. Row i % 8 of matrix i / 8 lies at row(i), 16 bytes that are aligned.
 template <class Row> DEVICE Words4 matrices(int lane, Row row) {
