@@ -48,6 +48,11 @@ var DecoderCases = []DecoderCase{
 		c.Hidden, c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Inner, c.Layers, c.Vocabulary = 2056, 2, 1, 8, 8, 24, 1, 11
 		c.Places = []int{4, 5}
 	}),
+	decoderCase("long rows in turn", func(c *DecoderCase) {
+		c.Hidden, c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Inner, c.Layers, c.Vocabulary = 2600, 2, 1, 8, 8, 24, 1, 41
+		c.Places, c.Top = []int{4, 5}, 0
+	}),
+	decoderCase("long rows of the last product in turn", func(c *DecoderCase) { c.Hidden, c.Inner, c.Layers = 64, 5600, 1 }),
 	decoderCase("rows that warps share unevenly", func(c *DecoderCase) { c.Hidden, c.Inner, c.Layers = 32, 1280, 1 }),
 	decoderCase("many keys, two slots", func(c *DecoderCase) {
 		c.Capacity, c.Slots, c.Cache, c.Places = 256, 2, backend.BF16, []int{95, 96, 97, 150, 255}

@@ -45,6 +45,7 @@ func TestDecodeSource(t *testing.T) {
 	for name, d := range map[string]backendtest.Decoder{
 		"Qwen3-0.6B":   {Hidden: 1024, Heads: 16, KVHeads: 8, HeadDim: 128, Inner: 3072, QKNorm: true, Rotated: 128},
 		"Qwen3-4B":     {Hidden: 2560, Heads: 32, KVHeads: 8, HeadDim: 128, Inner: 9728, QKNorm: true, Rotated: 128},
+		"Llama-3.1-8B": {Hidden: 4096, Heads: 32, KVHeads: 8, HeadDim: 128, Inner: 14336, Rotated: 128}, // rows of several portions
 		"SmolLM2-135M": {Hidden: 576, Heads: 9, KVHeads: 3, HeadDim: 64, Inner: 1536, Rotated: 64},
 		"Qwen2.5-0.5B": {Hidden: 896, Heads: 14, KVHeads: 2, HeadDim: 64, Inner: 4864, QKVBias: true, Rotated: 64},
 	} {

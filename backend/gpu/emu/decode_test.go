@@ -18,6 +18,8 @@ var grids = map[string]gpu.Grid{
 	"few rows":                              {Blocks: 7, Warps: 2, Feeders: 1, Shared: 28 << 10},
 	"long rows":                             {Blocks: 2, Warps: 4, Feeders: 1, Shared: 56 << 10},
 	"longer rows":                           {Blocks: 2, Warps: 1, Feeders: 1, Shared: 96 << 10},
+	"long rows in turn":                     {Blocks: 2, Warps: 2, Feeders: 1, Shared: 96 << 10},
+	"long rows of the last product in turn": {Blocks: 2, Warps: 4, Feeders: 1, Shared: 80 << 10},
 	"rows that warps share unevenly":        {Blocks: 16, Warps: 4, Feeders: 1, Shared: 48 << 10},
 	"many keys, two slots":                  {Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10},
 	"many keys in bf16, odd heads, windows": {Blocks: 10, Warps: 2, Feeders: 1, Shared: 24 << 10},

@@ -18,7 +18,7 @@ enum {
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
   PART = DIM + 2                     // words of a head in a partial result: sum, top, elements
 };
-static_assert(ROUND > 0 && RING >= 3 * PORTION, "a portion holds a key, and the ring a round");
+static_assert(ROUND > 0 && RING >= 3 * (PORTION + (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES)), "a portion holds a key, and the ring a round");
 
 // Place is the row's place in the cache.
 struct Place {

@@ -99,6 +99,7 @@ template <int Rows, int Columns, int Split, int Members> struct Product {
     together = rounds <= batch && batch * turns <= room ? batch * turns : 1, // portions that are waited for together
     even = pairs % BLOCKS == 0 && most % (batch * groups) == 0 && Rows % 2 == 0 // no group is ever without a pair
   };
+  static_assert(int(together) <= PORTIONS, "there is a gate for each portion that is waited for together");
 };
 
 // Share is a block's part of a phase.
@@ -130,21 +131,22 @@ template <class P> DEVICE Part part_of(int rows, int portion, int chunk) {
 }
 
 // feed fills portions with a block's share. rows(portion, offset, from, n, column, bytes) fills n rows from
-// the given one on with their bytes from a column on.
+// the given one on with their bytes from a column on. Where rows take several portions, the
+// first chunk of a pair for each group comes before the second, as multiply_pairs takes them.
 template <class P, class Rows> DEVICE void feed(Ring &r, Share s, Rows rows) {
-  const int all = s.to - s.from, full = P::portion_pairs * P::unit;
-  ROLLED for (int i = 0; i * full < all; i++)
-    ROLLED for (int chunk = 0; chunk < P::chunks; chunk++) {
-      Part part = part_of<P>(all, i, chunk);
-      int bytes = P::members * part.rows * part.row_bytes;
-      Portion p = open_portion(r, bytes, bytes);
-      int column = chunk * P::portion_steps * P::stride;
-      if (P::chunks == 1) {
-        rows(p, 0, s.from + i * full, part.rows, column, part.row_bytes);
-      } else {
-        ROLLED for (int row = 0; row < part.rows; row++) rows(p, row * part.row_bytes, s.from + i * full + row, 1, column, part.row_bytes);
+  const int all = s.to - s.from, full = P::portion_pairs * P::unit, several = P::chunks == 1 ? 1 : int(P::turns);
+  ROLLED for (int first = 0; first * full < all; first += several)
+    ROLLED for (int chunk = 0; chunk < P::chunks; chunk++)
+      ROLLED for (int i = first; i < first + several && i * full < all; i++) {
+        Part part = part_of<P>(all, i, chunk);
+        int bytes = P::members * part.rows * part.row_bytes, column = chunk * P::portion_steps * P::stride;
+        Portion p = open_portion(r, bytes, bytes);
+        if (P::chunks == 1) {
+          rows(p, 0, s.from + i * full, part.rows, column, part.row_bytes);
+        } else {
+          ROLLED for (int row = 0; row < part.rows; row++) rows(p, row * part.row_bytes, s.from + i * full + row, 1, column, part.row_bytes);
+        }
       }
-    }
 }
 
 // fill_rows fills a part of a portion with rows of a weight, as feed asks for.
