@@ -60,6 +60,15 @@ var DecoderCases = []DecoderCase{
 	decoderCase("many keys in bf16, odd heads, windows", func(c *DecoderCase) {
 		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Capacity, c.Window, c.DType, c.Places = 9, 3, 24, 24, 300, 230, backend.BF16, []int{7, 192, 240, 299}
 	}),
+	decoderCase("four heads on matrix units", func(c *DecoderCase) {
+		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Capacity, c.Slots, c.Cache, c.Places = 8, 2, 64, 64, 300, 2, backend.BF16, []int{0, 5, 17, 150, 191, 192, 299}
+	}),
+	decoderCase("two heads on matrix units in bf16, windows", func(c *DecoderCase) {
+		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Capacity, c.Window, c.DType, c.Cache, c.Places = 4, 2, 128, 128, 700, 610, backend.BF16, backend.BF16, []int{1, 58, 128, 300, 620, 699}
+	}),
+	decoderCase("a large head on matrix units", func(c *DecoderCase) {
+		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Capacity, c.Cache, c.Layers, c.Places = 2, 1, 256, 256, 260, backend.BF16, 1, []int{3, 40, 255}
+	}),
 	decoderCase("one group of large heads", func(c *DecoderCase) {
 		c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Top, c.Places = 6, 1, 136, 136, 0, []int{0, 9}
 	}),

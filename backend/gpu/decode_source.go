@@ -214,6 +214,11 @@ func (s *decodeSizes) split(p decodeProduct) int {
 	return best
 }
 
+// matrixKeys reports whether matrix units take the keys of the cache.
+func (s *decodeSizes) matrixKeys() bool {
+	return s.keyType == backend.BF16 && s.valueType == backend.BF16 && s.dim%64 == 0
+}
+
 // round is the number of keys of the cache that are a portion.
 func (s *decodeSizes) round() int {
 	return s.portion / (s.dim * max(s.keyType.Size(), s.valueType.Size()))
@@ -225,9 +230,13 @@ func (s *decodeSizes) shared() int {
 	if s.rounded {
 		terms = 1
 	}
+	queries := 1
+	if s.matrixKeys() {
+		queries = (terms + 1) / 2 // in bf16
+	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + 2*ceil(s.hidden/2, s.blocks) + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + s.jobHeads*s.dim + 2*s.jobHeads*(s.round()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
+	floats = (floats+3)&^3 + queries*s.jobHeads*s.dim + 2*s.jobHeads*(s.round()+1) + s.warps*s.jobHeads*(s.dim+1) + warpSize
 	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 16 + 4*floats
 }
 
@@ -245,7 +254,7 @@ func (s *decodeSizes) macros() string {
 		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
 		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"PACE", s.pace},
-		{"LANES_A_KEY", s.keyLanes}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
+		{"LANES_A_KEY", s.keyLanes}, {"MATRIX_KEYS", flag(s.matrixKeys())}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
 		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
 	} {
 		fmt.Fprintf(&b, "#define %s %v\n", m.name, m.value)
