@@ -78,12 +78,13 @@ template <int H> DEVICE float of_head(const float *v, int head) {
 // take_values adds n scored keys of a portion to the state, 16 of a warp at a time: place t has keys 2 t, 2 t + 1, 2 t + 8 and 2 t + 9.
 template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) portion, int n, LOCAL(const float) scores, int warp, int lane) {
   const int g = lane / 4, t = lane % 4;
-  const bool begun = s.top[0] != -infinity();
+  bool begun = false;
   float factor[H];
   UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
     ROLLED for (int j = lane; j < n; j += WARP) top = larger(top, scores[h * SCORES + j]);
     top = warp_max(top);
+    begun |= s.top[h] != -infinity();
     factor[h] = rescale(s.top[h], top);
     s.top[h] = top;
   }

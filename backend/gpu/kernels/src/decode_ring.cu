@@ -99,6 +99,7 @@ template <int Rows, int Columns, int Split, int Members> struct Product {
     together = rounds <= batch && batch * turns <= room ? batch * turns : 1, // portions that are waited for together
     even = pairs % BLOCKS == 0 && most % (batch * groups) == 0 && Rows % 2 == 0 // no group is ever without a pair
   };
+  static_assert(WARPS % Split == 0 && int(groups) % int(portion_pairs) == 0, "every group has a pair of a round's portions");
   static_assert(int(together) <= PORTIONS, "there is a gate for each portion that is waited for together");
 };
 
