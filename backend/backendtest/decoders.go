@@ -176,11 +176,11 @@ func randomNumbers(rng *rand.Rand, spec *backend.StateSpec) []byte {
 func (c DecoderCase) Check(t *testing.T, got, want DecoderResult) {
 	t.Helper()
 	exact := c.DType == backend.F32 && c.Cache == backend.F32
-	ofScores, ofCaches := 1e-5, 1e-5 // of the largest
-	if !exact {
-		ofScores, ofCaches = 2e-2, 2e-2 // a number that lies between two of bf16 may become either
-	}
-	if c.DType == backend.F32 && !exact {
+	ofScores, ofCaches := 2e-2, 2e-2 // of the largest: a number that lies between two of bf16 may become either
+	switch {
+	case exact:
+		ofScores, ofCaches = 1e-5, 1e-5
+	case c.DType == backend.F32:
 		ofScores = 1e-4
 	}
 	var scores [2][]float32 // of all steps, those that are comparable

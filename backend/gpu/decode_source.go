@@ -191,10 +191,7 @@ func (s *decodeSizes) fewestBlocks(most int) int {
 // their sums is counted as reads too.
 func (s *decodeSizes) split(p decodeProduct) int {
 	const addUp, registers = 12, 16
-	terms := 3
-	if s.rounded {
-		terms = 1
-	}
+	terms := s.terms()
 	steps, pairs := ceil(p.k, 8*warpSize), ceil(p.pairs, s.blocks)
 	best, least := 1, 0
 	for n := 1; n <= s.warps; n *= 2 {
@@ -214,6 +211,14 @@ func (s *decodeSizes) split(p decodeProduct) int {
 	return best
 }
 
+// terms is the number of bf16 numbers that an activation is.
+func (s *decodeSizes) terms() int {
+	if s.rounded {
+		return 1
+	}
+	return mostTerms
+}
+
 // matrixKeys reports whether matrix units take the keys of the cache.
 func (s *decodeSizes) matrixKeys() bool {
 	return s.keyType == backend.BF16 && s.valueType == backend.BF16 && s.dim%64 == 0
@@ -226,11 +231,7 @@ func (s *decodeSizes) round() int {
 
 // shared counts the bytes of shared memory without the ring, as src/decode.cu lays them out.
 func (s *decodeSizes) shared() int {
-	terms := 3
-	if s.rounded {
-		terms = 1
-	}
-	queries := 1
+	terms, queries := s.terms(), 1
 	if s.matrixKeys() {
 		queries = (terms + 1) / 2 // in bf16
 	}

@@ -22,8 +22,8 @@ func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best
 		width = min(width, int(math.Sqrt(float64(len(data)/2)))/8*8)
 		var list []*backend.Weight
 		for range matrices {
-			rows := len(data) / 2 / width
-			list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{rows, width}, Data: data[:2*rows*width]})
+			height := len(data) / 2 / width
+			list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{height, width}, Data: data[:2*height*width]})
 		}
 		for rows := 1; rows <= 2; rows++ {
 			l, err := readWeights(ctx, device, opt.Runs, rows, width, list)

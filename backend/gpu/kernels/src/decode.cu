@@ -59,12 +59,10 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
       fill_rows<Mlp>(r, p, offset, weights[GATE], from, n, column, bytes);
       fill_rows<Mlp>(r, p, offset + n * bytes, weights[UP], from, n, column, bytes);
     });
-    feed<Down>(r, down, [&](Portion p, int offset, int from, int n, int column, int bytes) { fill_rows<Down>(r, p, offset, weights[DOWN], from, n, column, bytes); });
+    feed_weight<Down>(r, down, weights[DOWN]);
   }
   r.pace = 0; // nobody waits for other blocks any more
-  feed<Head>(r, share_of<Head>(block), [&](Portion p, int offset, int from, int n, int column, int bytes) {
-    fill_rows<Head>(r, p, offset, table[LAYERS * TABLE], from, n, column, bytes);
-  });
+  feed_weight<Head>(r, share_of<Head>(block), table[LAYERS * TABLE]);
 }
 
 // terms_of stores N neighbours from number first of x on as bf16, TERMS numbers whose sum each is.

@@ -42,7 +42,8 @@ DEVICE float lanes_sum(float v) {
 // score_keys scores n cached keys of a portion; lanes share a key. Lanes past the last take that again.
 template <int H> DEVICE void score_keys(LOCAL(const uchar) portion, int n, Desk desk, float scale, LOCAL(float) scores, int warp, int lane) {
   enum { deep = H == 1 ? 2 : 4 };
-  ROLLED for (int first = warp * KEYS + lane / KEY_LANES; first - lane / KEY_LANES < n; first += SPAN * deep) {
+  const int place = lane / KEY_LANES;
+  ROLLED for (int first = warp * KEYS; first < n; first += SPAN * deep) {
     float score[H][deep];
     UNROLL for (int u = 0; u < deep; u++)
       UNROLL for (int h = 0; h < H; h++) score[h][u] = 0;
@@ -51,7 +52,7 @@ template <int H> DEVICE void score_keys(LOCAL(const uchar) portion, int n, Desk 
       if (piece >= PIECES) continue;
       Piece<KEY_TYPE> p[deep];
       UNROLL for (int u = 0; u < deep; u++) {
-        int key = first + u * SPAN;
+        int key = first + u * SPAN + place;
         p[u] = piece_at<KEY_TYPE>(portion, (key < n ? key : n - 1) * DIM + 8 * piece);
       }
       UNROLL for (int h = 0; h < H; h++) {
@@ -62,7 +63,7 @@ template <int H> DEVICE void score_keys(LOCAL(const uchar) portion, int n, Desk 
     }
     UNROLL for (int h = 0; h < H; h++)
       UNROLL for (int u = 0; u < deep; u++) {
-        int key = first + u * SPAN;
+        int key = first + u * SPAN + place;
         float sum = lanes_sum(score[h][u]);
         if (lane % KEY_LANES == 0 && key < n) scores[h * SCORES + key] = sum * scale;
       }

@@ -156,6 +156,11 @@ template <class P> DEVICE void fill_rows(const Ring &r, Portion p, int offset, u
   fill(r, p, offset, w + 2 * (long(from) * P::k + column), n * bytes);
 }
 
+// feed_weight feeds a block's share of one weight.
+template <class P> DEVICE void feed_weight(Ring &r, Share s, ulong weight) {
+  feed<P>(r, s, [&](Portion p, int offset, int from, int n, int column, int bytes) { fill_rows<P>(r, p, offset, weight, from, n, column, bytes); });
+}
+
 // Vector is x in shared memory, TERMS times k numbers in bf16 whose sums over the
 // terms are x, and a warp's part of it in registers if it fits.
 template <class P> struct Vector {
