@@ -23,10 +23,10 @@ enum {
   ROTARY = RANKS + 2 * WARPS,
   RAW = ROTARY + 2 * PAIRS,
   DESK_QUERY = (RAW + (JOB_HEADS + 1) * DIM + 3) / 4 * 4, // read by fours
-  DESK_SCORES = DESK_QUERY + (MATRIX_KEYS ? (TERMS + 1) / 2 : 1) * JOB_HEADS * DIM,
-  DESK_PART = DESK_SCORES + 2 * JOB_HEADS * SCORES,
+  DESK_PART = DESK_QUERY + (MATRIX_KEYS ? (TERMS + 1) / 2 : 1) * JOB_HEADS * DIM,
   DESK_SUM = DESK_PART + WARPS * JOB_HEADS * DIM,
-  DESK_FACTOR = DESK_SUM + WARPS * JOB_HEADS,
+  DESK_TOP = DESK_SUM + WARPS * JOB_HEADS,
+  DESK_FACTOR = DESK_TOP + WARPS * JOB_HEADS,
   FLOATS = DESK_FACTOR + WARP,
   SHARED_BYTES = FLOATS_AT + 4 * FLOATS
 };
@@ -61,7 +61,7 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     });
     feed_weight<Down>(r, down, weights[DOWN]);
   }
-  r.pace = 0; // nobody waits for other blocks any more
+  r.ahead = RING; // nobody waits for other blocks any more
   feed_weight<Head>(r, share_of<Head>(block), table[LAYERS * TABLE]);
 }
 
@@ -215,7 +215,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const int block = t.group_x, warp = t.index / WARP, lane = t.index % WARP;
   LOCAL(float) floats = (LOCAL(float))(memory + FLOATS_AT);
   LOCAL(ulong) gates = (LOCAL(ulong))(memory + GATES_AT);
-  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), 0, 0, 0, 0, PACE, (LOCAL(uint))(gates + 2 * PORTIONS) + PORTIONS};
+  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), (LOCAL(uint))(gates + 2 * PORTIONS) + PORTIONS, 0, 0, 0, 0, 0, 0, AHEAD};
   if (t.index == 0) {
     flag_set(r.held, 0);
     ROLLED for (int i = 0; i < PORTIONS; i++) {
@@ -238,7 +238,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   // What the whole step needs: the row's place and the rotations there.
   const uint last = AS(const uint, exchange)[0];
   Place at = place_of(args, segment);
-  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_SCORES, floats + DESK_PART, floats + DESK_SUM, floats + ROTARY, floats + DESK_FACTOR};
+  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_PART, floats + DESK_SUM, floats + DESK_TOP, floats + ROTARY, floats + DESK_FACTOR};
   ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;

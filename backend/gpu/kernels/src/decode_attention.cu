@@ -44,13 +44,10 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, Keys k, int head, bool write, in
 
   Softmax<H> s;
   begin(s);
-  ROLLED for (int turn = 0; n.all > 0; turn++) {
-    LOCAL(float) scores = desk.scores + turn % 2 * H * SCORES;
+  ROLLED while (n.all > 0) {
     await(r, some_keys);
-    score_keys<H>(r.bytes + some_keys.at, n.all, desk, a.scale, scores, warp, lane);
-    barrier_of(THREADS);
+    take_keys<H>(s, r, some_keys, some_values, n.all, desk, a.scale, warp, lane);
     await(r, some_values);
-    take_values<H>(s, r.bytes + some_values.at, n.all, scores, warp, lane);
     warp_barrier();
     leave(r, some_keys, lane);
     leave(r, some_values, lane);
@@ -61,13 +58,13 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, Keys k, int head, bool write, in
   barrier_of(THREADS);
   ROLLED for (int i = warp * WARP + lane; i < H * DIM; i += THREADS) {
     int h = i / DIM;
-    float sum = 0, e = 0;
+    float top = desk.top[h], sum = 0, e = 0;
+    UNROLL for (int w = 1; w < WARPS; w++) top = larger(top, desk.top[w * H + h]);
     UNROLL for (int w = 0; w < WARPS; w++) {
-      sum += desk.sum[w * H + h];
-      e += desk.part[w * H * DIM + i];
+      float factor = rescale(desk.top[w * H + h], top);
+      sum += desk.sum[w * H + h] * factor;
+      e += desk.part[w * H * DIM + i] * factor;
     }
-    float top = s.top[0];
-    UNROLL for (int j = 1; j < H; j++) top = h == j ? s.top[j] : top;
     finish(h, i % DIM, e, sum, top);
   }
 }

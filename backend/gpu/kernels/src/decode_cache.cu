@@ -11,7 +11,6 @@ enum {
   ROUND = PORTION / (KEY_BYTES > VALUE_BYTES ? KEY_BYTES : VALUE_BYTES), // whose keys are a portion, and whose values another
   SPAN = WARPS * KEYS,               // keys of a block at a time
   HELD = PER_LANE * 8,               // elements of a head in a lane
-  SCORES = ROUND + 1,                // of a head in a round, of which the first has the row's own key too
   FEW_KEYS = 192,                    // that are not shared, since to add up what the parts found takes another exchange
   GROUPS = HEADS / JOB_HEADS,        // jobs for each part of the keys
   SPLITS = BLOCKS / GROUPS < 1 ? 1 : BLOCKS / GROUPS > WARP ? int(WARP) : BLOCKS / GROUPS,
@@ -96,9 +95,9 @@ template <int Type> DEVICE void put_element(LOCAL(uchar) row, int d, float v) {
 struct Desk {
   LOCAL(float) raw;    // [JOB_HEADS + 1, DIM]: normalised, not rotated
   LOCAL(float) query;  // [JOB_HEADS, DIM]
-  LOCAL(float) scores; // [2, JOB_HEADS, SCORES]: of two rounds by turns
   LOCAL(float) part;   // [WARPS, JOB_HEADS, DIM]: what the warps have of the result
   LOCAL(float) sum;    // [WARPS, JOB_HEADS]: and of the weights' sum
+  LOCAL(float) top;    // [WARPS, JOB_HEADS]: their largest scores, to which both are relative
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
   LOCAL(float) factor; // [WARP]: of parts
 };

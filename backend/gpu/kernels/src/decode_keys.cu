@@ -1,4 +1,4 @@
-// A round of keys on a desk, element by element, for any cache and any heads.
+// A round of keys on a desk, element by element, for any cache and any heads. Warps take keys of their own, so that none waits for another.
 
 #if !MATRIX_KEYS
 // Piece is 8 consecutive elements of a key or value as the cache stores them.
@@ -39,39 +39,7 @@ DEVICE float lanes_sum(float v) {
   return v;
 }
 
-// score_keys scores n cached keys of a portion; lanes share a key. Lanes past the last take that again.
-template <int H> DEVICE void score_keys(LOCAL(const uchar) portion, int n, Desk desk, float scale, LOCAL(float) scores, int warp, int lane) {
-  enum { deep = H == 1 ? 2 : 4 };
-  const int place = lane / KEY_LANES;
-  ROLLED for (int first = warp * KEYS; first < n; first += SPAN * deep) {
-    float score[H][deep];
-    UNROLL for (int u = 0; u < deep; u++)
-      UNROLL for (int h = 0; h < H; h++) score[h][u] = 0;
-    UNROLL for (int i = 0; i < PER_LANE; i++) {
-      int piece = i * KEY_LANES + lane % KEY_LANES;
-      if (piece >= PIECES) continue;
-      Piece<KEY_TYPE> p[deep];
-      UNROLL for (int u = 0; u < deep; u++) {
-        int key = first + u * SPAN + place;
-        p[u] = piece_at<KEY_TYPE>(portion, (key < n ? key : n - 1) * DIM + 8 * piece);
-      }
-      UNROLL for (int h = 0; h < H; h++) {
-        Eight query = query_piece(desk, h, piece);
-        UNROLL for (int u = 0; u < deep; u++)
-          UNROLL for (int e = 0; e < 8; e++) score[h][u] += query.v[e] * element(p[u], e);
-      }
-    }
-    UNROLL for (int h = 0; h < H; h++)
-      UNROLL for (int u = 0; u < deep; u++) {
-        int key = first + u * SPAN + place;
-        float sum = lanes_sum(score[h][u]);
-        if (lane % KEY_LANES == 0 && key < n) scores[h * SCORES + key] = sum * scale;
-      }
-  }
-}
-
-// Softmax is the state of an online softmax. Lanes that share a key have each some
-// elements of its value; all threads agree on the top.
+// Softmax is the state of an online softmax over the keys of the lanes that share one. Each has some elements of their values.
 template <int H> struct Softmax {
   float top[H], sum[H], acc[H * HELD];
 };
@@ -84,45 +52,54 @@ template <int H> DEVICE void begin(Softmax<H> &s) {
   }
 }
 
-// take_values adds n scored keys of a portion to the state.
-template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) portion, int n, LOCAL(const float) scores, int warp, int lane) {
-  UNROLL for (int h = 0; h < H; h++) {
-    float top = s.top[h];
-    ROLLED for (int j = lane; j < n; j += WARP) top = larger(top, scores[h * SCORES + j]);
-    top = warp_max(top);
-    if (s.top[h] != -infinity()) {
-      float factor = rescale(s.top[h], top);
-      s.sum[h] *= factor;
-      UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
-    }
-    s.top[h] = top;
-  }
-  // A key's weight is wanted by all lanes that share it, for each head: lanes find these once and tell each other.
-  enum { deep = H == 1 ? 2 : 4, weights = deep * H * KEYS, each = (weights + WARP - 1) / WARP };
+// take_keys adds the warp's keys of a round of n to the state; lanes share a key. Lanes past the last take that again, with no weight.
+template <int H> DEVICE void take_keys(Softmax<H> &s, const Ring &r, Portion keys, Portion values, int n, Desk desk, float scale, int warp, int lane) {
+  enum { most = H == 1 ? 2 : 4, deep = ROUND / SPAN < 1 ? 1 : ROUND / SPAN < most ? ROUND / SPAN : int(most) };
   const int place = lane / KEY_LANES;
   ROLLED for (int first = warp * KEYS; first < n; first += SPAN * deep) {
-    float weight[each];
-    UNROLL for (int i = 0; i < each; i++) {
-      int at = i * WARP + lane, head = at / KEYS % H, key = first + at / KEYS / H * SPAN + at % KEYS;
-      float top = s.top[0];
-      UNROLL for (int h = 1; h < H; h++) top = head == h ? s.top[h] : top;
-      weight[i] = at < weights && key < n ? rescale(scores[head * SCORES + key], top) : 0.0f;
-    }
-    Piece<VALUE_TYPE> p[deep][PER_LANE];
+    int key[deep];
+    bool there[deep];
     UNROLL for (int u = 0; u < deep; u++) {
-      int key = first + u * SPAN + place;
-      UNROLL for (int i = 0; i < PER_LANE; i++) {
-        int piece = i * KEY_LANES + lane % KEY_LANES;
-        p[u][i] = piece_at<VALUE_TYPE>(portion, (key < n ? key : n - 1) * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
+      key[u] = first + u * SPAN + place;
+      there[u] = key[u] < n;
+      if (!there[u]) key[u] = n - 1;
+    }
+    float weight[H][deep];
+    UNROLL for (int u = 0; u < deep; u++)
+      UNROLL for (int h = 0; h < H; h++) weight[h][u] = 0;
+    UNROLL for (int i = 0; i < PER_LANE; i++) {
+      int piece = i * KEY_LANES + lane % KEY_LANES;
+      if (piece >= PIECES) continue;
+      Piece<KEY_TYPE> p[deep];
+      UNROLL for (int u = 0; u < deep; u++) p[u] = piece_at<KEY_TYPE>(r.bytes + keys.at, key[u] * DIM + 8 * piece);
+      UNROLL for (int h = 0; h < H; h++) {
+        Eight query = query_piece(desk, h, piece);
+        UNROLL for (int u = 0; u < deep; u++)
+          UNROLL for (int e = 0; e < 8; e++) weight[h][u] += query.v[e] * element(p[u], e);
       }
     }
-    UNROLL for (int u = 0; u < deep; u++)
-      UNROLL for (int h = 0; h < H; h++) {
-        const int at = (u * H + h) * KEYS; // KEYS divides WARP
-        float w = as_float(shuffle(as_uint(weight[at / WARP]), at % WARP + place));
-        s.sum[h] += w;
-        UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] += w * element(p[u][i / 8], i % 8);
+    UNROLL for (int h = 0; h < H; h++) {
+      float top = s.top[h];
+      UNROLL for (int u = 0; u < deep; u++) {
+        float sum = lanes_sum(weight[h][u]) * scale;
+        weight[h][u] = there[u] ? sum : -infinity();
+        top = larger(top, weight[h][u]);
       }
+      float factor = rescale(s.top[h], top);
+      s.top[h] = top;
+      s.sum[h] *= factor;
+      UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
+      UNROLL for (int u = 0; u < deep; u++) s.sum[h] += weight[h][u] = rescale(weight[h][u], top);
+    }
+    await(r, values);
+    UNROLL for (int i = 0; i < PER_LANE; i++) {
+      int piece = i * KEY_LANES + lane % KEY_LANES;
+      Piece<VALUE_TYPE> p[deep];
+      UNROLL for (int u = 0; u < deep; u++) p[u] = piece_at<VALUE_TYPE>(r.bytes + values.at, key[u] * DIM + 8 * (piece < PIECES ? piece : PIECES - 1));
+      UNROLL for (int u = 0; u < deep; u++)
+        UNROLL for (int h = 0; h < H; h++)
+          UNROLL for (int e = 0; e < 8; e++) s.acc[h * HELD + 8 * i + e] += weight[h][u] * element(p[u], e);
+    }
   }
 }
 
@@ -130,9 +107,15 @@ template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) porti
 // leaves the warp's result on the desk. Each exchange halves what a lane is left with.
 template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lane) {
   UNROLL for (int h = 0; h < H; h++) {
-    float sum = s.sum[h];
+    float top = s.top[h];
+    for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
+    float factor = rescale(s.top[h], top), sum = s.sum[h] * factor;
+    UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
     for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
-    if (lane == 0) desk.sum[warp * H + h] = sum;
+    if (lane == 0) {
+      desk.sum[warp * H + h] = sum;
+      desk.top[warp * H + h] = top;
+    }
   }
   const int all = H * HELD;
   int n = all, first = 0;

@@ -1,13 +1,18 @@
 // A round of keys on a desk by matrix units, for caches in bf16 and heads of a multiple of 64 elements.
 //
-// Lane l is at place t = l % 4 of group g = l / 4. What matrix_add sums over may have any order
-// as long as both operands have the same, so lanes read keys and values 16 bytes at a time.
+// A warp takes 16 keys at a time, from scores to values, in registers: what matrix_add leaves of scores, a weight for each
+// key of each head, is what it wants as the right operand for the values. Lane l is at place t = l % 4 of group g = l / 4. What
+// matrix_add sums over may have any order as long as both operands have the same, so lanes read keys and values 16 bytes at a time.
 
 #if MATRIX_KEYS
 enum {
-  HALVES = DIM / 64,
+  QUARTERS = DIM / 32,          // 64 bytes each, of which a lane has 16
+  HALVES = DIM / 64,            // of what a lane has of a value: 16 bytes each
+  OPERANDS = (TERMS + 1) / 2,   // of a query: each holds two terms
+  CHAINED = TERMS == 1 ? 2 : int(OPERANDS), // sums that do not wait for each other
   WEIGHT_TERMS = ROUNDED ? 2 : 3 // of bf16 to a weight
 };
+static_assert(JOB_HEADS <= 8, "a group has a head");
 
 // put_query stores an element of a query as TERMS numbers in bf16, [TERMS, JOB_HEADS, DIM].
 DEVICE void put_query(Desk desk, int head, int d, float v) {
@@ -19,109 +24,115 @@ DEVICE void put_query(Desk desk, int head, int d, float v) {
   }
 }
 
-// score_keys scores n keys of a portion, eight of a warp at a time: a group has a key, and as
-// a row of the left operand a head. Groups past the last take that key again.
-template <int H> DEVICE void score_keys(LOCAL(const uchar) portion, int n, Desk desk, float scale, LOCAL(float) scores, int warp, int lane) {
-  const int g = lane / 4, t = lane % 4;
-  const bool odd = g % 2 == 1;
-  const Words4 zero = {{0, 0, 0, 0}};
-  Words4 q[TERMS][2 * HALVES];
-  UNROLL for (int term = 0; term < TERMS; term++)
-    UNROLL for (int i = 0; i < 2 * HALVES; i++)
-      q[term][i] = g < H ? local4((LOCAL(const uchar))desk.query + 2 * (term * JOB_HEADS + g) * DIM + 64 * i + 16 * t) : zero;
-  ROLLED for (int first = 8 * warp; first < n; first += 8 * WARPS) {
-    LOCAL(const uchar) key = portion + (first + g < n ? first + g : n - 1) * KEY_BYTES + 16 * t;
-    Four c[TERMS];
-    UNROLL for (int term = 0; term < TERMS; term++) c[term] = Four{{0, 0, 0, 0}};
-    UNROLL for (int i = 0; i < 2 * HALVES; i += 2) {
-      // Groups beside each other read other banks.
-      Words4 mine = local4(key + 64 * (i + (odd ? 1 : 0))), next = local4(key + 64 * (i + (odd ? 0 : 1)));
-      UNROLL for (int j = 0; j < 4; j++) {
-        uint w = mine.w[j];
-        mine.w[j] = odd ? next.w[j] : w;
-        next.w[j] = odd ? w : next.w[j];
-      }
-      UNROLL for (int term = 0; term < TERMS; term++)
-        UNROLL for (int j = 0; j < 4; j += 2) {
-          matrix_add(c[term], q[term][i].w[j], 0, q[term][i].w[j + 1], 0, mine.w[j], mine.w[j + 1]);
-          matrix_add(c[term], q[term][i + 1].w[j], 0, q[term][i + 1].w[j + 1], 0, next.w[j], next.w[j + 1]);
-        }
-    }
-    UNROLL for (int i = 0; i < 2; i++) {
-      float sum = 0;
-      UNROLL for (int term = TERMS - 1; term >= 0; term--) sum += c[term].v[i];
-      if (g < H && first + 2 * t + i < n) scores[g * SCORES + first + 2 * t + i] = sum * scale;
-    }
+// swap_if lets two change places.
+DEVICE void swap_if(bool swap, Words4 &a, Words4 &b) {
+  UNROLL for (int j = 0; j < 4; j++) {
+    uint w = a.w[j];
+    a.w[j] = swap ? b.w[j] : w;
+    b.w[j] = swap ? w : b.w[j];
   }
 }
 
-// Softmax is the state of an online softmax. All threads agree on the top. Group g has a part of the sum of head g's weights;
-// accumulator 8 i + m has elements 128 i + 8 g + m and 64 after these of heads 2 t and 2 t + 1.
+// Softmax is the state of an online softmax over a warp's keys: group g knows the top of head g and has, lane by lane, parts of the sum of its
+// weights. Accumulator i has elements DIM / 8 g + 2 i (v[0], v[1]) and the next (v[2], v[3]) of heads 2 t and 2 t + 1.
 template <int H> struct Softmax {
-  float top[H], sum;
-  Four c[8 * ((HALVES + 1) / 2)];
+  float top, sum;
+  bool begun;
+  Four c[DIM / 16];
 };
 
 template <int H> DEVICE void begin(Softmax<H> &s) {
-  UNROLL for (int h = 0; h < H; h++) s.top[h] = -infinity();
-  UNROLL for (int i = 0; i < 8 * ((HALVES + 1) / 2); i++) s.c[i] = Four{{0, 0, 0, 0}};
+  s.top = -infinity();
   s.sum = 0;
+  s.begun = false;
+  UNROLL for (int i = 0; i < DIM / 16; i++) s.c[i] = Four{{0, 0, 0, 0}};
 }
 
-// of_head is a head's number of several, or any.
-template <int H> DEVICE float of_head(const float *v, int head) {
-  float x = v[0];
-  UNROLL for (int h = 1; h < H; h++) x = head == h ? v[h] : x;
-  return x;
-}
-
-// take_values adds n scored keys of a portion to the state, 16 of a warp at a time: place t has keys 2 t, 2 t + 1, 2 t + 8 and 2 t + 9.
-template <int H> DEVICE void take_values(Softmax<H> &s, LOCAL(const uchar) portion, int n, LOCAL(const float) scores, int warp, int lane) {
+// score_keys scores 16 keys of a portion of n: group g has, of head g, keys 2 t, 2 t + 1, 2 t + 8 and 2 t + 9. A key past the last is that again.
+template <int H> DEVICE Four score_keys(LOCAL(const uchar) portion, int first, int n, Desk desk, float scale, int lane) {
   const int g = lane / 4, t = lane % 4;
-  bool begun = false;
-  float factor[H];
-  UNROLL for (int h = 0; h < H; h++) {
-    float top = s.top[h];
-    ROLLED for (int j = lane; j < n; j += WARP) top = larger(top, scores[h * SCORES + j]);
-    top = warp_max(top);
-    begun |= s.top[h] != -infinity();
-    factor[h] = rescale(s.top[h], top);
-    s.top[h] = top;
+  const bool odd = g % 2 == 1;
+  const Words4 zero = {{0, 0, 0, 0}};
+  Four c[2][CHAINED];
+  LOCAL(const uchar) key[2];
+  UNROLL for (int tile = 0; tile < 2; tile++) {
+    UNROLL for (int i = 0; i < CHAINED; i++) c[tile][i] = Four{{0, 0, 0, 0}};
+    int at = first + 8 * tile + g;
+    key[tile] = portion + (at < n ? at : n - 1) * KEY_BYTES + 16 * t;
   }
-  if (begun) {
-    const float low = of_head<H>(factor, 2 * t), high = of_head<H>(factor, 2 * t + 1);
-    s.sum *= of_head<H>(factor, g);
-    UNROLL for (int i = 0; i < 8 * ((HALVES + 1) / 2); i++)
+  UNROLL for (int i = 0; i < QUARTERS; i += 2) {
+    Words4 q[2][2 * OPERANDS], k[2][2];
+    UNROLL for (int j = 0; j < 2; j++)
+      UNROLL for (int term = 0; term < 2 * OPERANDS; term++)
+        q[j][term] = g < H && term < TERMS ? local4((LOCAL(const uchar))desk.query + 2 * (term * JOB_HEADS + g) * DIM + 64 * (i + j) + 16 * t) : zero;
+    UNROLL for (int tile = 0; tile < 2; tile++) {
+      UNROLL for (int j = 0; j < 2; j++) k[tile][j] = local4(key[tile] + 64 * (i + (odd ? 1 - j : j))); // groups beside each other read other banks
+      swap_if(odd, k[tile][0], k[tile][1]);
+    }
+    UNROLL for (int j = 0; j < 2; j++)
+      UNROLL for (int w = 0; w < 4; w += 2)
+        UNROLL for (int tile = 0; tile < 2; tile++)
+          UNROLL for (int o = 0; o < OPERANDS; o++)
+            matrix_add(c[tile][TERMS == 1 ? j : o], q[j][2 * o].w[w], q[j][2 * o + 1].w[w], q[j][2 * o].w[w + 1], q[j][2 * o + 1].w[w + 1], k[tile][j].w[w], k[tile][j].w[w + 1]);
+  }
+  Four score;
+  UNROLL for (int i = 0; i < 4; i++) {
+    float sum = 0;
+    UNROLL for (int o = CHAINED - 1; o >= 0; o--) sum += c[i / 2][o].v[2 + i % 2] + c[i / 2][o].v[i % 2];
+    score.v[i] = first + i / 2 * 8 + 2 * t + i % 2 < n ? sum * scale : -infinity();
+  }
+  return score;
+}
+
+// weigh makes scores weights and all that the state has relative to the new top.
+template <int H> DEVICE void weigh(Softmax<H> &s, Four &score, int lane) {
+  float top = s.top;
+  UNROLL for (int i = 0; i < 4; i++) top = larger(top, score.v[i]);
+  UNROLL for (int mask = 1; mask < 4; mask *= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
+  if (s.begun) {
+    float factor = rescale(s.top, top), low = as_float(shuffle(as_uint(factor), 8 * (lane % 4))), high = as_float(shuffle(as_uint(factor), 8 * (lane % 4) + 4));
+    s.sum *= factor;
+    UNROLL for (int i = 0; i < DIM / 16; i++)
       UNROLL for (int j = 0; j < 4; j++) s.c[i].v[j] *= j % 2 == 0 ? low : high;
   }
-  const float top = of_head<H>(s.top, g);
-  ROLLED for (int first = 16 * warp; first < n; first += 16 * WARPS) {
-    float weight[4];
-    Words4 v[4][HALVES];
-    UNROLL for (int i = 0; i < 4; i++) {
-      int key = first + 2 * t + i % 2 + i / 2 * 8;
-      weight[i] = g < H && key < n ? rescale(scores[g * SCORES + key], top) : 0.0f;
-      s.sum += weight[i];
-      UNROLL for (int half = 0; half < HALVES; half++) v[i][half] = local4(portion + (key < n ? key : n - 1) * VALUE_BYTES + 128 * half + 16 * g);
+  s.begun = true;
+  s.top = top;
+  UNROLL for (int i = 0; i < 4; i++) s.sum += score.v[i] = rescale(score.v[i], top);
+}
+
+// add_values adds 16 values of a portion of n times their weights.
+template <int H> DEVICE void add_values(Softmax<H> &s, LOCAL(const uchar) portion, int first, int n, Four weight, int lane) {
+  const int g = lane / 4, t = lane % 4;
+  const bool odd = HALVES % 2 == 0 && t % 2 == 1;
+  Words4 v[4][HALVES];
+  UNROLL for (int i = 0; i < 4; i++) {
+    int at = first + 2 * t + i % 2 + i / 2 * 8;
+    LOCAL(const uchar) value = portion + (at < n ? at : n - 1) * VALUE_BYTES + DIM / 4 * g;
+    UNROLL for (int half = 0; half < HALVES; half++) v[i][half] = local4(value + 16 * (odd ? half ^ 1 : half)); // places beside each other read other banks
+    UNROLL for (int half = 0; half + 1 < HALVES; half += 2) swap_if(odd, v[i][half], v[i][half + 1]);
+  }
+  uint p[WEIGHT_TERMS][2];
+  UNROLL for (int term = 0; term < WEIGHT_TERMS; term++)
+    UNROLL for (int i = 0; i < 2; i++) {
+      uint pair = p[term][i] = bf16_pair(weight.v[2 * i], weight.v[2 * i + 1]);
+      weight.v[2 * i] -= as_float(pair << 16);
+      weight.v[2 * i + 1] -= as_float(pair & 0xffff0000u);
     }
-    uint p[WEIGHT_TERMS][2];
-    UNROLL for (int term = 0; term < WEIGHT_TERMS; term++)
-      UNROLL for (int i = 0; i < 2; i++) {
-        uint pair = bf16_pair(weight[2 * i], weight[2 * i + 1]);
-        p[term][i] = pair;
-        weight[2 * i] -= as_float(pair << 16);
-        weight[2 * i + 1] -= as_float(pair & 0xffff0000u);
-      }
-    UNROLL for (int half = 0; half < HALVES; half += 2)
-      UNROLL for (int m = 0; m < 8; m++) {
-        uint a[4];
-        UNROLL for (int i = 0; i < 4; i++) { // as matrix_add wants them: of the first half and the second, of the first keys and the last
-          int from = half + i % 2;
-          uint even = from < HALVES ? v[i / 2 * 2][from < HALVES ? from : 0].w[m / 2] : 0, odd = from < HALVES ? v[i / 2 * 2 + 1][from < HALVES ? from : 0].w[m / 2] : 0;
-          a[i] = m % 2 == 0 ? low_halves(even, odd) : high_halves(even, odd);
-        }
-        UNROLL for (int term = 0; term < WEIGHT_TERMS; term++) matrix_add(s.c[4 * half + m], a[0], a[1], a[2], a[3], p[term][0], p[term][1]);
-      }
+  UNROLL for (int term = 0; term < WEIGHT_TERMS; term++)
+    UNROLL for (int i = 0; i < DIM / 16; i++) {
+      uint w[4];
+      UNROLL for (int j = 0; j < 4; j++) w[j] = v[j][i / 4].w[i % 4];
+      matrix_add(s.c[i], low_halves(w[0], w[1]), high_halves(w[0], w[1]), low_halves(w[2], w[3]), high_halves(w[2], w[3]), p[term][0], p[term][1]);
+    }
+}
+
+// take_keys adds the warp's keys of a round of n to the state.
+template <int H> DEVICE void take_keys(Softmax<H> &s, const Ring &r, Portion keys, Portion values, int n, Desk desk, float scale, int warp, int lane) {
+  ROLLED for (int first = 16 * warp; first < n; first += 16 * WARPS) {
+    Four weight = score_keys<H>(r.bytes + keys.at, first, n, desk, scale, lane);
+    weigh<H>(s, weight, lane);
+    await(r, values);
+    add_values<H>(s, r.bytes + values.at, first, n, weight, lane);
   }
 }
 
@@ -130,12 +141,17 @@ template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lan
   const int g = lane / 4, t = lane % 4;
   float sum = s.sum;
   UNROLL for (int mask = 1; mask < 4; mask *= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
-  if (t == 0 && g < H) desk.sum[warp * H + g] = sum;
-  UNROLL for (int i = 0; i < 4; i++) {
-    const int head = 2 * t + i % 2;
-    if (head >= H) continue;
-    UNROLL for (int half = i / 2; half < HALVES; half += 2)
-      UNROLL for (int m = 0; m < 8; m++) desk.part[(warp * H + head) * DIM + 64 * half + 8 * g + m] = s.c[half / 2 * 8 + m].v[i];
+  if (t == 0 && g < H) {
+    desk.sum[warp * H + g] = sum;
+    desk.top[warp * H + g] = s.top;
+  }
+  UNROLL for (int j = 0; j < 2; j++) {
+    if (2 * t + j >= H) continue;
+    LOCAL(float) part = desk.part + (warp * H + 2 * t + j) * DIM + DIM / 8 * g;
+    UNROLL for (int i = 0; i < DIM / 16; i += 2) {
+      uint w[4] = {as_uint(s.c[i].v[j]), as_uint(s.c[i].v[2 + j]), as_uint(s.c[i + 1].v[j]), as_uint(s.c[i + 1].v[2 + j])};
+      put_local4((LOCAL(uint))part + 2 * i, w);
+    }
   }
 }
 #endif

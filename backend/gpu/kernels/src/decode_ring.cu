@@ -14,11 +14,12 @@ struct Ring {
   LOCAL(uchar) bytes;
   LOCAL(ulong) full;  // [PORTIONS]: opens when a portion has come
   LOCAL(ulong) empty; // [PORTIONS]: opens when all warps have left it
-  LOCAL(uint) sizes;  // [PORTIONS]: the feeder's
-  uint next, at;      // number and place of the next portion
-  uint freed, used;   // the feeder: portions that were left, and bytes that are taken
-  uint pace;          // the feeder: portions on their way at most, or 0
+  LOCAL(uint) sizes;  // [PORTIONS]: the feeder's, bytes of each
   LOCAL(uint) held;   // the feeder begins no portion unless it is 0
+  uint next, at;      // number and place of the next portion
+  uint freed, used;   // the feeder: portions that were left, and bytes of the others
+  uint come, coming;  // the feeder: portions that have come, and bytes of the others
+  uint ahead;         // the feeder: of these when a portion begins, at most
 };
 
 struct Portion {
@@ -40,7 +41,13 @@ DEVICE void leave(const Ring &r, Portion p, int lane) {
   if (lane == 0) gate_arrive(r.empty + p.number % PORTIONS);
 }
 
-// open_portion makes room for the next portion, once those as many before it as the pace have come. Of its bytes some will be filled.
+// has_come counts a portion among those that have come.
+DEVICE void has_come(Ring &r) {
+  r.coming -= r.sizes[r.come % PORTIONS];
+  r.come++;
+}
+
+// open_portion makes room for the next portion and waits until few bytes are on their way. Of the portion's bytes some will be filled.
 DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
   uint before = r.at;
   Portion p = next_portion(r, bytes);
@@ -48,13 +55,18 @@ DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
   ROLLED while (r.used + taken > RING || r.next - r.freed > PORTIONS) {
     uint gate = r.freed % PORTIONS;
     gate_wait(r.empty + gate, r.freed / PORTIONS);
+    if (r.come == r.freed) has_come(r);
     r.used -= r.sizes[gate];
     r.freed++;
   }
-  r.used += taken;
-  r.sizes[p.number % PORTIONS] = taken;
   flag_wait(r.held);
-  if (r.pace > 0 && p.number >= r.pace) await(r, Portion{0, p.number - r.pace});
+  ROLLED while (r.coming > r.ahead) {
+    await(r, Portion{0, r.come});
+    has_come(r);
+  }
+  r.sizes[p.number % PORTIONS] = taken;
+  r.used += taken;
+  r.coming += taken;
   gate_expect(r.full + p.number % PORTIONS, filled);
   return p;
 }
@@ -62,7 +74,7 @@ DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
 // hold_copies holds the feeder back, or no longer, where time goes by waiting for other blocks: copies hold up what those
 // send. Nothing in between may wait for a portion.
 DEVICE void hold_copies(const Ring &r, bool hold, int thread) {
-  if (PACE == 1 && thread == 0) flag_set(r.held, hold ? 1 : 0);
+  if (HOLD_COPIES && thread == 0) flag_set(r.held, hold ? 1 : 0);
 }
 
 // fill copies a piece of a portion.
