@@ -14,9 +14,9 @@ type decodeSizes struct {
 	keyType, valueType                                            backend.DType
 	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
 
-	blocks, warps, feeders, ring, portion, ahead, keyLanes, jobHeads, sums int
-	splits                                                                 [numProducts]int // warps that share a row
-	held, profiled                                                         bool             // copies are held back; the kernel counts cycles
+	blocks, warps, feeders, ring, portion, pace, keyLanes, jobHeads, sums int
+	splits                                                                [numProducts]int // warps that share a row
+	profiled                                                              bool             // the kernel counts cycles
 }
 
 // outRows are the rows of the output's weight that a warp multiplies at a time.
@@ -141,7 +141,7 @@ func (s *decodeSizes) chooseRing(g Grid) error {
 	for ; ; s.portion /= 2 {
 		s.ring = (g.Shared - s.shared()) &^ 127
 		if s.ring >= 4*s.portion {
-			s.chooseAhead()
+			s.pace = s.chosenPace()
 			return nil
 		}
 		if s.portion/2 < least {
@@ -153,18 +153,17 @@ func (s *decodeSizes) chooseRing(g Grid) error {
 // mostPortion is the largest portion in bytes: what a block waits for at a time.
 const mostPortion = 32 << 10
 
-// chooseAhead chooses how many bytes may be on their way to a block when a portion begins. Where the ring holds half of what a
-// block reads in a layer, time goes by waiting for other blocks, which copies in a burst would make longer; there it is
-// a small part of a portion, and no portion begins while the block waits (hold_copies in src/decode_ring.cu).
-func (s *decodeSizes) chooseAhead() {
+// chosenPace is the number of portions that a block has on their way at most. Where the ring holds half of what a
+// block reads in a layer, time goes by waiting for other blocks, which copies in a burst would make longer; there it is one.
+func (s *decodeSizes) chosenPace() int {
 	layer := 2 * s.hidden * s.heads * s.dim
 	for _, p := range s.products() {
 		layer += 2 * 2 * p.pairs * p.k
 	}
-	s.ahead, s.held = s.portion/4, layer/s.blocks <= 2*s.ring
-	if !s.held {
-		s.ahead += s.portion
+	if layer/s.blocks > 2*s.ring {
+		return 2
 	}
+	return 1
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -231,9 +230,9 @@ func (s *decodeSizes) shared() int {
 		queries = (terms + 1) / 2 // in bf16
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
-	floats := s.hidden + 2*ceil(s.hidden/2, s.blocks) + s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
+	floats := s.hidden + 2*ceil(s.hidden/2, s.blocks) + warpSize*s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
 	floats = (floats+3)&^3 + queries*s.jobHeads*s.dim + s.warps*s.jobHeads*(s.dim+2) + warpSize
-	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 16 + 4*floats
+	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 8*s.hidden + 4*floats
 }
 
 func (s *decodeSizes) sharedWithRing() int { return s.shared() + s.ring }
@@ -249,7 +248,7 @@ func (s *decodeSizes) macros() string {
 		{"HIDDEN", s.hidden}, {"HEADS", s.heads}, {"KV_HEADS", s.kvHeads}, {"DIM", s.dim}, {"INNER", s.inner}, {"LAYERS", s.layers},
 		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
-		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"AHEAD", s.ahead}, {"HOLD_COPIES", flag(s.held)},
+		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"PACE", s.pace},
 		{"LANES_A_KEY", s.keyLanes}, {"MATRIX_KEYS", flag(s.matrixKeys())}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
 		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
 	} {

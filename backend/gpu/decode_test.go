@@ -110,9 +110,9 @@ func TestFit(t *testing.T) {
 			if err != nil || s.sharedWithRing() > hopper.Shared || s.blocks > hopper.Blocks {
 				t.Errorf("%s, rounded %t: %+v: %v", name, rounded, s, err)
 			}
-			t.Logf("%s, rounded %t: %d blocks, a ring of %d and portions of %d bytes, begun with %d on their way, warps sharing rows %v", name, rounded, s.blocks, s.ring, s.portion, s.ahead, s.splits)
-			if small := name == "Qwen3-0.6B" || name == "SmolLM2-135M"; small != s.held || small != (s.ahead < s.portion) {
-				t.Errorf("%s, rounded %t: copies held back %t, %d bytes on their way", name, rounded, s.held, s.ahead)
+			t.Logf("%s, rounded %t: %d blocks, a ring of %d and portions of %d bytes, %d on their way, warps sharing rows %v", name, rounded, s.blocks, s.ring, s.portion, s.pace, s.splits)
+			if small := name == "Qwen3-0.6B" || name == "SmolLM2-135M"; small != (s.pace == 1) {
+				t.Errorf("%s, rounded %t: %d portions on their way", name, rounded, s.pace)
 			}
 			if err := s.fit(Grid{Blocks: 8, Warps: 8, Feeders: 1, Shared: 16 << 10}); err == nil {
 				t.Errorf("%s fits 16 KiB of shared memory", name)

@@ -151,10 +151,10 @@ DEVICE void matrix_add(Four &c, uint a0, uint a1, uint a2, uint a3, uint b0, uin
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
-// fexp2 is 2 to a power, with an error of two units of the last place.
+// fexp2 is 2 to a power, with an error of two units of the last place; subnormal numbers are 0.
 DEVICE float fexp2(float x) {
   float y;
-  asm("ex2.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 
@@ -167,11 +167,7 @@ DEVICE uint bf16_pair(float a, float b) {
 
 // bf16_bits and nan_max are to_bf16 and larger in one instruction.
 #define ONE_INSTRUCTION
-DEVICE ushort bf16_bits(float v) {
-  ushort u;
-  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(u) : "f"(v));
-  return u;
-}
+DEVICE ushort bf16_bits(float v) { return ushort(bf16_pair(v, 0)); } // a pair is packed by a faster unit than one is converted
 DEVICE float nan_max(float a, float b) {
   float v;
   asm("max.NaN.f32 %0, %1, %2;" : "=f"(v) : "f"(a), "f"(b));

@@ -14,11 +14,12 @@ enum {
   NARROW_AT = RING,
   WIDE_AT = NARROW_AT + (2 * TERMS * HIDDEN + 15) / 16 * 16,
   GATES_AT = WIDE_AT + (2 * TERMS * WIDE + 15) / 16 * 16,
-  FLOATS_AT = GATES_AT + 20 * PORTIONS + 16, // two gates and a size each, and whether copies are held back
+  BEFORE_AT = GATES_AT + 20 * PORTIONS, // two gates and a size each
+  FLOATS_AT = BEFORE_AT + 8 * HIDDEN,   // sums after the layer before
   RESIDUAL = 0, // from here in floats
   KEPT = RESIDUAL + HIDDEN,
   SQUARES = KEPT + 2 * Down::most,
-  PARTIAL = SQUARES + WARPS,
+  PARTIAL = SQUARES + THREADS,
   RANKS = PARTIAL + SUMS,
   ROTARY = RANKS + 2 * WARPS,
   RAW = ROTARY + 2 * PAIRS,
@@ -61,7 +62,7 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     });
     feed_weight<Down>(r, down, weights[DOWN]);
   }
-  r.ahead = RING; // nobody waits for other blocks any more
+  r.pace = 0; // nobody waits for other blocks any more
   feed_weight<Head>(r, share_of<Head>(block), table[LAYERS * TABLE]);
 }
 
@@ -131,38 +132,53 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
     UNROLL for (int i = 0; i < deep; i++) {
       if (at[i] >= quads) continue;
       float v[PER_QUAD];
-      UNROLL for (int j = 0; j < PER_QUAD; j++) {
-        v[j] = of_word(q[i].value[j]);
-        squares += v[j] * v[j];
-        if (Norm) residual[at[i] * PER_QUAD + j] = v[j];
-        v[j] *= weight[i][j];
+      if (ROUNDED && !Norm) {
+        UNROLL for (int j = 0; j < PER_QUAD; j += 2) ((LOCAL(uint))x)[(at[i] * PER_QUAD + j) / 2] = low_halves(q[i].value[j], q[i].value[j + 1]);
+      } else {
+        UNROLL for (int j = 0; j < PER_QUAD; j++) {
+          v[j] = of_word(q[i].value[j]);
+          squares += v[j] * v[j];
+          if (Norm) residual[at[i] * PER_QUAD + j] = v[j];
+          v[j] *= weight[i][j];
+        }
+        terms_of<PER_QUAD>(x, P::k, at[i] * PER_QUAD, v);
       }
-      terms_of<PER_QUAD>(x, P::k, at[i] * PER_QUAD, v);
     }
   }
   return squares;
 }
 
 // stage_sums is stage for the residual plus the sums of the output and its bias, of which it keeps the block's own rows.
-DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(const float) residual, LOCAL(float) kept, Share own, LOCAL(uchar) x, int thread) {
+DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) before, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(const float) residual, LOCAL(float) kept, Share own, LOCAL(uchar) x, int thread) {
   enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
   float squares = 0;
   ROLLED for (int first = 0; first < loads; first += deep) {
+    // What the others do not change is there before they are waited for.
+    float weight[deep][2], old[deep][2], added[deep][2];
+    Added s[deep], last[deep];
+    UNROLL for (int i = 0; i < deep; i++)
+      UNROLL for (int j = 0; j < 2; j++) {
+        int pair = (first + i) * THREADS + thread, at = 2 * (pair < pairs ? pair : pairs - 1) + j;
+        weight[i][j] = norm[at];
+        added[i][j] = HAS_OUT_BIAS ? bias[at] : 0.0f;
+        old[i][j] = residual[at];
+        last[i].of[j] = before[at];
+      }
     bool missing;
     int probe = (first + thread % WARP) * THREADS + thread;
     if (thread % WARP < deep && probe < pairs) {
+      Added was = {{before[2 * probe], before[2 * probe + 1]}};
       do {
         missing = false;
-        peek_sums(sums, 2 * probe, HEADS, missing);
+        peek_sums(sums, 2 * probe, was, HEADS, missing);
       } while (missing);
     }
     warp_barrier();
-    Added s[deep];
     do {
       missing = false;
       UNROLL for (int i = 0; i < deep; i++) {
         int pair = (first + i) * THREADS + thread;
-        if (pair < pairs) s[i] = peek_sums(sums, 2 * pair, HEADS, missing);
+        if (pair < pairs) s[i] = peek_sums(sums, 2 * pair, last[i], HEADS, missing);
       }
     } while (missing);
     UNROLL for (int i = 0; i < deep; i++) {
@@ -171,10 +187,11 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOB
       float v[2];
       UNROLL for (int j = 0; j < 2; j++) {
         int at = 2 * pair + j;
-        v[j] = rounded(residual[at] + (sum_of(s[i].of[j]) + (HAS_OUT_BIAS ? bias[at] : 0.0f)));
+        v[j] = rounded(old[i][j] + (sum_of(s[i].of[j]) + added[i][j]));
         if (at >= own.from && at < own.to) kept[at - own.from] = v[j];
+        before[at] = last[i].of[j] + s[i].of[j];
         squares += v[j] * v[j];
-        v[j] *= norm[at];
+        v[j] *= weight[i][j];
       }
       terms_of<2>(x, HIDDEN, 2 * pair, v);
     }
@@ -182,14 +199,11 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, GLOBAL(const float) bias, GLOB
   return squares;
 }
 
-// mean_scale is 1/√(mean of squares + eps), of which each thread has a part; it is also the barrier after stage.
-DEVICE float mean_scale(float squares, float eps, LOCAL(float) shared, int warp, int lane) {
-  squares = warp_sum(squares);
-  if (lane == 0) shared[warp] = squares;
-  barrier_of(THREADS);
-  squares = 0;
-  UNROLL for (int w = 0; w < WARPS; w++) squares += shared[w];
-  return quick_rsqrt(squares / float(HIDDEN) + eps);
+// mean_scale is 1/√(mean of squares + eps), of which each thread has left a part.
+DEVICE float mean_scale(LOCAL(const float) squares, float eps, int lane) {
+  float sum = 0;
+  UNROLL for (int w = 0; w < WARPS; w++) sum += squares[w * WARP + lane];
+  return quick_rsqrt(warp_sum(sum) / float(HIDDEN) + eps);
 }
 
 // Clock adds up the cycles of the parts of a step; only a profiled kernel has one.
@@ -212,12 +226,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
                 BUF(8, uchar, exchange), BUF(9, float, logits), BUF(10, int, best_id), BUF(11, float, best_value), BUF(12, ulong, profile)) {
   DYNAMIC(memory);
   const Thread t = THREAD;
-  const int block = t.group_x, warp = t.index / WARP, lane = t.index % WARP;
   LOCAL(float) floats = (LOCAL(float))(memory + FLOATS_AT);
   LOCAL(ulong) gates = (LOCAL(ulong))(memory + GATES_AT);
-  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), (LOCAL(uint))(gates + 2 * PORTIONS) + PORTIONS, 0, 0, 0, 0, 0, 0, AHEAD};
+  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), 0, 0, 0, 0, PACE};
   if (t.index == 0) {
-    flag_set(r.held, 0);
     ROLLED for (int i = 0; i < PORTIONS; i++) {
       gate_init(r.full + i, 1);
       gate_init(r.empty + i, WARPS);
@@ -225,9 +237,9 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     gates_ready();
   }
   barrier();
-  if (warp >= WARPS) {
+  if (t.index >= THREADS) {
     give_registers();
-    if (t.index == THREADS) feed_all(args, r, table, place_of(args, segment), keys, values, block);
+    if (t.index == THREADS) feed_all(args, r, table, place_of(args, segment), keys, values, t.group_x);
     return;
   }
   take_registers();
@@ -235,21 +247,25 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   Clock clock_ = {cycles(), {}};
 #endif
 
-  // What the whole step needs: the row's place and the rotations there.
-  const uint last = AS(const uint, exchange)[0];
+  // What the whole step needs: the row's place, the rotations there and the sums of the last step.
+  const int thread = settled(t.index), block = settled(t.group_x), warp = thread / WARP, lane = thread % WARP;
+  GLOBAL(uchar) words = settled(exchange);
+  const uint last = AS(const uint, words)[0];
   Place at = place_of(args, segment);
   Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_PART, floats + DESK_SUM, floats + DESK_TOP, floats + ROTARY, floats + DESK_FACTOR};
-  ROLLED for (int i = t.index; i < PAIRS; i += THREADS) {
+  ROLLED for (int i = thread; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;
     desk.rotary[PAIRS + i] = fsin(angle) * args.rotaryScale;
   }
+  LOCAL(ulong) before = (LOCAL(ulong))(memory + BEFORE_AT);
+  ROLLED for (int i = thread; i < HIDDEN; i += THREADS) before[i] = AS(const ulong, words + LAST_AT)[i];
   const Share own = share_of<Down>(block); // of x
-  GLOBAL(Word) x = AS(Word, exchange + X_AT);
-  GLOBAL(Word) qkv = AS(Word, exchange + QKV_AT);
-  GLOBAL(Word) inner = AS(Word, exchange + INNER_AT);
-  GLOBAL(ulong) all_sums = AS(ulong, exchange + SUMS_AT);
-  GLOBAL(ulong) parts = AS(ulong, exchange + PARTS_AT);
+  GLOBAL(Word) x = AS(Word, words + X_AT);
+  GLOBAL(Word) qkv = AS(Word, words + QKV_AT);
+  GLOBAL(Word) inner = AS(Word, words + INNER_AT);
+  GLOBAL(ulong) sums = AS(ulong, words + SUMS_AT);
+  GLOBAL(ulong) parts = AS(ulong, words + PARTS_AT);
   LOCAL(float) residual = floats + RESIDUAL;
   LOCAL(float) kept = floats + KEPT;
   LOCAL(float) squares = floats + SQUARES;
@@ -267,11 +283,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     row.epoch = epoch - 1;
     row.first = layer == 0;
     { // queries, keys and values
-      hold_copies(r, true, t.index);
-      float s = stage<Qkv, true>(row, v + ROW_NORM, residual, narrow, t.index);
-      hold_copies(r, false, t.index);
+      squares[thread] = stage<Qkv, true>(row, v + ROW_NORM, residual, narrow, thread);
       TICK(0);
-      s = mean_scale(s, args.eps, squares, warp, lane);
+      barrier_of(THREADS);
+      const float s = mean_scale(squares, args.eps, lane);
       TICK(1);
       const Share mine = share_of<Qkv>(block);
       multiply<Qkv>(r, hold<Qkv>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
@@ -281,11 +296,9 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       });
       TICK(2);
     }
-    GLOBAL(ulong) sums = all_sums + layer % 2 * HIDDEN;
     { // attention and its output
       at = seen(at, window);
       const int splits = splits_of(at);
-      if (layer > 0 && warp == WARPS - 1) clear_sums(all_sums + (layer - 1) % 2 * HIDDEN, own, lane); // it has time
       ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS) {
         if (j != block) barrier_of(THREADS); // the desk is used again
         int head = j % GROUPS * JOB_HEADS, split = j / GROUPS;
@@ -313,11 +326,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
     }
     { // gate and up
-      hold_copies(r, true, t.index);
-      float s = stage_sums(sums, v + OUT_BIAS, v + MLP_NORM, residual, kept, own, narrow, t.index);
-      hold_copies(r, false, t.index);
+      squares[thread] = stage_sums(sums, before, v + OUT_BIAS, v + MLP_NORM, residual, kept, own, narrow, thread);
       TICK(6);
-      s = mean_scale(s, args.eps, squares, warp, lane);
+      barrier_of(THREADS);
+      const float s = mean_scale(squares, args.eps, lane);
       TICK(7);
       const Share mine = share_of<Mlp>(block);
       multiply<Mlp>(r, hold<Mlp>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float gate, float up) {
@@ -327,14 +339,12 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
           gate += v[GATE_BIAS + mine.from + i];
           up += v[UP_BIAS + mine.from + i];
         }
-        put_word(inner, mine.from + i, in_word(quick_divide(gate, 1.0f + fexp(-gate)) * up), epoch);
+        put_word(inner, mine.from + i, in_word(quick_divide(gate, 1.0f + fexp2(gate * -LOG2E)) * up), epoch);
       });
       TICK(8);
     }
     { // down, back to x
-      hold_copies(r, true, t.index);
-      stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, residual, wide, t.index);
-      hold_copies(r, false, t.index);
+      stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, residual, wide, thread);
       TICK(9);
       barrier_of(THREADS);
       TICK(10);
@@ -350,7 +360,9 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const uint epoch = last + LAYERS + 1;
   row.epoch = epoch - 1;
   row.first = false;
-  float s = mean_scale(stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, residual, narrow, t.index), args.eps, squares, warp, lane);
+  squares[thread] = stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, residual, narrow, thread);
+  barrier_of(THREADS);
+  const float s = mean_scale(squares, args.eps, lane);
   TICK(12);
   const Share mine = share_of<Head>(block);
   Rank best = {0, 0};
@@ -369,7 +381,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       ranks[2 * warp + 1] = best.place;
     }
     barrier_of(THREADS);
-    GLOBAL(ulong) bests = AS(ulong, exchange + BEST_AT);
+    GLOBAL(ulong) bests = AS(ulong, words + BEST_AT);
     if (warp == 0) {
       best = Rank{lane < WARPS ? ranks[2 * lane] : 0, lane < WARPS ? ranks[2 * lane + 1] : 0};
       best = warp_best(best);
@@ -388,12 +400,13 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
     }
   }
-  // All blocks have read the epoch and the last sums, since x came from all.
-  if (block == 0 && t.index == 0) AS(uint, exchange)[0] = epoch;
-  if (warp == WARPS - 1) clear_sums(all_sums + (LAYERS - 1) % 2 * HIDDEN, own, lane);
+  if (block == 0) { // x came from all blocks, so that all have read what is there
+    ROLLED for (int i = thread; i < HIDDEN; i += THREADS) AS(ulong, words + LAST_AT)[i] = before[i];
+    if (thread == 0) AS(uint, words)[0] = epoch;
+  }
   TICK(14);
 #ifdef PROFILED
-  if (t.index == 0)
+  if (thread == 0)
     UNROLL for (int i = 0; i < TICKS; i++) profile[block * TICKS + i] += clock_.sum[i];
 #endif
 }

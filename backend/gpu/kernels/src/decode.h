@@ -50,10 +50,13 @@ enum {
   X_AT = 256,                                // [HIDDEN]: what a layer reads
   QKV_AT = X_AT + HIDDEN * WORD,             // [(HEADS + 2 KV_HEADS) DIM]
   INNER_AT = QKV_AT + (HEADS + 2 * KV_HEADS) * DIM * WORD, // [INNER]
-  SUMS_AT = INNER_AT + INNER * WORD,        // [2, HIDDEN]: what attention adds to x, in fixed point, of two layers by turns
-  BEST_AT = SUMS_AT + 2 * HIDDEN * 8,        // [BLOCKS, 2]: the largest logit of each, and where
+  SUMS_AT = INNER_AT + INNER * WORD,        // [HIDDEN]: what attention has added to x in all layers so far, in fixed point
+  LAST_AT = SUMS_AT + HIDDEN * 8,           // [HIDDEN]: the same after the last step
+  BEST_AT = LAST_AT + HIDDEN * 8,        // [BLOCKS, 2]: the largest logit of each, and where
   PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
 };
+
+#define LOG2E 1.44269504f // powers of e are powers of 2
 
 // With PROFILED blocks count the cycles of the parts of a step, which package gpu names.
 enum { TICKS = 15 };

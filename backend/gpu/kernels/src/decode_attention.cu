@@ -46,7 +46,7 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, Keys k, int head, bool write, in
   begin(s);
   ROLLED while (n.all > 0) {
     await(r, some_keys);
-    take_keys<H>(s, r, some_keys, some_values, n.all, desk, a.scale, warp, lane);
+    take_keys<H>(s, r, some_keys, some_values, n.all, desk, a.scale * LOG2E, warp, lane);
     await(r, some_values);
     warp_barrier();
     leave(r, some_keys, lane);
@@ -61,7 +61,7 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, Keys k, int head, bool write, in
     float top = desk.top[h], sum = 0, e = 0;
     UNROLL for (int w = 1; w < WARPS; w++) top = larger(top, desk.top[w * H + h]);
     UNROLL for (int w = 0; w < WARPS; w++) {
-      float factor = rescale(desk.top[w * H + h], top);
+      float factor = weight_of(desk.top[w * H + h], top);
       sum += desk.sum[w * H + h] * factor;
       e += desk.part[w * H * DIM + i] * factor;
     }
@@ -92,7 +92,7 @@ template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) pa
       sum = as_float(scale.value[0]);
       top = as_float(scale.value[1]);
     }
-    float factor = rescale(top, warp_max(top));
+    float factor = weight_of(top, warp_max(top));
     desk.factor[lane] = factor / warp_sum(sum * factor);
   }
   barrier_of(THREADS);

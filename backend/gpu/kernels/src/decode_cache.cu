@@ -83,6 +83,9 @@ DEVICE void feed_keys(Ring &r, GLOBAL(const uchar) keys, GLOBAL(const uchar) val
     }
 }
 
+// weight_of is the weight of a score where the largest is top, both to the base 2; without a key, whose score is -∞, it is 0.
+DEVICE float weight_of(float score, float top) { return fexp2(score == -infinity() ? score : score - top); }
+
 // put_element stores an element of a key or value as the cache does.
 template <int Type> DEVICE void put_element(LOCAL(uchar) row, int d, float v) {
   if (Type == BF16)
@@ -97,7 +100,7 @@ struct Desk {
   LOCAL(float) query;  // [JOB_HEADS, DIM]
   LOCAL(float) part;   // [WARPS, JOB_HEADS, DIM]: what the warps have of the result
   LOCAL(float) sum;    // [WARPS, JOB_HEADS]: and of the weights' sum
-  LOCAL(float) top;    // [WARPS, JOB_HEADS]: their largest scores, to which both are relative
+  LOCAL(float) top;    // [WARPS, JOB_HEADS]: their largest scores, to the base 2, to which both are relative
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
   LOCAL(float) factor; // [WARP]: of parts
 };

@@ -85,11 +85,11 @@ template <int H> DEVICE void take_keys(Softmax<H> &s, const Ring &r, Portion key
         weight[h][u] = there[u] ? sum : -infinity();
         top = larger(top, weight[h][u]);
       }
-      float factor = rescale(s.top[h], top);
+      float factor = weight_of(s.top[h], top);
       s.top[h] = top;
       s.sum[h] *= factor;
       UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
-      UNROLL for (int u = 0; u < deep; u++) s.sum[h] += weight[h][u] = rescale(weight[h][u], top);
+      UNROLL for (int u = 0; u < deep; u++) s.sum[h] += weight[h][u] = weight_of(weight[h][u], top);
     }
     await(r, values);
     UNROLL for (int i = 0; i < PER_LANE; i++) {
@@ -109,7 +109,7 @@ template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lan
   UNROLL for (int h = 0; h < H; h++) {
     float top = s.top[h];
     for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
-    float factor = rescale(s.top[h], top), sum = s.sum[h] * factor;
+    float factor = weight_of(s.top[h], top), sum = s.sum[h] * factor;
     UNROLL for (int i = 0; i < HELD; i++) s.acc[h * HELD + i] *= factor;
     for (int mask = WARP / 2; mask >= KEY_LANES; mask /= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
     if (lane == 0) {

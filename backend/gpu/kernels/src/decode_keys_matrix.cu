@@ -1,18 +1,16 @@
 // A round of keys on a desk by matrix units, for caches in bf16 and heads of a multiple of 64 elements.
 //
-// A warp takes 16 keys at a time, from scores to values, in registers: what matrix_add leaves of scores, a weight for each
-// key of each head, is what it wants as the right operand for the values. Lane l is at place t = l % 4 of group g = l / 4. What
-// matrix_add sums over may have any order as long as both operands have the same, so lanes read keys and values 16 bytes at a time.
+// A warp takes 16 keys at a time, from scores to values, in registers. Keys are the rows of the left operand for the scores, elements for
+// the values; heads are the columns. Lane l is at place t = l % 4 of group g = l / 4. What matrix_add sums over may have any order
+// as long as both operands have the same, so lanes read keys and values 16 bytes at a time.
 
 #if MATRIX_KEYS
 enum {
-  QUARTERS = DIM / 32,          // 64 bytes each, of which a lane has 16
-  HALVES = DIM / 64,            // of what a lane has of a value: 16 bytes each
-  OPERANDS = (TERMS + 1) / 2,   // of a query: each holds two terms
-  CHAINED = TERMS == 1 ? 2 : int(OPERANDS), // sums that do not wait for each other
-  WEIGHT_TERMS = ROUNDED ? 2 : 3 // of bf16 to a weight
+  HALVES = DIM / 64,                     // of a key: 128 bytes; of what a lane has of a value: 16 bytes
+  CHAINED = TERMS == 1 ? 2 : int(TERMS), // sums that do not wait for each other
+  WEIGHT_TERMS = ROUNDED ? 2 : 3         // of bf16 to a weight
 };
-static_assert(JOB_HEADS <= 8, "a group has a head");
+static_assert(JOB_HEADS <= 8, "there is a column for each head");
 
 // put_query stores an element of a query as TERMS numbers in bf16, [TERMS, JOB_HEADS, DIM].
 DEVICE void put_query(Desk desk, int head, int d, float v) {
@@ -33,88 +31,91 @@ DEVICE void swap_if(bool swap, Words4 &a, Words4 &b) {
   }
 }
 
-// Softmax is the state of an online softmax over a warp's keys: group g knows the top of head g and has, lane by lane, parts of the sum of its
-// weights. Accumulator i has elements DIM / 8 g + 2 i (v[0], v[1]) and the next (v[2], v[3]) of heads 2 t and 2 t + 1.
+// Softmax is the state of an online softmax over a warp's keys, of heads 2 t and 2 t + 1: the top, the lane's part of the sum of
+// weights and in accumulator i elements DIM / 8 g + 2 i (v[0], v[1]) and the next (v[2], v[3]).
 template <int H> struct Softmax {
-  float top, sum;
+  float top[2], sum[2];
   bool begun;
   Four c[DIM / 16];
 };
 
 template <int H> DEVICE void begin(Softmax<H> &s) {
-  s.top = -infinity();
-  s.sum = 0;
+  UNROLL for (int j = 0; j < 2; j++) {
+    s.top[j] = -infinity();
+    s.sum[j] = 0;
+  }
   s.begun = false;
   UNROLL for (int i = 0; i < DIM / 16; i++) s.c[i] = Four{{0, 0, 0, 0}};
 }
 
-// score_keys scores 16 keys of a portion of n: group g has, of head g, keys 2 t, 2 t + 1, 2 t + 8 and 2 t + 9. A key past the last is that again.
+// score_keys scores 16 keys of a portion of n, those past the last as -∞: key g (v[0], v[1]) and the eighth after it (v[2], v[3]) by heads 2 t and 2 t + 1.
 template <int H> DEVICE Four score_keys(LOCAL(const uchar) portion, int first, int n, Desk desk, float scale, int lane) {
   const int g = lane / 4, t = lane % 4;
   const bool odd = g % 2 == 1;
-  const Words4 zero = {{0, 0, 0, 0}};
-  Four c[2][CHAINED];
+  Four c[CHAINED];
+  UNROLL for (int i = 0; i < CHAINED; i++) c[i] = Four{{0, 0, 0, 0}};
   LOCAL(const uchar) key[2];
-  UNROLL for (int tile = 0; tile < 2; tile++) {
-    UNROLL for (int i = 0; i < CHAINED; i++) c[tile][i] = Four{{0, 0, 0, 0}};
-    int at = first + 8 * tile + g;
-    key[tile] = portion + (at < n ? at : n - 1) * KEY_BYTES + 16 * t;
-  }
-  UNROLL for (int i = 0; i < QUARTERS; i += 2) {
-    Words4 q[2][2 * OPERANDS], k[2][2];
-    UNROLL for (int j = 0; j < 2; j++)
-      UNROLL for (int term = 0; term < 2 * OPERANDS; term++)
-        q[j][term] = g < H && term < TERMS ? local4((LOCAL(const uchar))desk.query + 2 * (term * JOB_HEADS + g) * DIM + 64 * (i + j) + 16 * t) : zero;
-    UNROLL for (int tile = 0; tile < 2; tile++) {
-      UNROLL for (int j = 0; j < 2; j++) k[tile][j] = local4(key[tile] + 64 * (i + (odd ? 1 - j : j))); // groups beside each other read other banks
-      swap_if(odd, k[tile][0], k[tile][1]);
+  UNROLL for (int i = 0; i < 2; i++) key[i] = portion + (first + 8 * i + g < n ? first + 8 * i + g : n - 1) * KEY_BYTES + 16 * t;
+  UNROLL for (int half = 0; half < HALVES; half++) {
+    Words4 k[2][2], q[TERMS][2];
+    UNROLL for (int i = 0; i < 2; i++) {
+      UNROLL for (int j = 0; j < 2; j++) k[i][j] = local4(key[i] + 128 * half + (odd ? 64 - 64 * j : 64 * j)); // groups beside each other read other banks
+      swap_if(odd, k[i][0], k[i][1]);
     }
+    UNROLL for (int term = 0; term < TERMS; term++)
+      UNROLL for (int j = 0; j < 2; j++) {
+        q[term][j] = Words4{{0, 0, 0, 0}};
+        if (g < H) q[term][j] = local4((LOCAL(const uchar))desk.query + 2 * (term * JOB_HEADS + g) * DIM + 128 * half + 64 * j + 16 * t);
+      }
     UNROLL for (int j = 0; j < 2; j++)
       UNROLL for (int w = 0; w < 4; w += 2)
-        UNROLL for (int tile = 0; tile < 2; tile++)
-          UNROLL for (int o = 0; o < OPERANDS; o++)
-            matrix_add(c[tile][TERMS == 1 ? j : o], q[j][2 * o].w[w], q[j][2 * o + 1].w[w], q[j][2 * o].w[w + 1], q[j][2 * o + 1].w[w + 1], k[tile][j].w[w], k[tile][j].w[w + 1]);
+        UNROLL for (int term = 0; term < TERMS; term++)
+          matrix_add(c[TERMS == 1 ? j : term], k[0][j].w[w], k[1][j].w[w], k[0][j].w[w + 1], k[1][j].w[w + 1], q[term][j].w[w], q[term][j].w[w + 1]);
   }
   Four score;
   UNROLL for (int i = 0; i < 4; i++) {
-    float sum = 0;
-    UNROLL for (int o = CHAINED - 1; o >= 0; o--) sum += c[i / 2][o].v[2 + i % 2] + c[i / 2][o].v[i % 2];
-    score.v[i] = first + i / 2 * 8 + 2 * t + i % 2 < n ? sum * scale : -infinity();
+    float sum = c[CHAINED - 1].v[i];
+    UNROLL for (int j = CHAINED - 2; j >= 0; j--) sum += c[j].v[i];
+    score.v[i] = first + i / 2 * 8 + g < n ? sum * scale : -infinity();
   }
   return score;
 }
 
 // weigh makes scores weights and all that the state has relative to the new top.
-template <int H> DEVICE void weigh(Softmax<H> &s, Four &score, int lane) {
-  float top = s.top;
-  UNROLL for (int i = 0; i < 4; i++) top = larger(top, score.v[i]);
-  UNROLL for (int mask = 1; mask < 4; mask *= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
+template <int H> DEVICE void weigh(Softmax<H> &s, Four &score) {
+  float factor[2] = {0, 0};
+  UNROLL for (int j = 0; j < (H > 1 ? 2 : 1); j++) {
+    float top = larger(score.v[j], score.v[2 + j]);
+    UNROLL for (int mask = 4; mask < WARP; mask *= 2) top = larger(top, as_float(shuffle_xor(as_uint(top), mask)));
+    top = larger(top, s.top[j]);
+    factor[j] = weight_of(s.top[j], top);
+    s.top[j] = top;
+    UNROLL for (int i = j; i < 4; i += 2) score.v[i] = weight_of(score.v[i], top);
+    s.sum[j] = s.sum[j] * factor[j] + (score.v[j] + score.v[2 + j]);
+  }
   if (s.begun) {
-    float factor = rescale(s.top, top), low = as_float(shuffle(as_uint(factor), 8 * (lane % 4))), high = as_float(shuffle(as_uint(factor), 8 * (lane % 4) + 4));
-    s.sum *= factor;
     UNROLL for (int i = 0; i < DIM / 16; i++)
-      UNROLL for (int j = 0; j < 4; j++) s.c[i].v[j] *= j % 2 == 0 ? low : high;
+      UNROLL for (int j = 0; j < 4; j++) s.c[i].v[j] *= factor[j % 2];
   }
   s.begun = true;
-  s.top = top;
-  UNROLL for (int i = 0; i < 4; i++) s.sum += score.v[i] = rescale(score.v[i], top);
 }
 
 // add_values adds 16 values of a portion of n times their weights.
 template <int H> DEVICE void add_values(Softmax<H> &s, LOCAL(const uchar) portion, int first, int n, Four weight, int lane) {
   const int g = lane / 4, t = lane % 4;
   const bool odd = HALVES % 2 == 0 && t % 2 == 1;
-  Words4 v[4][HALVES];
+  Words4 v[4][HALVES]; // of keys 2 t, 2 t + 1, 2 t + 8 and 2 t + 9
   UNROLL for (int i = 0; i < 4; i++) {
     int at = first + 2 * t + i % 2 + i / 2 * 8;
     LOCAL(const uchar) value = portion + (at < n ? at : n - 1) * VALUE_BYTES + DIM / 4 * g;
     UNROLL for (int half = 0; half < HALVES; half++) v[i][half] = local4(value + 16 * (odd ? half ^ 1 : half)); // places beside each other read other banks
     UNROLL for (int half = 0; half + 1 < HALVES; half += 2) swap_if(odd, v[i][half], v[i][half + 1]);
   }
-  uint p[WEIGHT_TERMS][2];
+  uint p[WEIGHT_TERMS][2]; // of head g and the same keys
   UNROLL for (int term = 0; term < WEIGHT_TERMS; term++)
     UNROLL for (int i = 0; i < 2; i++) {
-      uint pair = p[term][i] = bf16_pair(weight.v[2 * i], weight.v[2 * i + 1]);
+      uint pair = bf16_pair(weight.v[2 * i], weight.v[2 * i + 1]);
+      p[term][i] = transposed(pair);
       weight.v[2 * i] -= as_float(pair << 16);
       weight.v[2 * i + 1] -= as_float(pair & 0xffff0000u);
     }
@@ -130,7 +131,7 @@ template <int H> DEVICE void add_values(Softmax<H> &s, LOCAL(const uchar) portio
 template <int H> DEVICE void take_keys(Softmax<H> &s, const Ring &r, Portion keys, Portion values, int n, Desk desk, float scale, int warp, int lane) {
   ROLLED for (int first = 16 * warp; first < n; first += 16 * WARPS) {
     Four weight = score_keys<H>(r.bytes + keys.at, first, n, desk, scale, lane);
-    weigh<H>(s, weight, lane);
+    weigh<H>(s, weight);
     await(r, values);
     add_values<H>(s, r.bytes + values.at, first, n, weight, lane);
   }
@@ -139,13 +140,15 @@ template <int H> DEVICE void take_keys(Softmax<H> &s, const Ring &r, Portion key
 // collect leaves a warp's result on the desk.
 template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lane) {
   const int g = lane / 4, t = lane % 4;
-  float sum = s.sum;
-  UNROLL for (int mask = 1; mask < 4; mask *= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
-  if (t == 0 && g < H) {
-    desk.sum[warp * H + g] = sum;
-    desk.top[warp * H + g] = s.top;
+  UNROLL for (int j = 0; j < (H > 1 ? 2 : 1); j++) {
+    float sum = s.sum[j];
+    UNROLL for (int mask = 4; mask < WARP; mask *= 2) sum += as_float(shuffle_xor(as_uint(sum), mask));
+    if (g == 0 && 2 * t + j < H) {
+      desk.sum[warp * H + 2 * t + j] = sum;
+      desk.top[warp * H + 2 * t + j] = s.top[j];
+    }
   }
-  UNROLL for (int j = 0; j < 2; j++) {
+  UNROLL for (int j = 0; j < (H > 1 ? 2 : 1); j++) {
     if (2 * t + j >= H) continue;
     LOCAL(float) part = desk.part + (warp * H + 2 * t + j) * DIM + DIM / 8 * g;
     UNROLL for (int i = 0; i < DIM / 16; i += 2) {

@@ -4,9 +4,9 @@
 //
 // Sums are in fixed point, since additions of integers give the same sum in any order.
 // A word holds the number of its additions in the uppermost 8 bits and below it their
-// sum, each with an offset that makes it positive, so that no bit is borrowed. The
-// layers use two rows of sums by turns; a row's owner clears it while the other one is in
-// use, when all have read it and nobody can add to it yet.
+// sum, each with an offset that makes it positive, so that no bit is borrowed. Nobody
+// clears it: a block takes what was there after the layer before from it, modulo 2^64.
+// Nobody can add for the next layer either before all have read it.
 
 enum {
   ROW_PARTS = BLOCKS / HEADS < 1 ? 1 : BLOCKS / HEADS, // of the rows; each head has as many jobs
@@ -100,10 +100,4 @@ DEVICE void multiply_out(Ring &r, LOCAL(const uchar) result, int job, GLOBAL(ulo
     warp_barrier();
     leave(r, p, lane);
   }
-}
-
-// clear_sums sets the block's own sums back and shows that to all before what the block writes next.
-DEVICE void clear_sums(GLOBAL(ulong) sums, Share own, int lane) {
-  ROLLED for (int i = own.from + lane; i < own.to; i += WARP) clear_sum(sums, i);
-  fence();
 }

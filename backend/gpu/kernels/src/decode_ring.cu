@@ -15,11 +15,9 @@ struct Ring {
   LOCAL(ulong) full;  // [PORTIONS]: opens when a portion has come
   LOCAL(ulong) empty; // [PORTIONS]: opens when all warps have left it
   LOCAL(uint) sizes;  // [PORTIONS]: the feeder's, bytes of each
-  LOCAL(uint) held;   // the feeder begins no portion unless it is 0
   uint next, at;      // number and place of the next portion
   uint freed, used;   // the feeder: portions that were left, and bytes of the others
-  uint come, coming;  // the feeder: portions that have come, and bytes of the others
-  uint ahead;         // the feeder: of these when a portion begins, at most
+  uint pace;          // the feeder: portions on their way at most, or 0
 };
 
 struct Portion {
@@ -41,13 +39,7 @@ DEVICE void leave(const Ring &r, Portion p, int lane) {
   if (lane == 0) gate_arrive(r.empty + p.number % PORTIONS);
 }
 
-// has_come counts a portion among those that have come.
-DEVICE void has_come(Ring &r) {
-  r.coming -= r.sizes[r.come % PORTIONS];
-  r.come++;
-}
-
-// open_portion makes room for the next portion and waits until few bytes are on their way. Of the portion's bytes some will be filled.
+// open_portion makes room for the next portion, once those as many before it as the pace have come. Of its bytes some will be filled.
 DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
   uint before = r.at;
   Portion p = next_portion(r, bytes);
@@ -55,26 +47,14 @@ DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
   ROLLED while (r.used + taken > RING || r.next - r.freed > PORTIONS) {
     uint gate = r.freed % PORTIONS;
     gate_wait(r.empty + gate, r.freed / PORTIONS);
-    if (r.come == r.freed) has_come(r);
     r.used -= r.sizes[gate];
     r.freed++;
   }
-  flag_wait(r.held);
-  ROLLED while (r.coming > r.ahead) {
-    await(r, Portion{0, r.come});
-    has_come(r);
-  }
-  r.sizes[p.number % PORTIONS] = taken;
   r.used += taken;
-  r.coming += taken;
+  r.sizes[p.number % PORTIONS] = taken;
+  if (r.pace > 0 && p.number >= r.pace) await(r, Portion{0, p.number - r.pace});
   gate_expect(r.full + p.number % PORTIONS, filled);
   return p;
-}
-
-// hold_copies holds the feeder back, or no longer, where time goes by waiting for other blocks: copies hold up what those
-// send. Nothing in between may wait for a portion.
-DEVICE void hold_copies(const Ring &r, bool hold, int thread) {
-  if (HOLD_COPIES && thread == 0) flag_set(r.held, hold ? 1 : 0);
 }
 
 // fill copies a piece of a portion.

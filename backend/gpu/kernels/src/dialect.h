@@ -131,7 +131,7 @@ DEVICE float block_max(Thread t, float v, LOCAL(float) shared) {
 
 // rescale is the factor of what keys contribute to an attention whose largest
 // score was top, once it is to; without a key it is 0.
-DEVICE float rescale(float top, float to) { return top == -infinity() ? 0.0f : fexp(top - to); }
+DEVICE float rescale(float top, float to) { return fexp(top == -infinity() ? top : top - to); }
 
 DEVICE float sigmoid(float x) { return 1.0f / (1.0f + fexp(-x)); }
 

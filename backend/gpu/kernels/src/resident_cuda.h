@@ -46,12 +46,6 @@ DEVICE void bulk_copy(uchar *to, const uchar *from, int bytes, ulong *gate) {
 // copies_follow orders what the thread wrote to shared memory before bulk copies to there.
 DEVICE void copies_follow() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
-// flag_set sets a flag in shared memory, flag_wait waits until it is 0.
-DEVICE void flag_set(uint *flag, uint v) { atomicExch(flag, v); }
-DEVICE void flag_wait(uint *flag) {
-  while (atomicOr(flag, 0) != 0) {}
-}
-
 DEVICE void warp_barrier() { __syncwarp(); }
 
 // barrier_of lets the first n threads of the block wait for each other.
@@ -69,6 +63,13 @@ template <class Row> DEVICE Words4 matrices(int lane, Row row) {
                : "r"(shared_address(row(lane)))
                : "memory");
   return v;
+}
+
+// transposed is a matrix of 8 x 8 numbers of 16 bits, as matrices has them, with rows and columns changed.
+DEVICE uint transposed(uint v) {
+  uint w;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(w) : "r"(v));
+  return w;
 }
 
 // Words carry a number and the epoch in which it was written. Sheets of
@@ -111,26 +112,44 @@ DEVICE uint take_word(const ulong *words, long i, uint epoch) {
   return uint(w);
 }
 
-// Added is two words to which blocks add. add_sum adds to one, peek_sums returns two and
+// Added is two words to which blocks add. add_sum adds to one, peek_sums returns what was added to two since they were before and
 // sets missing where fewer than adders did: bits from 56 on count them.
 struct Added {
   ulong of[2];
 };
 DEVICE void add_sum(ulong *sums, long i, ulong v) { asm volatile("red.relaxed.gpu.global.add.u64 [%0], %1;" ::"l"(sums + i), "l"(v) : "memory"); }
-DEVICE Added peek_sums(const ulong *sums, long i, uint adders, bool &missing) {
+DEVICE Added peek_sums(const ulong *sums, long i, Added before, uint adders, bool &missing) {
   Added s;
   asm volatile("ld.relaxed.gpu.global.v2.b64 {%0, %1}, [%2];" : "=l"(s.of[0]), "=l"(s.of[1]) : "l"(sums + i) : "memory");
-  UNROLL for (int j = 0; j < 2; j++) missing |= uint(s.of[j] >> 56) != adders;
+  UNROLL for (int j = 0; j < 2; j++) {
+    s.of[j] -= before.of[j];
+    missing |= uint(s.of[j] >> 56) != adders;
+  }
   return s;
 }
-DEVICE void clear_sum(ulong *sums, long i) { asm volatile("st.relaxed.gpu.global.b64 [%0], %1;" ::"l"(sums + i), "l"(0ul) : "memory"); }
 
 // at_address is memory whose address a table holds.
 template <class T> DEVICE T *at_address(ulong address, long) { return (T *)address; }
 
-// quick_rsqrt and quick_divide may be off by 2 units in the last place.
-DEVICE float quick_rsqrt(float x) { return rsqrtf(x); }
-DEVICE float quick_divide(float a, float b) { return __fdividef(a, b); }
+// quick_rsqrt and quick_divide may be off by 2 units in the last place; subnormal numbers are 0.
+DEVICE float quick_rsqrt(float x) {
+  float y;
+  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+DEVICE float quick_divide(float a, float b) {
+  float y;
+  asm("div.approx.ftz.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+
+// settled is what it is given, in a register for good: the compiler would read special registers and arguments again and
+// again, and waits each time.
+DEVICE int settled(int v) { return int(shuffle_xor(uint(v), 0)); }
+template <class T> DEVICE T *settled(T *p) {
+  ulong v = ulong(p);
+  return (T *)(ulong(shuffle_xor(uint(v >> 32), 0)) << 32 | shuffle_xor(uint(v), 0));
+}
 
 // give_registers and take_registers move registers from the four warps of the
 // feeder, which are a warpgroup, to eight others: of 168 each gets 40 and 232.

@@ -84,15 +84,6 @@ DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCA
 
 DEVICE void copies_follow() {}
 
-// flag_set sets a flag in shared memory, flag_wait waits until it is 0.
-DEVICE void flag_set(LOCAL(uint) flag, uint v) {
-  *flag = v;
-  emu::got_on();
-}
-DEVICE void flag_wait(LOCAL(uint) flag) {
-  while (*flag != 0) emu::yield("its own block, which holds copies back");
-}
-
 DEVICE void warp_barrier() {
   int warp = emu::current->thread / emu::warp_size;
   emu::meet(emu::warps[warp], emu::warp_threads(warp));
@@ -118,6 +109,14 @@ template <class Row> DEVICE Words4 matrices(int lane, Row row) {
     if (emu::within(from, 16)) memcpy(&v.w[i], from + 4 * (lane % 4), 4);
   }
   return v;
+}
+
+// transposed is a matrix of 8 x 8 numbers of 16 bits, as matrices has them, with rows and columns changed.
+DEVICE uint transposed(uint v) {
+  int lane = emu::current->thread % emu::warp_size, row = lane / 4, column = 2 * (lane % 4);
+  auto lanes = emu::exchange(v);
+  auto at = [&](int r, int c) { return lanes[4 * r + c / 2] >> 16 * (c % 2) & 0xffff; };
+  return at(column, row) | at(column + 1, row) << 16;
 }
 
 namespace emu {
@@ -165,7 +164,7 @@ DEVICE Quad peek(GLOBAL(uint) words, long i, uint epoch, bool &missing) {
 }
 DEVICE uint take_word(GLOBAL(ulong) words, long i, uint epoch) { return uint(emu::take<ulong, 32>(words, i, epoch)); }
 
-// Added is two words to which blocks add. add_sum adds to one, peek_sums returns two
+// Added is two words to which blocks add. add_sum adds to one, peek_sums returns what was added to two since they were before,
 // once all adders did: bits from 56 on count them.
 struct Added {
   ulong of[2];
@@ -174,11 +173,11 @@ DEVICE void add_sum(GLOBAL(ulong) sums, long i, ulong v) {
   sums[i] += v;
   emu::got_on();
 }
-DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, uint adders, bool &missing) {
+DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, Added before, uint adders, bool &missing) {
   Added s;
   for (int j = 0; j < 2; j++)
     for (;;) {
-      s.of[j] = sums[i + j];
+      s.of[j] = sums[i + j] - before.of[j];
       uint count = uint(s.of[j] >> 56);
       if (count == adders) break;
       if (count > adders) emu::fail("a sum was added to before it was read", i + j, count);
@@ -186,7 +185,6 @@ DEVICE Added peek_sums(GLOBAL(const ulong) sums, long i, uint adders, bool &miss
     }
   return s;
 }
-DEVICE void clear_sum(GLOBAL(ulong) sums, long i) { sums[i] = 0; }
 
 // at_address is memory whose address a table holds.
 template <class T> DEVICE emu::Pointer<T> at_address(ulong address, long elements) {
@@ -197,6 +195,9 @@ template <class T> DEVICE emu::Pointer<T> at_address(ulong address, long element
 // quick_rsqrt and quick_divide may be off by 2 units in the last place.
 DEVICE float quick_rsqrt(float x) { return 1.0f / sqrtf(x); }
 DEVICE float quick_divide(float a, float b) { return a / b; }
+
+// settled is what it is given, in a register for good.
+template <class T> DEVICE T settled(T v) { return v; }
 
 DEVICE void take_registers() {}
 DEVICE void give_registers() {}
