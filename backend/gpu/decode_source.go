@@ -14,9 +14,10 @@ type decodeSizes struct {
 	keyType, valueType                                            backend.DType
 	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
 
-	blocks, warps, feeders, ring, portion, pace, keyLanes, jobHeads, sums int
-	splits                                                                [numProducts]int // warps that share a row
-	profiled                                                              bool             // the kernel counts cycles
+	blocks, warps, feeders, ring, portion, pace, piece, keyLanes, jobHeads, sums int
+	splits                                                                       [numProducts]int // warps that share a row
+	few, many                                                                    int              // cycles from one piece to the next, with few keys and with many
+	profiled                                                                     bool             // the kernel counts cycles
 }
 
 // outRows are the rows of the output's weight that a warp multiplies at a time.
@@ -141,7 +142,7 @@ func (s *decodeSizes) chooseRing(g Grid) error {
 	for ; ; s.portion /= 2 {
 		s.ring = (g.Shared - s.shared()) &^ 127
 		if s.ring >= 4*s.portion {
-			s.pace = s.chosenPace()
+			s.choosePace(g)
 			return nil
 		}
 		if s.portion/2 < least {
@@ -153,17 +154,24 @@ func (s *decodeSizes) chooseRing(g Grid) error {
 // mostPortion is the largest portion in bytes: what a block waits for at a time.
 const mostPortion = 32 << 10
 
-// chosenPace is the number of portions that a block has on their way at most. Where the ring holds half of what a
-// block reads in a layer, time goes by waiting for other blocks, which copies in a burst would make longer; there it is one.
-func (s *decodeSizes) chosenPace() int {
+// choosePace chooses how much of what it reads a block has on its way. Where the ring holds half of what it reads in a layer,
+// time goes by waiting for other blocks, which copies in bursts would make longer: there they come in pieces, at intervals of a
+// part of the time that memory takes for a piece of each block. A step with many keys reads more, so that its part is larger.
+func (s *decodeSizes) choosePace(g Grid) {
 	layer := 2 * s.hidden * s.heads * s.dim
 	for _, p := range s.products() {
 		layer += 2 * 2 * p.pairs * p.k
 	}
-	if layer/s.blocks > 2*s.ring {
-		return 2
+	s.pace, s.piece, s.few, s.many = 2, s.portion, 0, 0
+	switch {
+	case layer/s.blocks > 2*s.ring:
+	case g.Read == 0:
+		s.pace = 1
+	default:
+		s.piece = s.portion / 4
+		cycles := float64(s.piece*s.blocks) / g.Read
+		s.few, s.many = int(0.6*cycles), int(0.85*cycles)
 	}
-	return 1
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -231,7 +239,7 @@ func (s *decodeSizes) shared() int {
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
 	floats := s.hidden + 2*ceil(s.hidden/2, s.blocks) + warpSize*s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
-	floats = (floats+3)&^3 + queries*s.jobHeads*s.dim + s.warps*s.jobHeads*(s.dim+2) + warpSize
+	floats = (floats+3)&^3 + queries*s.jobHeads*s.dim + s.warps*s.jobHeads*(s.dim+2)
 	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 8*s.hidden + 4*floats
 }
 
@@ -248,7 +256,7 @@ func (s *decodeSizes) macros() string {
 		{"HIDDEN", s.hidden}, {"HEADS", s.heads}, {"KV_HEADS", s.kvHeads}, {"DIM", s.dim}, {"INNER", s.inner}, {"LAYERS", s.layers},
 		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
-		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"PACE", s.pace},
+		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"PACE", s.pace}, {"PIECE", s.piece}, {"INTERVAL_FEW", s.few}, {"INTERVAL_MANY", s.many},
 		{"LANES_A_KEY", s.keyLanes}, {"MATRIX_KEYS", flag(s.matrixKeys())}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
 		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
 	} {

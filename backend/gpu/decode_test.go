@@ -90,7 +90,7 @@ func TestRefusedDecode(t *testing.T) {
 
 // TestFit checks that the sizes of real models fit an H100, and that a small device is refused.
 func TestFit(t *testing.T) {
-	hopper := Grid{Blocks: 132, Warps: 8, Feeders: 4, Shared: 227 << 10}
+	hopper := Grid{Blocks: 132, Warps: 8, Feeders: 4, Shared: 227 << 10, Read: 2500}
 	for name, s := range map[string]decodeSizes{
 		"Qwen3-0.6B":   {hidden: 1024, heads: 16, kvHeads: 8, dim: 128, inner: 3072, layers: 28, vocabulary: 151936, pairs: 64},
 		"Qwen3-4B":     {hidden: 2560, heads: 32, kvHeads: 8, dim: 128, inner: 9728, layers: 36, vocabulary: 151936, pairs: 64},
@@ -110,9 +110,9 @@ func TestFit(t *testing.T) {
 			if err != nil || s.sharedWithRing() > hopper.Shared || s.blocks > hopper.Blocks {
 				t.Errorf("%s, rounded %t: %+v: %v", name, rounded, s, err)
 			}
-			t.Logf("%s, rounded %t: %d blocks, a ring of %d and portions of %d bytes, %d on their way, warps sharing rows %v", name, rounded, s.blocks, s.ring, s.portion, s.pace, s.splits)
-			if small := name == "Qwen3-0.6B" || name == "SmolLM2-135M"; small != (s.pace == 1) {
-				t.Errorf("%s, rounded %t: %d portions on their way", name, rounded, s.pace)
+			t.Logf("%s, rounded %t: %d blocks, a ring of %d and portions of %d bytes in pieces of %d, one in %d or %d cycles, warps sharing rows %v", name, rounded, s.blocks, s.ring, s.portion, s.piece, s.few, s.many, s.splits)
+			if small := name == "Qwen3-0.6B" || name == "SmolLM2-135M"; small != (s.few > 0) || s.few > s.many {
+				t.Errorf("%s, rounded %t: pieces at intervals of %d or %d cycles", name, rounded, s.few, s.many)
 			}
 			if err := s.fit(Grid{Blocks: 8, Warps: 8, Feeders: 1, Shared: 16 << 10}); err == nil {
 				t.Errorf("%s fits 16 KiB of shared memory", name)

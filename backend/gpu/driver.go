@@ -70,8 +70,12 @@ type Info struct {
 }
 
 // Grid is the most blocks that run at once, each with Shared bytes of shared
-// memory, Warps that compute, and Feeders, warps that copy for them.
-type Grid struct{ Blocks, Warps, Feeders, Shared int }
+// memory, Warps that compute, and Feeders, warps that copy for them. All of them
+// together read at most Read bytes of the device's memory in a cycle; 0 is not known.
+type Grid struct {
+	Blocks, Warps, Feeders, Shared int
+	Read                           float64
+}
 
 // Kernel is a driver's handle of a compiled kernel.
 type Kernel uintptr

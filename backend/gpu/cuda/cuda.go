@@ -51,8 +51,9 @@ type driver struct {
 	stream  uintptr
 	capture uintptr // a second stream, on which recordings are made
 	modules []uintptr
-	pools   bool // memory is allocated in the stream's order
-	most    int  // bytes of shared memory a block, where blocks can wait for each other
+	pools   bool    // memory is allocated in the stream's order
+	most    int     // bytes of shared memory a block, where blocks can wait for each other
+	read    float64 // bytes of memory that the device reads in a cycle, there too
 
 	kept keep
 
@@ -132,6 +133,7 @@ func (d *driver) startResident() error {
 	}
 	var err error
 	d.most, err = d.lib.attribute(d.device.id, attributeShared)
+	d.read = d.lib.read(d.device.id)
 	return err
 }
 
@@ -159,7 +161,7 @@ func (d *driver) grid() gpu.Grid {
 	if d.most == 0 {
 		return gpu.Grid{}
 	}
-	return gpu.Grid{Blocks: d.device.Multiprocessors, Warps: 8, Feeders: 4, Shared: d.most}
+	return gpu.Grid{Blocks: d.device.Multiprocessors, Warps: 8, Feeders: 4, Shared: d.most, Read: d.read}
 }
 
 func (d *driver) Resident(k gpu.Kernel, threads, shared int) (blocks int, err error) {

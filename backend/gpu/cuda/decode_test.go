@@ -20,7 +20,7 @@ type collector struct {
 }
 
 func (c *collector) Info() gpu.Info {
-	return gpu.Info{Dialect: "cuda", Backend: "collector", Units: 132, Resident: gpu.Grid{Blocks: 132, Warps: 8, Feeders: 4, Shared: 227 << 10}}
+	return gpu.Info{Dialect: "cuda", Backend: "collector", Units: 132, Resident: gpu.Grid{Blocks: 132, Warps: 8, Feeders: 4, Shared: 227 << 10, Read: 2500}}
 }
 
 func (c *collector) Compile(source string, names []string) ([]gpu.Kernel, error) {

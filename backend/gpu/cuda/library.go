@@ -109,7 +109,10 @@ func text(p *byte) string {
 
 // Attributes of devices.
 const (
+	attributeClock           = 13 // in kHz, as the memory's
 	attributeMultiprocessors = 16
+	attributeMemoryClock     = 36
+	attributeMemoryWidth     = 37 // in bits
 	attributeMajor           = 75
 	attributeMinor           = 76
 	attributeCooperative     = 95
@@ -121,6 +124,20 @@ func (l *library) attribute(device int32, attribute uintptr) (int, error) {
 	var v int32
 	err := l.call("asking for an attribute of the device", l.deviceAttribute, uintptr(unsafe.Pointer(&v)), attribute, uintptr(device))
 	return int(v), err
+}
+
+// read returns how many bytes a device can read from its memory in a cycle, at two bits a line and cycle of the memory, or 0 where the driver
+// does not say.
+func (l *library) read(device int32) float64 {
+	var v [3]int
+	for i, attribute := range []uintptr{attributeMemoryClock, attributeMemoryWidth, attributeClock} {
+		n, err := l.attribute(device, attribute)
+		if err != nil || n <= 0 {
+			return 0
+		}
+		v[i] = n
+	}
+	return 2 * float64(v[0]) * float64(v[1]) / 8 / float64(v[2])
 }
 
 // Device is a CUDA device as Probe finds it.

@@ -15,19 +15,19 @@ import (
 var grids = map[string]gpu.Grid{
 	"plain":                                      {Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10},
 	"all logits, heads partly rotated":           {Blocks: 1, Warps: 1, Feeders: 1, Shared: 32 << 10},
-	"few rows":                                   {Blocks: 7, Warps: 2, Feeders: 1, Shared: 28 << 10},
+	"few rows":                                   {Blocks: 7, Warps: 2, Feeders: 1, Shared: 28 << 10, Read: 16},
 	"long rows":                                  {Blocks: 2, Warps: 4, Feeders: 1, Shared: 56 << 10},
 	"longer rows":                                {Blocks: 2, Warps: 1, Feeders: 1, Shared: 96 << 10},
 	"long rows in turn":                          {Blocks: 2, Warps: 2, Feeders: 1, Shared: 96 << 10},
 	"long rows of the last product in turn":      {Blocks: 2, Warps: 4, Feeders: 1, Shared: 80 << 10},
-	"rows that warps share unevenly":             {Blocks: 16, Warps: 4, Feeders: 1, Shared: 48 << 10},
-	"many keys, two slots":                       {Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10},
-	"many keys in bf16, odd heads, windows":      {Blocks: 10, Warps: 2, Feeders: 1, Shared: 24 << 10},
+	"rows that warps share unevenly":             {Blocks: 16, Warps: 4, Feeders: 1, Shared: 48 << 10, Read: 16},
+	"many keys, two slots":                       {Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10, Read: 16},
+	"many keys in bf16, odd heads, windows":      {Blocks: 10, Warps: 2, Feeders: 1, Shared: 24 << 10, Read: 16},
 	"four heads on matrix units":                 {Blocks: 9, Warps: 2, Feeders: 1, Shared: 64 << 10},
-	"two heads on matrix units in bf16, windows": {Blocks: 6, Warps: 4, Feeders: 1, Shared: 96 << 10},
+	"two heads on matrix units in bf16, windows": {Blocks: 6, Warps: 4, Feeders: 1, Shared: 96 << 10, Read: 16},
 	"a large head on matrix units":               {Blocks: 3, Warps: 2, Feeders: 1, Shared: 96 << 10},
 	"one group of large heads":                   {Blocks: 3, Warps: 2, Feeders: 1, Shared: 48 << 10},
-	"heads of 8":                                 {Blocks: 5, Warps: 2, Feeders: 1, Shared: 24 << 10},
+	"heads of 8":                                 {Blocks: 5, Warps: 2, Feeders: 1, Shared: 24 << 10, Read: 16},
 }
 
 // TestDecode compares the kernel that runs a whole step with the kernels for

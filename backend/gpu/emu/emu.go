@@ -28,7 +28,7 @@ var ErrNoCompiler = errors.New("the emulator needs a C++ compiler: install g++ o
 
 // New builds or loads the kernels and returns the emulated device.
 func New() (*gpu.Backend, error) {
-	return NewGrid(gpu.Grid{Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10})
+	return NewGrid(gpu.Grid{Blocks: 3, Warps: 2, Feeders: 1, Shared: 24 << 10, Read: 16})
 }
 
 // NewGrid is New with the grid of kernels whose blocks wait for each other.

@@ -27,8 +27,7 @@ enum {
   DESK_PART = DESK_QUERY + (MATRIX_KEYS ? (TERMS + 1) / 2 : 1) * JOB_HEADS * DIM,
   DESK_SUM = DESK_PART + WARPS * JOB_HEADS * DIM,
   DESK_TOP = DESK_SUM + WARPS * JOB_HEADS,
-  DESK_FACTOR = DESK_TOP + WARPS * JOB_HEADS,
-  FLOATS = DESK_FACTOR + WARP,
+  FLOATS = DESK_TOP + WARPS * JOB_HEADS,
   SHARED_BYTES = FLOATS_AT + 4 * FLOATS
 };
 #ifdef SHARED_GIVEN
@@ -38,6 +37,7 @@ static_assert(SHARED_BYTES == SHARED_GIVEN, "package gpu counts shared memory as
 // feed_all is the feeder: it walks through all that the block reads.
 DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Place at, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, int block) {
   const int query = HEADS * DIM, key = KV_HEADS * DIM;
+  r.due = uint(cycles());
   Share qkv = share_of<Qkv>(block), mlp = share_of<Mlp>(block), down = share_of<Down>(block);
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
     GLOBAL(const ulong) weights = table + layer * TABLE;
@@ -50,6 +50,7 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     });
     at = seen(at, int(weights[WINDOW]));
     int splits = splits_of(at);
+    r.interval = splits > 1 ? INTERVAL_MANY : INTERVAL_FEW;
     ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS)
       feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j % GROUPS * JOB_HEADS), j / GROUPS, splits));
     ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
@@ -62,7 +63,7 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     });
     feed_weight<Down>(r, down, weights[DOWN]);
   }
-  r.pace = 0; // nobody waits for other blocks any more
+  r.pace = r.interval = 0; // nobody waits for other blocks any more
   feed_weight<Head>(r, share_of<Head>(block), table[LAYERS * TABLE]);
 }
 
@@ -124,9 +125,16 @@ template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) no
         } while (missing);
       }
       warp_barrier();
+      bool absent[deep];
+      UNROLL for (int i = 0; i < deep; i++) absent[i] = true;
       do {
         missing = false;
-        UNROLL for (int i = 0; i < deep; i++) q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, missing);
+        UNROLL for (int i = 0; i < deep; i++) {
+          if (!absent[i]) continue;
+          absent[i] = false;
+          q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, absent[i]);
+        }
+        UNROLL for (int i = 0; i < deep; i++) missing |= absent[i];
       } while (missing);
     }
     UNROLL for (int i = 0; i < deep; i++) {
@@ -174,12 +182,16 @@ DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) before, GLOBAL(co
       } while (missing);
     }
     warp_barrier();
+    bool absent[deep];
+    UNROLL for (int i = 0; i < deep; i++) absent[i] = (first + i) * THREADS + thread < pairs;
     do {
       missing = false;
       UNROLL for (int i = 0; i < deep; i++) {
-        int pair = (first + i) * THREADS + thread;
-        if (pair < pairs) s[i] = peek_sums(sums, 2 * pair, last[i], HEADS, missing);
+        if (!absent[i]) continue;
+        absent[i] = false;
+        s[i] = peek_sums(sums, 2 * ((first + i) * THREADS + thread), last[i], HEADS, absent[i]);
       }
+      UNROLL for (int i = 0; i < deep; i++) missing |= absent[i];
     } while (missing);
     UNROLL for (int i = 0; i < deep; i++) {
       int pair = (first + i) * THREADS + thread;
@@ -228,7 +240,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const Thread t = THREAD;
   LOCAL(float) floats = (LOCAL(float))(memory + FLOATS_AT);
   LOCAL(ulong) gates = (LOCAL(ulong))(memory + GATES_AT);
-  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), 0, 0, 0, 0, PACE};
+  Ring r = {memory + RING_AT, gates, gates + PORTIONS, (LOCAL(uint))(gates + 2 * PORTIONS), 0, 0, 0, 0, PACE, INTERVAL_FEW, 0};
   if (t.index == 0) {
     ROLLED for (int i = 0; i < PORTIONS; i++) {
       gate_init(r.full + i, 1);
@@ -252,7 +264,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   GLOBAL(uchar) words = settled(exchange);
   const uint last = AS(const uint, words)[0];
   Place at = place_of(args, segment);
-  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_PART, floats + DESK_SUM, floats + DESK_TOP, floats + ROTARY, floats + DESK_FACTOR};
+  Desk desk = {floats + RAW, floats + DESK_QUERY, floats + DESK_PART, floats + DESK_SUM, floats + DESK_TOP, floats + ROTARY};
   ROLLED for (int i = thread; i < PAIRS; i += THREADS) {
     float angle = float(at.position) * frequencies[i];
     desk.rotary[i] = fcos(angle) * args.rotaryScale;
@@ -313,7 +325,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         const int head = j / ROW_PARTS;
         if (j != block || splits > 1) barrier_of(THREADS); // the desk and the result are used again
         if (splits > 1) {
-          merge(head, splits, parts, epoch, desk, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
+          merge(head, splits, parts, epoch, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
         } else {
           bool write = at.stored && head % (HEADS / KV_HEADS) == 0 && j % ROW_PARTS == 0;
           attend<1>(args, r, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,

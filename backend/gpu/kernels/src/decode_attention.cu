@@ -79,40 +79,37 @@ DEVICE void put_part(GLOBAL(ulong) parts, int split, int head, int d, float elem
 }
 
 // merge adds up the parts of a head: four lanes share two elements. finish(d, element) gets the result.
-template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) parts, uint epoch, Desk desk, int warp, int lane, Finish finish) {
-  if (warp == 0) { // alone at first, as in stage
-    float top = -infinity(), sum = 0;
-    if (lane < splits) {
-      bool missing;
-      Quad scale;
-      do {
-        missing = false;
-        scale = peek(parts, (long(lane) * HEADS + head) * PART, epoch, missing); // an even number of words
-      } while (missing);
-      sum = as_float(scale.value[0]);
-      top = as_float(scale.value[1]);
-    }
-    float factor = weight_of(top, warp_max(top));
-    desk.factor[lane] = factor / warp_sum(sum * factor);
+template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) parts, uint epoch, int warp, int lane, Finish finish) {
+  auto part = [&](int split) { return (long(split) * HEADS + head) * PART; }; // an even number of words
+  bool missing;
+  if (warp + lane * WARPS < splits) { // one lane for a part asks until its numbers are there, before all ask for theirs
+    do {
+      missing = false;
+      peek(parts, part(warp + lane * WARPS), epoch, missing);
+    } while (missing);
   }
   barrier_of(THREADS);
   enum { lanes = 4, batch = 4 };
   ROLLED for (int first = 0; first < DIM / 2; first += THREADS / lanes) {
-    int pair = first + (warp * WARP + lane) / lanes;
+    const int pair = first + (warp * WARP + lane) / lanes, at = 2 + 2 * (pair < DIM / 2 ? pair : DIM / 2 - 1);
     float e[2] = {0, 0};
-    ROLLED for (int s = lane % lanes; pair < DIM / 2 && s < splits; s += lanes * batch) {
-      Quad q[batch];
-      bool missing;
+    ROLLED for (int from = 0; from < splits; from += lanes * batch) {
+      Quad scale, q[batch];
       do {
         missing = false;
+        scale = peek(parts, part(lane < splits ? lane : 0), epoch, missing);
         UNROLL for (int i = 0; i < batch; i++) {
-          int split = s + i * lanes < splits ? s + i * lanes : s;
-          q[i] = peek(parts, (long(split) * HEADS + head) * PART + 2 + 2 * pair, epoch, missing);
+          int split = from + i * lanes + lane % lanes;
+          q[i] = peek(parts, part(split < splits ? split : 0) + at, epoch, missing);
         }
       } while (missing);
+      warp_barrier();
+      float top = lane < splits ? as_float(scale.value[1]) : -infinity(), factor = weight_of(top, warp_max(top));
+      factor = quick_divide(factor, warp_sum(as_float(scale.value[0]) * factor));
       UNROLL for (int i = 0; i < batch; i++) {
-        float f = s + i * lanes < splits ? desk.factor[s + i * lanes] : 0.0f;
-        UNROLL for (int j = 0; j < 2; j++) e[j] += f == 0.0f ? 0.0f : as_float(q[i].value[j]) * f;
+        int split = from + i * lanes + lane % lanes;
+        float f = as_float(shuffle(as_uint(factor), split % WARP));
+        UNROLL for (int j = 0; j < 2; j++) e[j] += split < splits && f != 0.0f ? as_float(q[i].value[j]) * f : 0.0f;
       }
     }
     UNROLL for (int j = 0; j < 2; j++)

@@ -102,7 +102,6 @@ struct Desk {
   LOCAL(float) sum;    // [WARPS, JOB_HEADS]: and of the weights' sum
   LOCAL(float) top;    // [WARPS, JOB_HEADS]: their largest scores, to the base 2, to which both are relative
   LOCAL(float) rotary; // [2, PAIRS]: cosines, sines
-  LOCAL(float) factor; // [WARP]: of parts
 };
 
 // prepare normalises and rotates one head of queries or keys, whose DIM numbers are

@@ -18,6 +18,7 @@ struct Ring {
   uint next, at;      // number and place of the next portion
   uint freed, used;   // the feeder: portions that were left, and bytes of the others
   uint pace;          // the feeder: portions on their way at most, or 0
+  uint interval, due; // the feeder: cycles from one piece to the next, and when that may begin
 };
 
 struct Portion {
@@ -57,9 +58,13 @@ DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
   return p;
 }
 
-// fill copies a piece of a portion.
-DEVICE void fill(const Ring &r, Portion p, int offset, GLOBAL(const uchar) from, int bytes) {
-  bulk_copy(r.bytes + p.at + offset, from, bytes, r.full + p.number % PORTIONS);
+// fill copies a part of a portion, piece by piece: in one burst they would hold up what blocks send each other.
+DEVICE void fill(Ring &r, Portion p, int offset, GLOBAL(const uchar) from, int bytes) {
+  ROLLED for (int at = 0; at < bytes; at += PIECE) {
+    int n = bytes - at < PIECE ? bytes - at : PIECE;
+    if (r.interval > 0) r.due = not_before(r.due) + r.interval * n / PIECE;
+    bulk_copy(r.bytes + p.at + offset + at, from + at, n, r.full + p.number % PORTIONS);
+  }
 }
 
 // Product is the shape of one phase's products: each block takes an even share
@@ -143,7 +148,7 @@ template <class P, class Rows> DEVICE void feed(Ring &r, Share s, Rows rows) {
 }
 
 // fill_rows fills a part of a portion with rows of a weight, as feed asks for.
-template <class P> DEVICE void fill_rows(const Ring &r, Portion p, int offset, ulong weight, int from, int n, int column, int bytes) {
+template <class P> DEVICE void fill_rows(Ring &r, Portion p, int offset, ulong weight, int from, int n, int column, int bytes) {
   GLOBAL(const uchar) w = at_address<const uchar>(weight, 2l * (from + n) * P::k);
   fill(r, p, offset, w + 2 * (long(from) * P::k + column), n * bytes);
 }

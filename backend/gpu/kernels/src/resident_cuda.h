@@ -157,4 +157,12 @@ DEVICE void give_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 40;
 DEVICE void take_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 232;"); }
 
 DEVICE ulong cycles() { return clock64(); }
+
+// not_before waits until a cycle, of which the lower half is given, and returns the present one's.
+DEVICE uint not_before(uint cycle) {
+  uint now;
+  do now = uint(cycles());
+  while (int(now - cycle) < 0);
+  return now;
+}
 #endif

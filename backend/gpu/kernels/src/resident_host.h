@@ -203,3 +203,6 @@ DEVICE void take_registers() {}
 DEVICE void give_registers() {}
 
 DEVICE ulong cycles() { return 0; }
+
+// not_before waits until a cycle, of which the lower half is given, and returns the present one's.
+DEVICE uint not_before(uint cycle) { return cycle; }
