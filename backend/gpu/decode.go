@@ -20,8 +20,8 @@ type decodeKernel struct {
 	*decodeProgram
 }
 
-// decodeProgram has the compiled kernels for some sizes: a step, and what brings the output's weight into its order.
-type decodeProgram struct{ step, byHeads Kernel }
+// decodeProgram has the compiled kernels for some sizes: a step, and what brings the weights of out and down into its order.
+type decodeProgram struct{ step, sliceOut, sliceDown Kernel }
 
 // decodeArgs are the arguments as kernels/src/decode.h declares them.
 type decodeArgs struct {
@@ -93,7 +93,7 @@ func (b *Backend) decodeProgram(s *decodeSizes) (*decodeProgram, error) {
 	if p, ok := b.decoders[source]; ok {
 		return p, nil
 	}
-	compiled, err := b.driver.Compile(source, []string{"decode", "by_heads"})
+	compiled, err := b.driver.Compile(source, []string{"decode", "slice_out", "slice_down"})
 	if err != nil {
 		return nil, &refusal{fmt.Sprintf("its kernel does not compile: %v", err)}
 	}
@@ -104,7 +104,7 @@ func (b *Backend) decodeProgram(s *decodeSizes) (*decodeProgram, error) {
 	if n < s.blocks {
 		return nil, &refusal{fmt.Sprintf("the device runs %d of its %d blocks at once", n, s.blocks)}
 	}
-	b.decoders[source] = &decodeProgram{compiled[0], compiled[1]}
+	b.decoders[source] = &decodeProgram{compiled[0], compiled[1], compiled[2]}
 	return b.decoders[source], nil
 }
 
@@ -164,10 +164,10 @@ func (b *binder) addresses(d *decodeKernel) []byte {
 		for _, w := range []*backend.Weight{l.query, l.key, l.value} {
 			plain(w)
 		}
-		add(b.backend.uploadedByHeads(l.out, d.byHeads))
-		for _, w := range []*backend.Weight{l.gate, l.up, l.down} {
-			plain(w)
-		}
+		add(b.backend.uploadedSlices(l.out, d.sliceOut))
+		plain(l.gate)
+		plain(l.up)
+		add(b.backend.uploadedSlices(l.down, d.sliceDown))
 		table = binary.NativeEndian.AppendUint64(table, uint64(l.window))
 	}
 	plain(d.head)

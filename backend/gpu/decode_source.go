@@ -14,23 +14,22 @@ type decodeSizes struct {
 	keyType, valueType                                            backend.DType
 	qkNorm, qkvBias, outBias, mlpBias, downBias                   bool
 
-	blocks, warps, feeders, ring, portion, pace, piece, keyLanes, jobHeads, sums int
-	splits                                                                       [numProducts]int // warps that share a row
-	few, many                                                                    int              // cycles from one piece to the next, with few keys and with many
-	profiled                                                                     bool             // the kernel counts cycles
+	blocks, warps, feeders, ring, portion, pace, piece, keyLanes, jobHeads, downSlices, sums int
+	splits                                                                                   [numProducts]int // warps that share a row
+	few, many                                                                                int              // cycles from one piece to the next, with few keys and with many
+	profiled                                                                                 bool             // the kernel counts cycles
 }
 
-// outRows are the rows of the output's weight that a warp multiplies at a time.
-const outRows = 16
+// sliceRows are the rows of the weights of out and down that a warp multiplies at a time.
+const sliceRows = 16
 
-// mostSumHeads is the largest number of heads whose results a sum counts in its uppermost byte.
-const mostSumHeads = 255
+// mostSlices is the largest number of slices whose results a sum counts in its uppermost byte.
+const mostSlices = 255
 
 // The products of a layer whose rows warps may share.
 const (
 	qkvProduct = iota
 	mlpProduct
-	downProduct
 	numProducts
 )
 
@@ -39,9 +38,8 @@ type decodeProduct struct{ pairs, k, members int }
 
 func (s *decodeSizes) products() [numProducts]decodeProduct {
 	return [numProducts]decodeProduct{
-		qkvProduct:  {(s.heads + 2*s.kvHeads) * s.dim / 2, s.hidden, 1},
-		mlpProduct:  {s.inner, s.hidden, 2},
-		downProduct: {s.hidden / 2, s.inner, 1},
+		qkvProduct: {(s.heads + 2*s.kvHeads) * s.dim / 2, s.hidden, 1},
+		mlpProduct: {s.inner, s.hidden, 2},
 	}
 }
 
@@ -61,8 +59,8 @@ func (d *decodeStep) sizes() (*decodeSizes, error) {
 	if s.dim > mostHeadDim || 2*s.pairs > s.dim {
 		return nil, &refusal{fmt.Sprintf("heads of %d elements, %d of them rotated", s.dim, 2*s.pairs)}
 	}
-	if s.heads > mostSumHeads {
-		return nil, &refusal{fmt.Sprintf("%d heads of queries, more than %d", s.heads, mostSumHeads)}
+	if s.heads > mostSlices {
+		return nil, &refusal{fmt.Sprintf("%d heads of queries, more than %d", s.heads, mostSlices)}
 	}
 	for _, spec := range []*backend.StateSpec{d.keys, d.values} {
 		if spec.DType != backend.F32 && spec.DType != backend.BF16 {
@@ -121,6 +119,9 @@ func (s *decodeSizes) fit(g Grid) error {
 	for s.jobHeads = group; s.jobHeads > 1 && (group%s.jobHeads != 0 || s.jobHeads*s.dim > 256); s.jobHeads-- {
 	}
 	s.blocks = s.fewestBlocks(g.Blocks)
+	if s.downSlices, _ = s.sliced(s.blocks); s.downSlices == 0 {
+		return &refusal{fmt.Sprintf("intermediate %d has no divisor that makes slices of at most %d columns", s.inner, mostPortion/4/sliceRows)}
+	}
 	s.sums = 0
 	for i, p := range s.products() {
 		s.splits[i] = s.split(p)
@@ -136,7 +137,7 @@ const portions = 16
 
 // chooseRing makes the ring of what else leaves of shared memory, and portions as large as leaves enough of them in it.
 func (s *decodeSizes) chooseRing(g Grid) error {
-	least := max(outRows*2*s.dim, 2*2*8*warpSize*s.warps) // rows of the output, and a step of a pair that all warps share
+	least := max(sliceRows*2*max(s.dim, s.inner/s.downSlices), 2*2*8*warpSize*s.warps) // rows of a slice, and a step of a pair that all warps share
 	for s.portion = mostPortion; s.portion/2 >= least && s.portion > g.Shared/7; s.portion /= 2 {
 	}
 	for ; ; s.portion /= 2 {
@@ -158,7 +159,7 @@ const mostPortion = 32 << 10
 // time goes by waiting for other blocks, which copies in bursts would make longer: there they come in pieces, at intervals of a
 // part of the time that memory takes for a piece of each block. A step with many keys reads more, so that its part is larger.
 func (s *decodeSizes) choosePace(g Grid) {
-	layer := 2 * s.hidden * s.heads * s.dim
+	layer := 2 * s.hidden * (s.heads*s.dim + s.inner)
 	for _, p := range s.products() {
 		layer += 2 * 2 * p.pairs * p.k
 	}
@@ -177,20 +178,46 @@ func (s *decodeSizes) choosePace(g Grid) {
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // fewestBlocks returns the number of blocks, at most the given, that share the rows
-// best: all wait for the one with most of them. Of equals it is the smallest.
+// best: all wait for the one with most of them. Of equals it is the smallest. Each has some rows of the products whose rows are shared.
 func (s *decodeSizes) fewestBlocks(most int) int {
+	for _, p := range s.products() {
+		most = min(most, p.pairs)
+	}
 	best, least := most, 0
 	for n := most; n >= max(1, most*3/4); n-- {
 		cost := 0
 		for _, p := range s.products() {
 			cost += ceil(p.pairs, n) * p.k
 		}
-		cost += ceil(ceil(s.hidden, outRows), max(1, n/s.heads)) * outRows / 2 * s.dim
+		_, down := s.sliced(n)
+		cost += (s.share(n, s.heads, s.dim) + down) / 2
 		if n == most || cost <= least {
 			best, least = n, cost
 		}
 	}
 	return best
+}
+
+// share is the number of elements of a weight that the busiest block reads where its columns are shared out in slices of a width.
+func (s *decodeSizes) share(blocks, slices, width int) int {
+	parts := max(1, blocks/slices) // of the rows
+	return ceil(slices*parts, blocks) * ceil(ceil(s.hidden, sliceRows), parts) * sliceRows * width
+}
+
+// sliced returns the number of slices of down's columns with which the busiest of some blocks reads least, and what it reads. Of equals it is the one
+// nearest to 16: with fewer slices a block waits for more of the others, with more it adds to more sums.
+func (s *decodeSizes) sliced(blocks int) (slices, elements int) {
+	far := func(n int) int { return max(16*16/n, n) }
+	for n := 1; n <= min(mostSlices, s.inner/8); n++ {
+		if s.inner%(8*n) != 0 || sliceRows*2*s.inner/n > mostPortion/2 {
+			continue
+		}
+		e := s.share(blocks, n, s.inner/n)
+		if slices == 0 || e < elements || e == elements && far(n) < far(slices) {
+			slices, elements = n, e
+		}
+	}
+	return slices, elements
 }
 
 // split returns how many warps share the columns of a row: as many as make the
@@ -238,9 +265,9 @@ func (s *decodeSizes) shared() int {
 		queries = (terms + 1) / 2 // in bf16
 	}
 	vector := func(n int) int { return (2*terms*n + 15) / 16 * 16 }
-	floats := s.hidden + 2*ceil(s.hidden/2, s.blocks) + warpSize*s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
+	floats := s.hidden + warpSize*s.warps + s.sums + 2*s.warps + 2*s.pairs + (s.jobHeads+1)*s.dim
 	floats = (floats+3)&^3 + queries*s.jobHeads*s.dim + s.warps*s.jobHeads*(s.dim+2)
-	return vector(s.hidden) + vector(max(s.dim, s.inner)) + 20*portions + 8*s.hidden + 4*floats
+	return vector(s.hidden) + vector(max(s.dim, s.inner/s.downSlices)) + 20*portions + 16*s.hidden + 4*floats
 }
 
 func (s *decodeSizes) sharedWithRing() int { return s.shared() + s.ring }
@@ -257,8 +284,8 @@ func (s *decodeSizes) macros() string {
 		{"VOCABULARY", s.vocabulary}, {"PAIRS", s.pairs}, {"ROUNDED", flag(s.rounded)}, {"KEY_TYPE", types[s.keyType]}, {"VALUE_TYPE", types[s.valueType]},
 		{"QK_NORM", flag(s.qkNorm)}, {"HAS_QKV_BIAS", flag(s.qkvBias)}, {"HAS_OUT_BIAS", flag(s.outBias)}, {"HAS_MLP_BIAS", flag(s.mlpBias)},
 		{"HAS_DOWN_BIAS", flag(s.downBias)}, {"BLOCKS", s.blocks}, {"WARPS", s.warps}, {"FEEDERS", s.feeders}, {"RING", s.ring}, {"PORTION", s.portion}, {"PORTIONS", portions}, {"PACE", s.pace}, {"PIECE", s.piece}, {"INTERVAL_FEW", s.few}, {"INTERVAL_MANY", s.many},
-		{"LANES_A_KEY", s.keyLanes}, {"MATRIX_KEYS", flag(s.matrixKeys())}, {"JOB_HEADS", s.jobHeads}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
-		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]}, {"SPLIT_DOWN", s.splits[downProduct]},
+		{"LANES_A_KEY", s.keyLanes}, {"MATRIX_KEYS", flag(s.matrixKeys())}, {"JOB_HEADS", s.jobHeads}, {"DOWN_SLICES", s.downSlices}, {"SUMS", s.sums}, {"SHARED_GIVEN", s.sharedWithRing()},
+		{"SPLIT_QKV", s.splits[qkvProduct]}, {"SPLIT_MLP", s.splits[mlpProduct]},
 	} {
 		fmt.Fprintf(&b, "#define %s %v\n", m.name, m.value)
 	}
@@ -276,7 +303,7 @@ func (s *decodeSizes) exchange() int {
 	}
 	qkv := (s.heads + 2*s.kvHeads) * s.dim
 	splits := min(max(s.blocks/(s.heads/s.jobHeads), 1), warpSize)
-	n := 256 + word*(s.hidden+qkv+s.inner) + 16*s.hidden + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
+	n := 256 + word*(qkv+s.inner) + 32*s.hidden + 16*s.blocks + 8*splits*s.heads*(s.dim+2)
 	if s.profiled {
 		n += 8 * s.blocks * len(ticks)
 	}

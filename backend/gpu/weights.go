@@ -22,7 +22,7 @@ type copies struct {
 	bound    bool   // plain is not a copy
 	rounded  Memory // f32 numbers as bf16
 	terms    Memory // f32 numbers as the sum of three bf16, matrix by matrix
-	byHeads  Memory // the output of attention as a decoder's kernel reads it
+	slices   Memory // out or down as a decoder's kernel reads it
 	programs int    // that use the weight
 }
 
@@ -51,7 +51,7 @@ func (b *Backend) forget(key weak.Pointer[backend.Weight]) {
 // free reports whether there was something to free. The caller holds the lock.
 func (b *Backend) free(c *copies) bool {
 	some := false
-	for _, m := range []Memory{c.plain.Memory, c.rounded, c.terms, c.byHeads} {
+	for _, m := range []Memory{c.plain.Memory, c.rounded, c.terms, c.slices} {
 		if m != (Memory{}) {
 			b.driver.Free(m)
 			some = true
@@ -208,14 +208,14 @@ func (b *Backend) uploadedTerms(w *backend.Weight) (Memory, error) {
 	})
 }
 
-// uploadedByHeads brings the weight of a decoder's output into the order in which its kernel reads it, once.
-func (b *Backend) uploadedByHeads(w *backend.Weight, byHeads Kernel) (Memory, error) {
+// uploadedSlices brings a weight of a decoder whose columns its blocks share out into the order in which they read it, once.
+func (b *Backend) uploadedSlices(w *backend.Weight, slice Kernel) (Memory, error) {
 	plain, err := b.uploaded(w)
 	if err != nil {
 		return Memory{}, err
 	}
-	return b.inForm(w, func(c *copies) *Memory { return &c.byHeads }, func() (Memory, error) {
-		return b.converted(plain, plain.Bytes, byHeads, plain.Bytes/4, bytesOf(decodeArgs{}))
+	return b.inForm(w, func(c *copies) *Memory { return &c.slices }, func() (Memory, error) {
+		return b.converted(plain, plain.Bytes, slice, plain.Bytes/4, bytesOf(decodeArgs{}))
 	})
 }
 

@@ -4,21 +4,19 @@
 
 typedef Product<(HEADS + 2 * KV_HEADS) * DIM, HIDDEN, SPLIT_QKV, 1> Qkv;
 typedef Product<INNER, HIDDEN, SPLIT_MLP, 2> Mlp;
-typedef Product<HIDDEN, INNER, SPLIT_DOWN, 1> Down;
 typedef Product<VOCABULARY, HIDDEN, 1, 1> Head;
 
 // Of shared memory, in bytes. Between the last reading of what lies there and its next writing all threads meet.
 enum {
-  WIDE = DIM > INNER ? DIM : INNER,
+  WIDE = int(Down::width) > int(Out::width) ? int(Down::width) : int(Out::width), // of a slice
   RING_AT = 0,
   NARROW_AT = RING,
   WIDE_AT = NARROW_AT + (2 * TERMS * HIDDEN + 15) / 16 * 16,
   GATES_AT = WIDE_AT + (2 * TERMS * WIDE + 15) / 16 * 16,
   BEFORE_AT = GATES_AT + 20 * PORTIONS, // two gates and a size each
-  FLOATS_AT = BEFORE_AT + 8 * HIDDEN,   // sums after the layer before
+  FLOATS_AT = BEFORE_AT + 16 * HIDDEN,  // both sums after the layer before
   RESIDUAL = 0, // from here in floats
-  KEPT = RESIDUAL + HIDDEN,
-  SQUARES = KEPT + 2 * Down::most,
+  SQUARES = RESIDUAL + HIDDEN,
   PARTIAL = SQUARES + THREADS,
   RANKS = PARTIAL + SUMS,
   ROTARY = RANKS + 2 * WARPS,
@@ -38,7 +36,7 @@ static_assert(SHARED_BYTES == SHARED_GIVEN, "package gpu counts shared memory as
 DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Place at, GLOBAL(const uchar) keys, GLOBAL(const uchar) values, int block) {
   const int query = HEADS * DIM, key = KV_HEADS * DIM;
   r.due = uint(cycles());
-  Share qkv = share_of<Qkv>(block), mlp = share_of<Mlp>(block), down = share_of<Down>(block);
+  Share qkv = share_of<Qkv>(block), mlp = share_of<Mlp>(block);
   ROLLED for (int layer = 0; layer < LAYERS; layer++) {
     GLOBAL(const ulong) weights = table + layer * TABLE;
     feed<Qkv>(r, qkv, [&](Portion p, int offset, int from, int n, int column, int bytes) {
@@ -53,15 +51,15 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     r.interval = splits > 1 ? INTERVAL_MANY : INTERVAL_FEW;
     ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS)
       feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j % GROUPS * JOB_HEADS), j / GROUPS, splits));
-    ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
-      if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / ROW_PARTS), 0, 1));
-      feed_out(r, weights[OUT], j);
+    ROLLED for (int j = block; j < Out::jobs; j += BLOCKS) {
+      if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / Out::row_parts), 0, 1));
+      feed_slice<Out>(r, weights[OUT], j);
     }
     feed<Mlp>(r, mlp, [&](Portion p, int offset, int from, int n, int column, int bytes) {
       fill_rows<Mlp>(r, p, offset, weights[GATE], from, n, column, bytes);
       fill_rows<Mlp>(r, p, offset + n * bytes, weights[UP], from, n, column, bytes);
     });
-    feed_weight<Down>(r, down, weights[DOWN]);
+    ROLLED for (int j = block; j < Down::jobs; j += BLOCKS) feed_slice<Down>(r, weights[DOWN], j);
   }
   r.pace = r.interval = 0; // nobody waits for other blocks any more
   feed_weight<Head>(r, share_of<Head>(block), table[LAYERS * TABLE]);
@@ -89,126 +87,89 @@ DEVICE void term_of(LOCAL(uchar) x, int size, int i, float v) {
   }
 }
 
-// Row is where a phase finds its x: words of an epoch, or before the first layer the embedding.
-struct Row {
-  GLOBAL(Word) words;
-  uint epoch;
-  GLOBAL(const ushort) embedded; // if first
-  bool first, known;             // known: the token is in the vocabulary
+// Sums are those of one product, which adds to the row in each layer.
+struct Sums {
+  GLOBAL(const ulong) words;
+  LOCAL(ulong) before; // what was there after the layer before
+  int addends;         // of each
+  GLOBAL(const float) bias; // if there is one
+  bool biased;
 };
 
-// stage brings x into shared memory, times the weights of a norm if Norm, and
-// returns the thread's part of the sum of squares. With Norm it keeps x as the residual too.
-template <class P, bool Norm> DEVICE float stage(Row row, GLOBAL(const float) norm, LOCAL(float) residual, LOCAL(uchar) x, int thread) {
-  enum { quads = P::k / PER_QUAD, loads = (quads + THREADS - 1) / THREADS, deep = loads <= 8 ? loads : 4 };
+// stage_row brings the row into shared memory, times the weights of a norm: the embedding at first, then the row so far plus some
+// sums. It returns the thread's part of the sum of squares. A thread has the same elements of the row each time.
+DEVICE float stage_row(bool first, bool known, GLOBAL(const ushort) embedded, Sums sums, GLOBAL(const float) norm, LOCAL(float) row, LOCAL(uchar) x, int thread) {
+  enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
   float squares = 0;
-  ROLLED for (int first = 0; first < loads; first += deep) {
-    Quad q[deep];
-    float weight[deep][PER_QUAD];
-    int at[deep];
+  ROLLED for (int from = 0; from < loads; from += deep) {
+    // What the others do not change is there before they are waited for.
+    float weight[deep][2], bias[deep][2], v[deep][2];
+    Added last[deep], s[deep];
+    bool absent[deep], inside[deep];
     UNROLL for (int i = 0; i < deep; i++) {
-      at[i] = (first + i) * THREADS + thread;
-      UNROLL for (int j = 0; j < PER_QUAD; j++) weight[i][j] = Norm && at[i] < quads ? norm[at[i] * PER_QUAD + j] : 1.0f;
+      int pair = (from + i) * THREADS + thread;
+      absent[i] = inside[i] = pair < pairs;
+      UNROLL for (int j = 0; j < 2; j++) {
+        int at = 2 * (pair < pairs ? pair : pairs - 1) + j;
+        weight[i][j] = norm[at];
+        bias[i][j] = sums.biased ? sums.bias[at] : 0.0f;
+        v[i][j] = first ? as_float((known ? uint(embedded[at]) : 0x7fc0u) << 16) : row[at];
+        last[i].of[j] = sums.before[at];
+      }
     }
-    if (row.first) {
-      UNROLL for (int i = 0; i < deep; i++)
-        UNROLL for (int j = 0; j < PER_QUAD; j++)
-          q[i].value[j] = at[i] >= quads ? 0u : (row.known ? uint(row.embedded[at[i] * PER_QUAD + j]) : 0x7fc0u) << (ROUNDED ? 0 : 16);
-    } else {
-      // A lane for each load asks until a word is there, before all ask for theirs: what is asked for is written later.
+    if (!first) {
+      // A lane for each load asks until all was added, before all ask for theirs: what is asked for is written later.
       bool missing;
-      if (thread % WARP < deep) {
-        int quad = (first + thread % WARP) * THREADS + thread;
+      int probe = (from + thread % WARP) * THREADS + thread;
+      if (thread % WARP < deep && probe < pairs) {
+        Added was = {{sums.before[2 * probe], sums.before[2 * probe + 1]}};
         do {
           missing = false;
-          peek(row.words, long(quad < quads ? quad : quads - 1) * PER_QUAD, row.epoch, missing);
+          peek_sums(sums.words, 2 * probe, was, sums.addends, missing);
         } while (missing);
       }
       warp_barrier();
-      bool absent[deep];
-      UNROLL for (int i = 0; i < deep; i++) absent[i] = true;
       do {
         missing = false;
         UNROLL for (int i = 0; i < deep; i++) {
           if (!absent[i]) continue;
           absent[i] = false;
-          q[i] = peek(row.words, long(at[i] < quads ? at[i] : quads - 1) * PER_QUAD, row.epoch, absent[i]);
+          s[i] = peek_sums(sums.words, 2 * ((from + i) * THREADS + thread), last[i], sums.addends, absent[i]);
         }
         UNROLL for (int i = 0; i < deep; i++) missing |= absent[i];
       } while (missing);
     }
     UNROLL for (int i = 0; i < deep; i++) {
-      if (at[i] >= quads) continue;
-      float v[PER_QUAD];
-      if (ROUNDED && !Norm) {
-        UNROLL for (int j = 0; j < PER_QUAD; j += 2) ((LOCAL(uint))x)[(at[i] * PER_QUAD + j) / 2] = low_halves(q[i].value[j], q[i].value[j + 1]);
-      } else {
-        UNROLL for (int j = 0; j < PER_QUAD; j++) {
-          v[j] = of_word(q[i].value[j]);
-          squares += v[j] * v[j];
-          if (Norm) residual[at[i] * PER_QUAD + j] = v[j];
-          v[j] *= weight[i][j];
+      if (!inside[i]) continue;
+      int pair = (from + i) * THREADS + thread;
+      UNROLL for (int j = 0; j < 2; j++) {
+        if (!first) {
+          v[i][j] = rounded(v[i][j] + (sum_of(s[i].of[j], sums.addends) + bias[i][j]));
+          sums.before[2 * pair + j] = last[i].of[j] + s[i].of[j];
         }
-        terms_of<PER_QUAD>(x, P::k, at[i] * PER_QUAD, v);
+        row[2 * pair + j] = v[i][j];
+        squares += v[i][j] * v[i][j];
+        v[i][j] *= weight[i][j];
       }
+      terms_of<2>(x, HIDDEN, 2 * pair, v[i]);
     }
   }
   return squares;
 }
 
-// stage_sums is stage for the residual plus the sums of the output and its bias, of which it keeps the block's own rows.
-DEVICE float stage_sums(GLOBAL(const ulong) sums, LOCAL(ulong) before, GLOBAL(const float) bias, GLOBAL(const float) norm, LOCAL(const float) residual, LOCAL(float) kept, Share own, LOCAL(uchar) x, int thread) {
-  enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
-  float squares = 0;
-  ROLLED for (int first = 0; first < loads; first += deep) {
-    // What the others do not change is there before they are waited for.
-    float weight[deep][2], old[deep][2], added[deep][2];
-    Added s[deep], last[deep];
-    UNROLL for (int i = 0; i < deep; i++)
-      UNROLL for (int j = 0; j < 2; j++) {
-        int pair = (first + i) * THREADS + thread, at = 2 * (pair < pairs ? pair : pairs - 1) + j;
-        weight[i][j] = norm[at];
-        added[i][j] = HAS_OUT_BIAS ? bias[at] : 0.0f;
-        old[i][j] = residual[at];
-        last[i].of[j] = before[at];
-      }
+// stage_slice brings N words of an epoch into shared memory. Few blocks write them.
+template <int N> DEVICE void stage_slice(GLOBAL(Word) words, uint epoch, LOCAL(uchar) x, int thread) {
+  ROLLED for (int quad = thread; quad < N / PER_QUAD; quad += THREADS) {
+    Quad q;
     bool missing;
-    int probe = (first + thread % WARP) * THREADS + thread;
-    if (thread % WARP < deep && probe < pairs) {
-      Added was = {{before[2 * probe], before[2 * probe + 1]}};
-      do {
-        missing = false;
-        peek_sums(sums, 2 * probe, was, HEADS, missing);
-      } while (missing);
-    }
-    warp_barrier();
-    bool absent[deep];
-    UNROLL for (int i = 0; i < deep; i++) absent[i] = (first + i) * THREADS + thread < pairs;
     do {
       missing = false;
-      UNROLL for (int i = 0; i < deep; i++) {
-        if (!absent[i]) continue;
-        absent[i] = false;
-        s[i] = peek_sums(sums, 2 * ((first + i) * THREADS + thread), last[i], HEADS, absent[i]);
-      }
-      UNROLL for (int i = 0; i < deep; i++) missing |= absent[i];
+      q = peek(words, quad * PER_QUAD, epoch, missing);
     } while (missing);
-    UNROLL for (int i = 0; i < deep; i++) {
-      int pair = (first + i) * THREADS + thread;
-      if (pair >= pairs) continue;
-      float v[2];
-      UNROLL for (int j = 0; j < 2; j++) {
-        int at = 2 * pair + j;
-        v[j] = rounded(old[i][j] + (sum_of(s[i].of[j]) + added[i][j]));
-        if (at >= own.from && at < own.to) kept[at - own.from] = v[j];
-        before[at] = last[i].of[j] + s[i].of[j];
-        squares += v[j] * v[j];
-        v[j] *= weight[i][j];
-      }
-      terms_of<2>(x, HIDDEN, 2 * pair, v);
-    }
+    float v[PER_QUAD];
+    UNROLL for (int j = 0; j < PER_QUAD; j++) v[j] = of_word(q.value[j]);
+    terms_of<PER_QUAD>(x, N, quad * PER_QUAD, v);
   }
-  return squares;
 }
 
 // mean_scale is 1/√(mean of squares + eps), of which each thread has left a part.
@@ -271,34 +232,39 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     desk.rotary[PAIRS + i] = fsin(angle) * args.rotaryScale;
   }
   LOCAL(ulong) before = (LOCAL(ulong))(memory + BEFORE_AT);
-  ROLLED for (int i = thread; i < HIDDEN; i += THREADS) before[i] = AS(const ulong, words + LAST_AT)[i];
-  const Share own = share_of<Down>(block); // of x
-  GLOBAL(Word) x = AS(Word, words + X_AT);
+  ROLLED for (int i = thread; i < 2 * HIDDEN; i += THREADS) before[i] = AS(const ulong, words + LAST_AT)[i];
   GLOBAL(Word) qkv = AS(Word, words + QKV_AT);
   GLOBAL(Word) inner = AS(Word, words + INNER_AT);
   GLOBAL(ulong) sums = AS(ulong, words + SUMS_AT);
   GLOBAL(ulong) parts = AS(ulong, words + PARTS_AT);
-  LOCAL(float) residual = floats + RESIDUAL;
-  LOCAL(float) kept = floats + KEPT;
+  LOCAL(float) row = floats + RESIDUAL;
   LOCAL(float) squares = floats + SQUARES;
   LOCAL(float) partial = floats + PARTIAL;
   LOCAL(uchar) narrow = memory + NARROW_AT;
   LOCAL(uchar) wide = memory + WIDE_AT;
   const int token = ids[0];
   const bool known = uint(token) < uint(args.vocabulary);
-  Row row = {x, last, embedding + long(known ? token : 0) * HIDDEN, true, known};
+  GLOBAL(const ushort) embedded = embedding + long(known ? token : 0) * HIDDEN;
 
-  ROLLED for (int layer = 0; layer < LAYERS; layer++) {
+  // A layer is two halves, attention and MLP, that each add to the row. The last half's norm is the head's.
+  float s;
+  ROLLED for (int half = 0;; half++) {
+    const int layer = half / 2;
+    const bool attention = half % 2 == 0;
     const uint epoch = last + 1 + layer;
     GLOBAL(const float) v = vectors + long(layer) * VECTORS;
-    const int window = int(table[layer * TABLE + WINDOW]); // on its way while x is waited for
-    row.epoch = epoch - 1;
-    row.first = layer == 0;
-    { // queries, keys and values
-      squares[thread] = stage<Qkv, true>(row, v + ROW_NORM, residual, narrow, thread);
+    const int window = layer < LAYERS ? int(table[layer * TABLE + WINDOW]) : 0; // on its way while the row is waited for
+    const Sums added = attention ? Sums{sums, before, int(Down::slices), vectors + long(half > 0 ? layer - 1 : 0) * VECTORS + DOWN_BIAS, HAS_DOWN_BIAS && half > 0}
+                                 : Sums{sums + HIDDEN, before + HIDDEN, int(Out::slices), v + OUT_BIAS, HAS_OUT_BIAS == 1};
+    squares[thread] = stage_row(half == 0, known, embedded, added, v + (attention ? ROW_NORM : MLP_NORM), row, narrow, thread);
+    if (attention)
       TICK(0);
-      barrier_of(THREADS);
-      const float s = mean_scale(squares, args.eps, lane);
+    else
+      TICK(6);
+    barrier_of(THREADS);
+    s = mean_scale(squares, args.eps, lane);
+    if (layer == LAYERS) break;
+    if (attention) { // queries, keys and values, attention and its output
       TICK(1);
       const Share mine = share_of<Qkv>(block);
       multiply<Qkv>(r, hold<Qkv>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
@@ -307,8 +273,6 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         put_word(qkv, mine.from + i, in_word(sum), epoch);
       });
       TICK(2);
-    }
-    { // attention and its output
       at = seen(at, window);
       const int splits = splits_of(at);
       ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS) {
@@ -320,28 +284,23 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
                           [&](int h, int d, float e, float sum, float top) { put_part(parts, split, head + h, d, e, sum, top, epoch); });
       }
       TICK(3);
-      if (block >= OUT_JOBS && (splits == 1 || block >= GROUPS * splits)) barrier_of(THREADS); // blocks without a job: all have read x
-      ROLLED for (int j = block; j < OUT_JOBS; j += BLOCKS) {
-        const int head = j / ROW_PARTS;
+      if (block >= Out::jobs && (splits == 1 || block >= GROUPS * splits)) barrier_of(THREADS); // blocks without a job: all have read x
+      ROLLED for (int j = block; j < Out::jobs; j += BLOCKS) {
+        const int head = j / Out::row_parts;
         if (j != block || splits > 1) barrier_of(THREADS); // the desk and the result are used again
         if (splits > 1) {
           merge(head, splits, parts, epoch, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
         } else {
-          bool write = at.stored && head % (HEADS / KV_HEADS) == 0 && j % ROW_PARTS == 0;
+          bool write = at.stored && head % (HEADS / KV_HEADS) == 0 && j % Out::row_parts == 0;
           attend<1>(args, r, keys_of(args, layer, at, kv_head(head), 0, 1), head, write, at.position, keys, values, v, qkv, epoch, desk, warp, lane,
                     [&](int, int d, float e, float sum, float) { term_of(wide, DIM, d, quick_divide(e, sum)); });
         }
         barrier_of(THREADS);
         TICK(4);
-        multiply_out(r, wide, j, sums, warp, lane);
+        multiply_slice<Out>(r, wide, j, sums + HIDDEN, warp, lane);
         TICK(5);
       }
-    }
-    { // gate and up
-      squares[thread] = stage_sums(sums, before, v + OUT_BIAS, v + MLP_NORM, residual, kept, own, narrow, thread);
-      TICK(6);
-      barrier_of(THREADS);
-      const float s = mean_scale(squares, args.eps, lane);
+    } else { // gate, up and down
       TICK(7);
       const Share mine = share_of<Mlp>(block);
       multiply<Mlp>(r, hold<Mlp>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float gate, float up) {
@@ -354,27 +313,21 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         put_word(inner, mine.from + i, in_word(quick_divide(gate, 1.0f + fexp2(gate * -LOG2E)) * up), epoch);
       });
       TICK(8);
-    }
-    { // down, back to x
-      stage<Down, false>(Row{inner, epoch, row.embedded, false, true}, v, residual, wide, thread);
-      TICK(9);
-      barrier_of(THREADS);
-      TICK(10);
-      multiply<Down>(r, hold<Down>(wide, warp, lane), own.to - own.from, warp, lane, partial, [&](int i, float sum, float) {
-        if (HAS_DOWN_BIAS) sum += v[DOWN_BIAS + own.from + i];
-        put_word(x, own.from + i, in_word(rounded(kept[i] + sum)), epoch);
-      });
-      TICK(11);
+      if (block >= Down::jobs) barrier_of(THREADS); // blocks without a job: all have read x
+      ROLLED for (int j = block; j < Down::jobs; j += BLOCKS) {
+        if (j != block) barrier_of(THREADS); // the slice is used again
+        stage_slice<Down::width>(inner + long(j / Down::row_parts) * Down::width, epoch, wide, thread);
+        TICK(9);
+        barrier_of(THREADS);
+        TICK(10);
+        multiply_slice<Down>(r, wide, j, sums, warp, lane);
+        TICK(11);
+      }
     }
   }
 
   // The head, and the largest logit or all of them.
   const uint epoch = last + LAYERS + 1;
-  row.epoch = epoch - 1;
-  row.first = false;
-  squares[thread] = stage<Head, true>(row, vectors + long(LAYERS) * VECTORS, residual, narrow, thread);
-  barrier_of(THREADS);
-  const float s = mean_scale(squares, args.eps, lane);
   TICK(12);
   const Share mine = share_of<Head>(block);
   Rank best = {0, 0};
@@ -412,8 +365,8 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       }
     }
   }
-  if (block == 0) { // x came from all blocks, so that all have read what is there
-    ROLLED for (int i = thread; i < HIDDEN; i += THREADS) AS(ulong, words + LAST_AT)[i] = before[i];
+  if (block == 0) { // the sums needed something of all blocks, so that all have read what is there
+    ROLLED for (int i = thread; i < 2 * HIDDEN; i += THREADS) AS(ulong, words + LAST_AT)[i] = before[i];
     if (thread == 0) AS(uint, words)[0] = epoch;
   }
   TICK(14);

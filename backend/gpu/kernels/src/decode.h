@@ -43,16 +43,15 @@ DEVICE float rounded(float v) { return v; }
 #endif
 
 // What blocks exchange, from byte 0 of their memory: the epoch of the last run, then
-// words and sums. Nothing is written again before all have read it: each phase reads
-// from all blocks, so that the next but one is behind the first everywhere.
+// words and sums. Nothing is written again before all have read it: sums need something of each
+// block, so that what comes after them is behind what was before them everywhere.
 enum {
   WORD = ROUNDED ? 4 : 8,
-  X_AT = 256,                                // [HIDDEN]: what a layer reads
-  QKV_AT = X_AT + HIDDEN * WORD,             // [(HEADS + 2 KV_HEADS) DIM]
+  QKV_AT = 256,                              // [(HEADS + 2 KV_HEADS) DIM]
   INNER_AT = QKV_AT + (HEADS + 2 * KV_HEADS) * DIM * WORD, // [INNER]
-  SUMS_AT = INNER_AT + INNER * WORD,        // [HIDDEN]: what attention has added to x in all layers so far, in fixed point
-  LAST_AT = SUMS_AT + HIDDEN * 8,           // [HIDDEN]: the same after the last step
-  BEST_AT = LAST_AT + HIDDEN * 8,        // [BLOCKS, 2]: the largest logit of each, and where
+  SUMS_AT = INNER_AT + INNER * WORD,         // [2, HIDDEN]: what down and attention have added to x in all layers so far, in fixed point
+  LAST_AT = SUMS_AT + 2 * HIDDEN * 8,        // [2, HIDDEN]: the same after the last step
+  BEST_AT = LAST_AT + 2 * HIDDEN * 8,        // [BLOCKS, 2]: the largest logit of each, and where
   PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
 };
 

@@ -1,0 +1,117 @@
+// Products whose columns are shared out, the output of attention and down: a block multiplies a slice of x, of attention that is
+// the result of one head, by the slice's columns of some rows of the weight and adds what it gets to sums that all blocks
+// read. So nobody waits for all of x.
+//
+// Sums are in fixed point, since additions of integers give the same sum in any order.
+// A word holds the number of its additions in the uppermost 8 bits and below it their
+// sum, each with an offset that makes it positive, so that no bit is borrowed. Nobody
+// clears it: a block takes what was there after the layer before from it, modulo 2^64.
+//
+// Nobody can add for the next layer before all have read the sum: the sums of one product are complete when all rows of the
+// product before it have been used, of which each block has some, and a block uses what it has read in order.
+
+enum { SLICE_ROWS = 16 }; // that a warp multiplies at a time
+
+// Sliced is the shape of such a product. A job is a slice's columns of some rows.
+template <int Slices, int Width> struct Sliced {
+  enum {
+    slices = Slices,
+    width = Width,
+    pieces = Width / 8,
+    bytes = 2 * Width, // of a slice's part of a row
+    row_parts = BLOCKS / Slices < 1 ? 1 : BLOCKS / Slices,
+    jobs = Slices * row_parts,
+    units = (HIDDEN + SLICE_ROWS - 1) / SLICE_ROWS,
+    swap = Width % 64 == 0 ? 7 : Width % 32 == 0 ? 3 : Width % 16 == 0 ? 1 : 0, // pieces of 16 bytes swap places, so that neighbouring rows' lie in other banks
+    portion = PORTION / bytes / SLICE_ROWS * SLICE_ROWS                         // rows of a portion
+  };
+  static_assert(int(portion) > 0 && Slices < 256, "a portion holds rows of a slice, and a sum counts the slices");
+};
+typedef Sliced<HEADS, DIM> Out;
+typedef Sliced<DOWN_SLICES, INNER / DOWN_SLICES> Down;
+
+// rows_of are the rows of a job.
+template <class P> DEVICE Share rows_of(int job) {
+  int part = job % P::row_parts, to = (part + 1) * P::units / P::row_parts * SLICE_ROWS;
+  return Share{part * P::units / P::row_parts * SLICE_ROWS, to < HIDDEN ? to : int(HIDDEN)};
+}
+
+// slice brings a weight's columns slice by slice, so that a job's rows follow each other: a thread for two columns.
+template <class P> DEVICE void slice(int i, GLOBAL(const uint) weight, GLOBAL(uint) y) {
+  const int pairs = P::width / 2;
+  if (i >= HIDDEN * P::slices * pairs) return;
+  int pair = i % pairs, row = i / pairs % HIDDEN, of = i / pairs / HIDDEN;
+  y[i] = weight[(row * P::slices + of) * pairs + (pair ^ (4 * (row & P::swap)))];
+}
+KERNEL(slice_out, DecodeArgs, BUF(0, const uint, weight), BUF(1, uint, y)) { slice<Out>(element_of(THREAD), weight, y); }
+KERNEL(slice_down, DecodeArgs, BUF(0, const uint, weight), BUF(1, uint, y)) { slice<Down>(element_of(THREAD), weight, y); }
+
+// feed_slice fills portions with the rows of a job.
+template <class P> DEVICE void feed_slice(Ring &r, ulong weight, int job) {
+  Share rows = rows_of<P>(job);
+  GLOBAL(const uchar) w = at_address<const uchar>(weight, long(HIDDEN) * P::slices * P::bytes) + long(job / P::row_parts) * HIDDEN * P::bytes;
+  ROLLED for (int first = rows.from; first < rows.to; first += P::portion) {
+    int n = rows.to - first < P::portion ? rows.to - first : int(P::portion);
+    fill(r, open_portion(r, n * P::bytes, n * P::bytes), 0, w + long(first) * P::bytes, n * P::bytes);
+  }
+}
+
+// A number in fixed point is a multiple of 2^-27. What is not a number, or too large for
+// one, is added as the largest; a sum that large is not a number.
+DEVICE ulong addend(float v) {
+  const long largest = (1l << 47) - 1;
+  bool fits = v > -524288.0f && v < 524288.0f; // 2^19
+  float scaled = fits ? v * 134217728.0f : 0.0f;
+  long fixed = fits ? long(scaled + (scaled < 0 ? -0.5f : 0.5f)) : largest;
+  return (1ul << 56) + ulong(fixed + (1l << 47));
+}
+
+// sum_of is the sum of some addends.
+DEVICE float sum_of(ulong added, int addends) {
+  long fixed = long(added & ((1ul << 56) - 1)) - addends * (1l << 47);
+  bool fits = uint(int(fixed >> 32) + (1 << 14)) < 1u << 15; // |fixed| is less than 2^46, or just that
+  return fits ? float(fixed) * (1.0f / 134217728.0f) : as_float(0x7fc00000u);
+}
+
+// multiply_slice multiplies a slice of x, TERMS times P::width numbers in bf16, by a job's rows.
+template <class P> DEVICE void multiply_slice(Ring &r, LOCAL(const uchar) x, int job, GLOBAL(ulong) sums, int warp, int lane) {
+  Share rows = rows_of<P>(job);
+  ROLLED for (int first = rows.from; first < rows.to; first += P::portion) {
+    int n = rows.to - first < P::portion ? rows.to - first : int(P::portion);
+    Portion p = next_portion(r, n * P::bytes);
+    await(r, p);
+    LOCAL(const uchar) portion = r.bytes + p.at;
+    ROLLED for (int row = (warp - first / SLICE_ROWS % WARPS + WARPS) % WARPS * SLICE_ROWS; row < n; row += WARPS * SLICE_ROWS) {
+      Four c[2 * TERMS];
+      UNROLL for (int i = 0; i < 2 * TERMS; i++) c[i] = Four{{0, 0, 0, 0}};
+      UNROLL_BY(8) for (int column = 0; column < P::width; column += 32) {
+        Words4 w[2];
+        UNROLL for (int j = 0; j < 2; j++)
+          w[j] = matrices(lane, [&](int i) { // past the last any row and piece that are there
+            int at = row + i % 16 < n ? row + i % 16 : i & P::swap, piece = column / 8 + 2 * j + i / 16;
+            return portion + at * P::bytes + 16 * ((piece < P::pieces ? piece : 0) ^ (i & P::swap));
+          });
+        UNROLL for (int term = 0; term < TERMS; term++) {
+          Words4 v = matrices(lane, [&](int i) { // all columns are the same
+            int piece = column / 8 + i / 8;
+            return x + term * P::bytes + 16 * (piece < P::pieces ? piece : 0);
+          });
+          UNROLL for (int j = 0; j < 2; j++) {
+            if (column / 8 + 2 * j >= P::pieces) continue;
+            uint high = column / 8 + 2 * j + 1 < P::pieces ? v.w[2 * j + 1] : 0;
+            matrix_add(c[2 * term + j], w[j].w[0], w[j].w[1], w[j].w[2], w[j].w[3], v.w[2 * j], high);
+          }
+        }
+      }
+      float low = 0, high = 0; // of row lane / 4 and the eighth after it
+      UNROLL for (int i = 2 * TERMS - 1; i >= 0; i--) {
+        low += c[i].v[0];
+        high += c[i].v[2];
+      }
+      int at = row + lane / 4 + lane % 4 * 8;
+      if (lane % 4 < 2 && at < n) add_sum(sums, first + at, addend(lane % 4 == 0 ? low : high));
+    }
+    warp_barrier();
+    leave(r, p, lane);
+  }
+}
