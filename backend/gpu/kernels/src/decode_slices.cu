@@ -66,11 +66,14 @@ DEVICE ulong addend(float v) {
   return (1ul << 56) + ulong(fixed + (1l << 47));
 }
 
-// sum_of is the sum of some addends.
+// sum_of is the sum of some addends. What converts 64 bits is slow, so the lower 23 bits and those above them are put
+// into numbers whose exponent is known; only their sum is rounded.
 DEVICE float sum_of(ulong added, int addends) {
-  long fixed = long(added & ((1ul << 56) - 1)) - addends * (1l << 47);
-  bool fits = uint(int(fixed >> 32) + (1 << 14)) < 1u << 15; // |fixed| is less than 2^46, or just that
-  return fits ? float(fixed) * (1.0f / 134217728.0f) : as_float(0x7fc00000u);
+  uint high = uint(added >> 23) - (uint(addends) << 24);
+  bool fits = high + (1u << 22) < 1u << 23; // |sum| is less than 2^18, or just that
+  float low = as_float(0x4b000000u | (uint(added) & 0x7fffffu)) - 8388608.0f; // 2^23
+  float upper = as_float(0x4b400000u + (fits ? high : 0)) - 12582912.0f;      // 1.5 2^23
+  return fits ? upper * 0.0625f + low * (1.0f / 134217728.0f) : as_float(0x7fc00000u);
 }
 
 // multiply_slice multiplies a slice of x, TERMS times P::width numbers in bf16, by a job's rows.
