@@ -178,7 +178,8 @@ func (s *decodeSizes) choosePace(g Grid) {
 func ceil(a, b int) int { return (a + b - 1) / b }
 
 // fewestBlocks returns the number of blocks, at most the given, that share the rows
-// best: all wait for the one with most of them. Of equals it is the smallest. Each has some rows of the products whose rows are shared.
+// best: all wait for the one with most of them. Of equals it is the smallest. Each has some rows of the
+// products whose rows are shared, since nobody would wait for one that has none.
 func (s *decodeSizes) fewestBlocks(most int) int {
 	for _, p := range s.products() {
 		most = min(most, p.pairs)

@@ -5,6 +5,7 @@
 typedef Product<(HEADS + 2 * KV_HEADS) * DIM, HIDDEN, SPLIT_QKV, 1> Qkv;
 typedef Product<INNER, HIDDEN, SPLIT_MLP, 2> Mlp;
 typedef Product<VOCABULARY, HIDDEN, 1, 1> Head;
+static_assert(int(Qkv::pairs) >= BLOCKS && int(Mlp::pairs) >= BLOCKS, "sums are complete when each block has given something");
 
 // Of shared memory, in bytes. Between the last reading of what lies there and its next writing all threads meet.
 enum {

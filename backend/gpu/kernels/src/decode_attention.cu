@@ -88,6 +88,7 @@ template <class Finish> DEVICE void merge(int head, int splits, GLOBAL(ulong) pa
       peek(parts, part(warp + lane * WARPS), epoch, missing);
     } while (missing);
   }
+  warp_barrier();
   barrier_of(THREADS);
   enum { lanes = 4, batch = 4 };
   ROLLED for (int first = 0; first < DIM / 2; first += THREADS / lanes) {

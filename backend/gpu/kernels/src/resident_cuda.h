@@ -158,11 +158,12 @@ DEVICE void take_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 232
 
 DEVICE ulong cycles() { return clock64(); }
 
-// not_before waits until a cycle, of which the lower half is given, and returns the present one's.
+// not_before waits until a cycle, of which the lower half is given, and returns the present one's. It need not wait for one far ahead,
+// since that is one long past.
 DEVICE uint not_before(uint cycle) {
   uint now;
   do now = uint(cycles());
-  while (int(now - cycle) < 0);
+  while (cycle - now - 1 < 1u << 24);
   return now;
 }
 #endif
