@@ -52,6 +52,10 @@ var DecoderCases = []DecoderCase{
 		c.Hidden, c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Inner, c.Layers, c.Vocabulary = 2600, 2, 1, 8, 8, 24, 1, 41
 		c.Places, c.Top = []int{4, 5}, 0
 	}),
+	decoderCase("five pairs of the row a thread", func(c *DecoderCase) {
+		c.Hidden, c.Heads, c.KVHeads, c.HeadDim, c.Rotated, c.Inner, c.OutBias, c.DownBias = 2560, 2, 1, 8, 8, 24, true, true
+		c.Places = []int{4, 5}
+	}),
 	decoderCase("long rows of the last product in turn", func(c *DecoderCase) { c.Hidden, c.Inner, c.Layers = 64, 5600, 1 }),
 	decoderCase("rows that warps share unevenly", func(c *DecoderCase) { c.Hidden, c.Inner, c.Layers = 32, 1280, 1 }),
 	decoderCase("many keys, two slots", func(c *DecoderCase) {

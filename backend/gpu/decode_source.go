@@ -171,7 +171,7 @@ func (s *decodeSizes) choosePace(g Grid) {
 	default:
 		s.piece = s.portion / 4
 		cycles := float64(s.piece*s.blocks) / g.Read
-		s.few, s.many = int(0.6*cycles), int(0.85*cycles)
+		s.few, s.many = int(0.6*cycles), int(0.77*cycles)
 	}
 }
 

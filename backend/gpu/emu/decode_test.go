@@ -19,6 +19,7 @@ var grids = map[string]gpu.Grid{
 	"long rows":                                  {Blocks: 2, Warps: 4, Feeders: 1, Shared: 56 << 10},
 	"longer rows":                                {Blocks: 2, Warps: 1, Feeders: 1, Shared: 96 << 10},
 	"long rows in turn":                          {Blocks: 2, Warps: 2, Feeders: 1, Shared: 96 << 10},
+	"five pairs of the row a thread":             {Blocks: 2, Warps: 8, Feeders: 1, Shared: 160 << 10, Read: 16},
 	"long rows of the last product in turn":      {Blocks: 2, Warps: 4, Feeders: 1, Shared: 80 << 10},
 	"rows that warps share unevenly":             {Blocks: 16, Warps: 4, Feeders: 1, Shared: 48 << 10, Read: 16},
 	"many keys, two slots":                       {Blocks: 9, Warps: 2, Feeders: 1, Shared: 24 << 10, Read: 16},

@@ -100,7 +100,7 @@ struct Sums {
 // stage_row brings the row into shared memory, times the weights of a norm: the embedding at first, then the row so far plus some
 // sums. It returns the thread's part of the sum of squares. A thread has the same elements of the row each time.
 DEVICE float stage_row(bool first, bool known, GLOBAL(const ushort) embedded, Sums sums, GLOBAL(const float) norm, LOCAL(float) row, LOCAL(uchar) x, int thread) {
-  enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4 };
+  enum { pairs = HIDDEN / 2, loads = (pairs + THREADS - 1) / THREADS, deep = loads <= 4 ? loads : 4, even = deep * THREADS * (loads / deep) == pairs };
   float squares = 0;
   ROLLED for (int from = 0; from < loads; from += deep) {
     // What the others do not change is there before they are waited for.
@@ -109,13 +109,13 @@ DEVICE float stage_row(bool first, bool known, GLOBAL(const ushort) embedded, Su
     bool absent[deep], inside[deep];
     UNROLL for (int i = 0; i < deep; i++) {
       int pair = (from + i) * THREADS + thread;
-      absent[i] = inside[i] = pair < pairs;
+      absent[i] = inside[i] = even || pair < pairs;
       UNROLL for (int j = 0; j < 2; j++) {
-        int at = 2 * (pair < pairs ? pair : pairs - 1) + j;
-        weight[i][j] = norm[at];
-        bias[i][j] = sums.biased ? sums.bias[at] : 0.0f;
-        v[i][j] = first ? as_float((known ? uint(embedded[at]) : 0x7fc0u) << 16) : row[at];
-        last[i].of[j] = sums.before[at];
+        const int at = 2 * pair + j;
+        weight[i][j] = inside[i] ? norm[at] : 0.0f;
+        bias[i][j] = inside[i] && sums.biased ? sums.bias[at] : 0.0f;
+        v[i][j] = !inside[i] ? 0.0f : first ? as_float((known ? uint(embedded[at]) : 0x7fc0u) << 16) : row[at];
+        last[i].of[j] = inside[i] ? sums.before[at] : 0;
       }
     }
     if (!first) {
@@ -233,7 +233,11 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     desk.rotary[PAIRS + i] = fsin(angle) * args.rotaryScale;
   }
   LOCAL(ulong) before = (LOCAL(ulong))(memory + BEFORE_AT);
-  ROLLED for (int i = thread; i < 2 * HIDDEN; i += THREADS) before[i] = AS(const ulong, words + LAST_AT)[i];
+  ROLLED for (int i = thread; i < HIDDEN / 2; i += THREADS) // the thread's own
+    UNROLL for (int j = 0; j < 4; j++) {
+      int at = j / 2 * HIDDEN + 2 * i + j % 2;
+      before[at] = AS(const ulong, words + LAST_AT)[at];
+    }
   GLOBAL(Word) qkv = AS(Word, words + QKV_AT);
   GLOBAL(Word) inner = AS(Word, words + INNER_AT);
   GLOBAL(ulong) sums = AS(ulong, words + SUMS_AT);
