@@ -16,9 +16,9 @@ var ticks = [...]struct {
 	name  string
 	layer bool // once a layer, not once a step
 }{
-	{"wait for x", true}, {"other warps", true}, {"queries, keys, values", true}, {"attention to a part of the keys", true}, {"attention", true},
-	{"output", true}, {"wait for its sums", true}, {"other warps", true}, {"gate and up", true}, {"wait for both", true}, {"other warps", true},
-	{"down", true}, {"wait for the last x", false}, {"head", false}, {"best", false},
+	{"wait for the sums of down", true}, {"other warps", true}, {"queries, keys, values", true}, {"attention to a part of the keys", true}, {"attention", true},
+	{"output", true}, {"wait for its sums", true}, {"other warps", true}, {"gate and up", true}, {"wait for a slice of both", true}, {"other warps", true},
+	{"down", true}, {"wait for the last sums", false}, {"head", false}, {"best", false},
 }
 
 // profile is where the kernel counts, if it does.

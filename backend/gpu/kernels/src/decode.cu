@@ -262,10 +262,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     const Sums added = attention ? Sums{sums, before, int(Down::slices), vectors + long(half > 0 ? layer - 1 : 0) * VECTORS + DOWN_BIAS, HAS_DOWN_BIAS && half > 0}
                                  : Sums{sums + HIDDEN, before + HIDDEN, int(Out::slices), v + OUT_BIAS, HAS_OUT_BIAS == 1};
     squares[thread] = stage_row(half == 0, known, embedded, added, v + (attention ? ROW_NORM : MLP_NORM), row, narrow, thread);
-    if (attention)
-      TICK(0);
-    else
+    if (!attention)
       TICK(6);
+    else if (layer < LAYERS)
+      TICK(0);
     barrier_of(THREADS);
     s = mean_scale(squares, args.eps, lane);
     if (layer == LAYERS) break;
