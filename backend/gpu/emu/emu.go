@@ -36,6 +36,12 @@ func NewGrid(resident gpu.Grid) (*gpu.Backend, error) {
 	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, resident: resident})
 }
 
+// NewRaces is NewGrid for a device that watches dynamic shared memory: a launch fails in which two threads use
+// the same bytes, one of them to write, without having met in between. It is some ten times slower.
+func NewRaces(resident gpu.Grid) (*gpu.Backend, error) {
+	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, resident: resident, races: true})
+}
+
 // NewWarps is New for a device without warpgroups.
 func NewWarps() (*gpu.Backend, error) {
 	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, plain: true})
@@ -66,6 +72,7 @@ type driver struct {
 	kernels   map[gpu.Kernel]kernel
 	backwards bool
 	plain     bool // without warpgroups
+	races     bool // kernels watch shared memory
 	resident  gpu.Grid
 }
 
@@ -73,7 +80,7 @@ func (d *driver) Info() gpu.Info {
 	return gpu.Info{Dialect: "host", Backend: "emu", Device: "GPU emulated on " + runtime.GOARCH, Kernels: "host C++", Matrix: true, Warpgroups: !d.plain, Cluster: 2, Units: 8, Resident: d.resident}
 }
 
-var compilerFlags = []string{"-x", "c++", "-std=c++17", "-O2", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-shared", "-fPIC"}
+var compilerFlags = []string{"-x", "c++", "-std=c++17", "-O2", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE", "-w", "-fPIC"}
 
 func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 	compiler, err := Probe()
@@ -81,14 +88,26 @@ func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 		return nil, err
 	}
 	compiled := make([]gpu.Kernel, len(names))
-	build := func(path string) error {
-		args := append(append(strings.Fields(compiler), compilerFlags...), "-o", path, "-")
+	run := func(input string, flags ...string) error {
+		args := append(strings.Fields(compiler), flags...)
 		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Stdin = strings.NewReader(source)
+		cmd.Stdin = strings.NewReader(input)
 		if message, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("compiling the kernels with %s: %w\n%s", compiler, err, message)
 		}
 		return nil
+	}
+	flags := compilerFlags
+	if d.races {
+		flags = append(flags[:len(flags):len(flags)], "-DRACES", "-fsanitize=thread")
+	}
+	build := func(path string) error {
+		object := path + ".o" // linked apart, without the sanitizer's library
+		defer os.Remove(object)
+		if err := run(source, append(flags[:len(flags):len(flags)], "-c", "-o", object, "-")...); err != nil {
+			return err
+		}
+		return run("", "-shared", "-o", path, object)
 	}
 	use := func(path string) error {
 		lib, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
@@ -111,7 +130,7 @@ func (d *driver) Compile(source string, names []string) ([]gpu.Kernel, error) {
 		}
 		return nil
 	}
-	key := strings.Join(append([]string{compiler, runtime.GOARCH, source}, compilerFlags...), "\n")
+	key := strings.Join(append([]string{compiler, runtime.GOARCH, source}, flags...), "\n")
 	return compiled, kernels.Built(key, ".so", build, use)
 }
 

@@ -72,7 +72,7 @@ var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_cach
 // wait for each other and for warpgroups.
 var headers = map[string][]string{
 	"cuda":  {"cuda.h", "resident_cuda.h", "warpgroup_cuda.h"},
-	"host":  {"host.h", "resident_host.h", "warpgroup_host.h"},
+	"host":  {"host.h", "races_host.h", "resident_host.h", "warpgroup_host.h"},
 	"metal": {"metal.h"},
 }
 

@@ -119,6 +119,7 @@ template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lan
   }
   const int all = H * HELD;
   int n = all, first = 0;
+  bool only = true; // lane with these elements that writes them
   UNROLL for (int step = 0; step < 5; step++) {
     const int mask = WARP / 2 >> step;
     if (mask < KEY_LANES) continue;
@@ -134,10 +135,11 @@ template <int H> DEVICE void collect(Softmax<H> &s, Desk desk, int warp, int lan
     } else {
       UNROLL for (int i = 0; i < all; i++)
         if (i < n) s.acc[i] += as_float(shuffle_xor(as_uint(s.acc[i]), mask));
+      only &= !upper;
     }
   }
   UNROLL for (int i = 0; i < all; i++)
-    if (i < n) {
+    if (i < n && only) {
       int at = first + i, piece = at % HELD / 8 * KEY_LANES + lane % KEY_LANES;
       if (piece < PIECES) desk.part[(warp * H + at / HELD) * DIM + 8 * piece + at % 8] = s.acc[i];
     }

@@ -138,6 +138,12 @@ static void fail(const char *what, long index, long size) {
              block.group_x, block.group_y, block.group_z, current->thread, what, index, size);
 }
 
+// What races_host.h wants to know of.
+static void watch();
+static void used(const void *p, long bytes, bool write);
+static void met(const Meeting &m, int size);
+static void turned();
+
 static int idle_turns; // since a thread last got on
 
 static void got_on() { idle_turns = 0; }
@@ -158,6 +164,7 @@ static void settle(Meeting &m, int size) {
   if (m.ended > 0) fail("some threads do not reach this barrier", m.arrived, size);
   m.arrived = 0;
   m.generation++;
+  met(m, size);
   got_on();
 }
 
@@ -301,6 +308,7 @@ static void run_blocks(int first, int n, const int *grid, int count) {
   use(&blocks[0]);
   threads = n * count;
   started = ended = 0;
+  watch();
   got_on();
   if (_setjmp(scheduler) == 0) enter(join(nullptr));
 }
@@ -361,7 +369,10 @@ static void call(void (*body)(const A &, Thread, P...), const Span *s, const voi
 DEVICE void inputs_ready() {}
 template <class T> DEVICE void prefetch(emu::Pointer<T> p) { p[0]; }
 
-DEVICE void barrier() { emu::meet(*emu::all, emu::block.count, "the rest of its block"); }
+DEVICE void barrier() {
+  emu::meet(*emu::all, emu::block.count, "the rest of its block");
+  emu::turned();
+}
 
 DEVICE float as_float(uint u) {
   float f;
@@ -473,12 +484,14 @@ static bool within(const void *p, int bytes) {
 // local4 loads 16 aligned bytes of shared memory.
 template <class T> DEVICE Words4 local4(const T *p) {
   Words4 w = {};
+  emu::used(p, 16, false);
   if (emu::within(p, 16)) memcpy(&w, p, 16);
   return w;
 }
 
 // put_local4 stores four words at 16 aligned bytes of shared memory.
 DEVICE void put_local4(uint *p, const uint (&w)[4]) {
+  emu::used(p, 16, true);
   if (emu::within(p, 16)) memcpy(p, w, 16);
 }
 

@@ -19,7 +19,7 @@ struct Bulk {
 };
 static std::vector<Bulk> bulks;
 
-static void settle(Gate &g) {
+UNWATCHED static void settle(Gate &g) {
   if (g.pending != 0 || g.bytes != 0) return;
   g.pending = g.expected;
   g.parity ^= 1;
@@ -28,7 +28,7 @@ static void settle(Gate &g) {
 
 static bool copying() { return !bulks.empty(); }
 
-static void land() {
+UNWATCHED static void land() {
   size_t i = roll(uint(bulks.size()));
   Bulk b = bulks[i];
   bulks[i] = bulks.back();
@@ -39,7 +39,8 @@ static void land() {
   settle(*b.gate);
 }
 
-static void arrive(Gate &g) {
+UNWATCHED static void arrive(Gate &g) {
+  told(&g);
   if (g.pending == 0) fail("too many threads arrive at a gate", 0, g.expected);
   g.pending--;
   got_on();
@@ -51,12 +52,14 @@ static Gate &gate_at(ulong *gate) {
   return within(gate, 8) ? *(Gate *)gate : nowhere;
 }
 
+UNWATCHED static bool closed(const Gate &g, uint parity) { return g.parity == (parity & 1); }
+
 } // namespace emu
 
 #define RESIDENT 1
 #define RESIDENT_KERNEL(threads, name, A, ...) KERNEL(name, A, __VA_ARGS__)
 
-DEVICE void gate_init(LOCAL(ulong) gate, int expected) {
+UNWATCHED DEVICE void gate_init(LOCAL(ulong) gate, int expected) {
   emu::gate_at(gate) = emu::Gate{ushort(expected), ushort(expected), 0, 0};
 }
 DEVICE void gates_ready() {}
@@ -65,11 +68,12 @@ DEVICE void gate_arrive(LOCAL(ulong) gate) { emu::arrive(emu::gate_at(gate)); }
 
 // gate_wait returns after the end of the phase with a parity.
 DEVICE void gate_wait(LOCAL(ulong) gate, uint parity) {
-  while (emu::gate_at(gate).parity == (parity & 1)) emu::yield("a gate");
+  while (emu::closed(emu::gate_at(gate), parity)) emu::yield("a gate");
+  emu::learnt(&emu::gate_at(gate));
 }
 
 // gate_expect arrives at a gate, which then waits for copies of so many bytes.
-DEVICE void gate_expect(LOCAL(ulong) gate, int bytes) {
+UNWATCHED DEVICE void gate_expect(LOCAL(ulong) gate, int bytes) {
   emu::gate_at(gate).bytes += bytes;
   gate_arrive(gate);
 }
@@ -78,6 +82,8 @@ DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCA
   if (bytes % 16 != 0 || uintptr_t(from.at) % 16 != 0 || uintptr_t(to) % 16 != 0) emu::fail("a bulk copy that is not aligned", bytes, 16);
   if (!emu::within(to, 16) || !emu::within(to + bytes - 16, 16)) return;
   if (&from[0] != from.at || &from[bytes - 1] != from.at + bytes - 1) return;
+  emu::used(to, bytes, true);
+  emu::told(&emu::gate_at(gate));
   memset(to, 0xff, bytes);
   emu::bulks.push_back({[=] { memcpy(to, from.at, bytes); }, bytes, &emu::gate_at(gate)});
 }
@@ -87,6 +93,7 @@ DEVICE void copies_follow() {}
 DEVICE void warp_barrier() {
   int warp = emu::current->thread / emu::warp_size;
   emu::meet(emu::warps[warp], emu::warp_threads(warp));
+  emu::turned();
 }
 
 // barrier_of lets the first n threads of the block wait for each other.
@@ -94,6 +101,7 @@ DEVICE void barrier_of(int n) {
   emu::Block *b = emu::current->home;
   if (b->some.arrived < 0 || emu::current->thread >= n) emu::fail("a thread at a barrier that is not its own", emu::current->thread, n);
   emu::meet(b->some, n, "the rest of its block");
+  emu::turned();
 }
 
 // shuffle gives each lane what the lane of a number has.
@@ -106,6 +114,7 @@ template <class Row> DEVICE Words4 matrices(int lane, Row row) {
   for (int i = 0; i < 4; i++) {
     LOCAL(const uchar) from = row(8 * i + lane / 4);
     if (uintptr_t(from) % 16 != 0) emu::fail("a row of a matrix that is not aligned", long(uintptr_t(from) % 16), 16);
+    emu::used(from + 4 * (lane % 4), 4, false);
     if (emu::within(from, 16)) memcpy(&v.w[i], from + 4 * (lane % 4), 4);
   }
   return v;
