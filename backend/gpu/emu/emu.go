@@ -5,6 +5,7 @@
 // kernels, and a block's threads run as fibers between barriers. Every access
 // to a buffer is checked against the buffer's bounds, and the threads run from
 // the first to the last and back by turns: a result that differs has a race.
+// NewRaces finds those in dynamic shared memory whatever the result.
 package emu
 
 import (
@@ -72,7 +73,7 @@ type driver struct {
 	kernels   map[gpu.Kernel]kernel
 	backwards bool
 	plain     bool // without warpgroups
-	races     bool // kernels watch shared memory
+	races     bool // shared memory is watched
 	resident  gpu.Grid
 }
 

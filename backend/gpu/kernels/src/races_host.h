@@ -89,17 +89,23 @@ UNWATCHED static void used(const void *p, long bytes, bool write) {
   busy = false;
 }
 
-// met says that the first threads of a block have met.
+// join says that the first warps of a block have met.
+UNWATCHED static void join(Watch &w, int warps) {
+  Knowledge all = {};
+  for (int i = 0; i < warps; i++) learn(all, w.warps[i]);
+  for (int i = 0; i < warps; i++) {
+    w.warps[i] = all;
+    w.warps[i].of[i]++;
+  }
+}
+
+// met says that some threads have met: the first of a block, those of all blocks or those of a warp.
 UNWATCHED static void met(const Meeting &m, int size) {
   Watch *w = own_watch();
-  if (w == nullptr || (&m != &current->home->all && &m != &current->home->some)) return;
-  Knowledge all = {};
-  int n = (size + warp_size - 1) / warp_size;
-  for (int i = 0; i < n; i++) learn(all, w->warps[i]);
-  for (int i = 0; i < n; i++) {
-    w->warps[i] = all;
-    w->warps[i].of[i]++;
-  }
+  if (w == nullptr) return;
+  if (&m == &current->home->all || &m == &current->home->some) join(*w, (size + warp_size - 1) / warp_size);
+  if (&m != &together) return;
+  for (int i = 0; i < watched; i++) join(watches[i], (block.count + warp_size - 1) / warp_size);
 }
 
 // turned says that the current thread has passed a barrier.

@@ -56,6 +56,19 @@ namespace emu {
 // place_of is where another block of the cluster has what the current one has at p.
 template <class T> static T *place_of(T *p, int rank) { return (T *)(dynamic_of(blocks[rank]) + ((char *)p - dynamic_memory)); }
 
+// land_box is the end of a copy of a box of rows and columns in bf16 to a place in some block's memory.
+UNWATCHED static void land_box(char *memory, long to, const Boxes &m, int k, int row, int rows, int width) {
+  long height = (m.at.to - m.at.from) / m.width;
+  for (int r = 0; r < rows; r++)
+    for (int c = 0; c < width; c += 8) {
+      char *chunk = memory + (box_place(to + 128 * r + 2 * c) - dynamic_memory);
+      if (row + r < height && k + c < m.width)
+        memcpy(chunk, m.at.from + (row + r) * m.width + k + c, 16);
+      else
+        memset(chunk, 0, 16);
+    }
+}
+
 // copy_box copies a box to the current block's place for it in some block.
 static void copy_box(uchar *to, const Boxes &from, int k, int row, ulong *gate, int rank) {
   const int rows = 64, width = 64, bytes = 2 * rows * width;
@@ -63,19 +76,13 @@ static void copy_box(uchar *to, const Boxes &from, int k, int row, ulong *gate, 
   if (at % 1024 != 0 || !within(to, 16) || !within(to + bytes - 16, 16) || !within(gate, 8)) return fail("a box that is not aligned", at, 1024);
   if (from.width == 0 || from.width % 8 != 0 || uintptr_t(from.at.from) % 16 != 0) return fail("a matrix that is not aligned", from.width, 8);
   memset(place_of(to, rank), 0xff, bytes);
+  if (place_of(to, rank) == to) {
+    used(to, bytes, true);
+    told(gate);
+  }
   Boxes m = from;
   char *memory = dynamic_of(blocks[rank]);
-  bulks.push_back({[=] {
-    long height = (m.at.to - m.at.from) / m.width;
-    for (int r = 0; r < rows; r++)
-      for (int c = 0; c < width; c += 8) {
-        char *chunk = memory + (box_place(at + 128 * r + 2 * c) - dynamic_memory);
-        if (row + r < height && k + c < m.width)
-          memcpy(chunk, m.at.from + (row + r) * m.width + k + c, 16);
-        else
-          memset(chunk, 0, 16);
-      }
-  }, bytes, (Gate *)place_of(gate, rank)});
+  bulks.push_back({[=] { land_box(memory, at, m, k, row, rows, width); }, bytes, (Gate *)place_of(gate, rank)});
 }
 
 } // namespace emu
@@ -93,7 +100,10 @@ DEVICE void gate_arrive_of(LOCAL(ulong) gate, int rank) {
 }
 
 // The blocks that run at once are those of a cluster.
-DEVICE void cluster_barrier() { emu::meet(emu::together, emu::threads, "the rest of its cluster"); }
+DEVICE void cluster_barrier() {
+  emu::meet(emu::together, emu::threads, "the rest of its cluster");
+  emu::turned();
+}
 DEVICE void gates_barrier() { cluster_barrier(); }
 
 DEVICE ulong box_descriptor(LOCAL(uchar) boxes) {
