@@ -174,6 +174,15 @@ WATCH(unaligned_write, 8, true)
 WATCH(unaligned_write, 16, true)
 extern "C" UNWATCHED void __tsan_read_range(void *p, unsigned long n) { emu::used(p, n, false); }
 extern "C" UNWATCHED void __tsan_write_range(void *p, unsigned long n) { emu::used(p, n, true); }
+extern "C" UNWATCHED void *__tsan_memcpy(void *to, const void *from, unsigned long n) {
+  emu::used(from, n, false);
+  emu::used(to, n, true);
+  return memcpy(to, from, n);
+}
+extern "C" UNWATCHED void *__tsan_memset(void *to, int v, unsigned long n) {
+  emu::used(to, n, true);
+  return memset(to, v, n);
+}
 extern "C" UNWATCHED void __tsan_init() {}
 extern "C" UNWATCHED void __tsan_func_entry(void *) {}
 extern "C" UNWATCHED void __tsan_func_exit() {}

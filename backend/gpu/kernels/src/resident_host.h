@@ -28,6 +28,8 @@ UNWATCHED static void settle(Gate &g) {
 
 static bool copying() { return !bulks.empty(); }
 
+UNWATCHED static void land_bytes(void *to, const void *from, int bytes) { memcpy(to, from, bytes); }
+
 UNWATCHED static void land() {
   size_t i = roll(uint(bulks.size()));
   Bulk b = bulks[i];
@@ -82,10 +84,10 @@ DEVICE void bulk_copy(LOCAL(uchar) to, GLOBAL(const uchar) from, int bytes, LOCA
   if (bytes % 16 != 0 || uintptr_t(from.at) % 16 != 0 || uintptr_t(to) % 16 != 0) emu::fail("a bulk copy that is not aligned", bytes, 16);
   if (!emu::within(to, 16) || !emu::within(to + bytes - 16, 16)) return;
   if (&from[0] != from.at || &from[bytes - 1] != from.at + bytes - 1) return;
+  memset(to, 0xff, bytes);
   emu::used(to, bytes, true);
   emu::told(&emu::gate_at(gate));
-  memset(to, 0xff, bytes);
-  emu::bulks.push_back({[=] { memcpy(to, from.at, bytes); }, bytes, &emu::gate_at(gate)});
+  emu::bulks.push_back({[=] { emu::land_bytes(to, from.at, bytes); }, bytes, &emu::gate_at(gate)});
 }
 
 DEVICE void copies_follow() {}
