@@ -3,7 +3,7 @@
 // (-fsanitize=thread, without its library) tells of each access.
 //
 // What happens before what is known by vector clocks of warps (Mattern 1989), which barriers and gates join, and within a warp by
-// the number of barriers that a thread has passed. Shuffles order nothing.
+// the number of barriers that a thread has passed. Shuffles order nothing; what a lane tells a gate counts for its warp.
 
 namespace emu {
 
@@ -12,11 +12,13 @@ namespace emu {
 
 const int most_warps = 16;
 
-// Use is the last use of some bytes by a thread: when, by its warp's clock and by its own barriers.
+// Use is the last use of some bytes by a warp: when, by its clock and by the barriers that the thread had passed. Several threads that
+// read after the same barrier are none of them.
 struct Use {
   uint clock, turn;
   int thread;
 };
+const int several = -1;
 
 // Cell is two bytes of shared memory.
 struct Cell {
@@ -60,9 +62,9 @@ UNWATCHED static void watch() {
 
 UNWATCHED static Watch *own_watch() { return watched > 0 && current != nullptr && current->home != nullptr ? watches + (current->home - &blocks[0]) : nullptr; }
 
-// ordered reports whether a use comes before what the current thread does now.
-UNWATCHED static bool ordered(const Watch &w, const Use &u) {
-  int thread = current->thread, warp = u.thread / warp_size;
+// ordered reports whether a warp's use comes before what the current thread does now.
+UNWATCHED static bool ordered(const Watch &w, const Use &u, int warp) {
+  int thread = current->thread;
   if (u.clock == 0 || u.thread == thread) return true;
   return warp == thread / warp_size ? u.turn < w.turns[thread] : u.clock <= w.warps[thread / warp_size].of[warp];
 }
@@ -76,15 +78,18 @@ UNWATCHED static void used(const void *p, long bytes, bool write) {
   for (long i = at / 2; at >= 0 && at + bytes <= dynamic_bytes && i <= (at + bytes - 1) / 2; i++) {
     Cell &c = w->cells[i];
     int thread = current->thread, warp = thread / warp_size;
-    if (!ordered(*w, c.write)) fail(write ? "writes shared memory that another thread wrote, without having met it" : "reads shared memory that another thread wrote, without having met it", 2 * i, c.write.thread);
+    if (!ordered(*w, c.write, c.write.thread / warp_size)) fail(write ? "writes shared memory that another thread wrote, without having met it" : "reads shared memory that another thread wrote, without having met it", 2 * i, c.write.thread);
     for (int r = 0; write && r < most_warps; r++)
-      if (!ordered(*w, c.reads[r])) fail("writes shared memory that another thread read, without having met it", 2 * i, c.reads[r].thread);
-    const Use now = {w->warps[warp].of[warp], w->turns[thread], thread};
+      if (!ordered(*w, c.reads[r], r)) fail("writes shared memory that another thread read, without having met it", 2 * i, c.reads[r].thread);
+    Use now = {w->warps[warp].of[warp], w->turns[thread], thread};
+    Use &last = c.reads[warp];
     if (write) {
       c = Cell{};
       c.write = now;
-    } else if (c.reads[warp].thread == thread || c.reads[warp].clock == 0 || c.reads[warp].turn <= now.turn)
-      c.reads[warp] = now;
+    } else if (last.clock == 0 || last.turn <= now.turn) {
+      if (last.clock > 0 && last.turn == now.turn && last.thread != thread) now.thread = several;
+      last = now;
+    }
   }
   busy = false;
 }
