@@ -23,6 +23,9 @@ type decodeSizes struct {
 // sliceRows are the rows of the weights of out and down that a warp multiplies at a time.
 const sliceRows = 16
 
+// mostWidth is the largest number of columns of a slice of down: its rows that a warp multiplies are half a portion.
+const mostWidth = mostPortion / 4 / sliceRows
+
 // mostSlices is the largest number of slices whose results a sum counts in its uppermost byte.
 const mostSlices = 255
 
@@ -120,7 +123,7 @@ func (s *decodeSizes) fit(g Grid) error {
 	}
 	s.blocks = s.fewestBlocks(g.Blocks)
 	if s.downSlices, _ = s.sliced(s.blocks); s.downSlices == 0 {
-		return &refusal{fmt.Sprintf("intermediate %d has no divisor that makes slices of at most %d columns", s.inner, mostPortion/4/sliceRows)}
+		return &refusal{fmt.Sprintf("intermediate %d has no divisor that makes slices of at most %d columns", s.inner, mostWidth)}
 	}
 	s.sums = 0
 	for i, p := range s.products() {
@@ -210,7 +213,7 @@ func (s *decodeSizes) share(blocks, slices, width int) int {
 func (s *decodeSizes) sliced(blocks int) (slices, elements int) {
 	far := func(n int) int { return max(16*16/n, n) }
 	for n := 1; n <= min(mostSlices, s.inner/8); n++ {
-		if s.inner%(8*n) != 0 || sliceRows*2*s.inner/n > mostPortion/2 {
+		if s.inner%(8*n) != 0 || s.inner/n > mostWidth {
 			continue
 		}
 		e := s.share(blocks, n, s.inner/n)

@@ -92,12 +92,13 @@ func TestRefusedDecode(t *testing.T) {
 func TestFit(t *testing.T) {
 	hopper := Grid{Blocks: 132, Warps: 8, Feeders: 4, Shared: 227 << 10, Read: 2500}
 	for name, s := range map[string]decodeSizes{
-		"Qwen3-0.6B":    {hidden: 1024, heads: 16, kvHeads: 8, dim: 128, inner: 3072, layers: 28, vocabulary: 151936, pairs: 64},
-		"Qwen3-4B":      {hidden: 2560, heads: 32, kvHeads: 8, dim: 128, inner: 9728, layers: 36, vocabulary: 151936, pairs: 64},
-		"Qwen3-32B":     {hidden: 5120, heads: 64, kvHeads: 8, dim: 128, inner: 25600, layers: 64, vocabulary: 151936, pairs: 64},
-		"Llama-3.1-8B":  {hidden: 4096, heads: 32, kvHeads: 8, dim: 128, inner: 14336, layers: 32, vocabulary: 128256, pairs: 64},
-		"Llama-3.1-70B": {hidden: 8192, heads: 64, kvHeads: 8, dim: 128, inner: 28672, layers: 80, vocabulary: 128256, pairs: 64},
-		"SmolLM2-135M":  {hidden: 576, heads: 9, kvHeads: 3, dim: 64, inner: 1536, layers: 30, vocabulary: 49152, pairs: 32},
+		"Qwen3-0.6B":             {hidden: 1024, heads: 16, kvHeads: 8, dim: 128, inner: 3072, layers: 28, vocabulary: 151936, pairs: 64},
+		"Qwen3-4B":               {hidden: 2560, heads: 32, kvHeads: 8, dim: 128, inner: 9728, layers: 36, vocabulary: 151936, pairs: 64},
+		"Qwen3-32B":              {hidden: 5120, heads: 64, kvHeads: 8, dim: 128, inner: 25600, layers: 64, vocabulary: 151936, pairs: 64},
+		"Llama-3.1-8B":           {hidden: 4096, heads: 32, kvHeads: 8, dim: 128, inner: 14336, layers: 32, vocabulary: 128256, pairs: 64},
+		"Llama-3.1-70B":          {hidden: 8192, heads: 64, kvHeads: 8, dim: 128, inner: 28672, layers: 80, vocabulary: 128256, pairs: 64},
+		"fewer rows than blocks": {hidden: 64, heads: 4, kvHeads: 2, dim: 32, inner: 96, layers: 2, vocabulary: 100, pairs: 16},
+		"SmolLM2-135M":           {hidden: 576, heads: 9, kvHeads: 3, dim: 64, inner: 1536, layers: 30, vocabulary: 49152, pairs: 32},
 	} {
 		for _, rounded := range []bool{false, true} {
 			s.rounded, s.keyType, s.valueType = rounded, backend.BF16, backend.BF16

@@ -31,6 +31,14 @@ var grids = map[string]gpu.Grid{
 	"heads of 8":                                 {Blocks: 5, Warps: 2, Feeders: 1, Shared: 24 << 10, Read: 16},
 }
 
+// gridOf is a case's grid.
+func gridOf(c backendtest.DecoderCase) gpu.Grid {
+	if grid, ok := grids[c.Name]; ok {
+		return grid
+	}
+	return grids["plain"]
+}
+
 // TestDecode compares the kernel that runs a whole step with the kernels for
 // its parts: best tokens, scores and what is in the caches.
 func TestDecode(t *testing.T) {
@@ -42,11 +50,7 @@ func TestDecode(t *testing.T) {
 	defer parts.Close()
 	for _, c := range backendtest.DecoderCases {
 		t.Run(c.Name, func(t *testing.T) {
-			grid, ok := grids[c.Name]
-			if !ok {
-				grid = grids["plain"]
-			}
-			whole, err := emu.NewGrid(grid)
+			whole, err := emu.NewGrid(gridOf(c))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -34,18 +34,23 @@ func New() (*gpu.Backend, error) {
 
 // NewGrid is New with the grid of kernels whose blocks wait for each other.
 func NewGrid(resident gpu.Grid) (*gpu.Backend, error) {
-	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, resident: resident})
+	return start(&driver{resident: resident})
 }
 
 // NewRaces is NewGrid for a device that watches dynamic shared memory: a launch fails in which two threads use
 // the same bytes, one of them to write, without having met in between. It is some ten times slower.
 func NewRaces(resident gpu.Grid) (*gpu.Backend, error) {
-	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, resident: resident, races: true})
+	return start(&driver{resident: resident, races: true})
 }
 
 // NewWarps is New for a device without warpgroups.
 func NewWarps() (*gpu.Backend, error) {
-	return gpu.New(&driver{memory: map[uintptr][]byte{}, kernels: map[gpu.Kernel]kernel{}, plain: true})
+	return start(&driver{plain: true})
+}
+
+func start(d *driver) (*gpu.Backend, error) {
+	d.memory, d.kernels = map[uintptr][]byte{}, map[gpu.Kernel]kernel{}
+	return gpu.New(d)
 }
 
 // Probe names the C++ compiler that New would use.

@@ -64,15 +64,11 @@ func TestWatch(t *testing.T) {
 // TestRaces runs all ops and decoders on the emulator that watches shared memory, for ten minutes.
 func TestRaces(t *testing.T) {
 	if os.Getenv("EMILY_TEST_RACES") == "" {
-		t.Skip("EMILY_TEST_RACES is not set")
+		t.Skip("takes ten minutes: EMILY_TEST_RACES is not set")
 	}
 	for _, c := range backendtest.DecoderCases {
 		t.Run(c.Name, func(t *testing.T) {
-			grid, ok := grids[c.Name]
-			if !ok {
-				grid = grids["plain"]
-			}
-			c.Run(t, watched(t, grid))
+			c.Run(t, watched(t, gridOf(c)))
 		})
 	}
 	for _, g := range backendtest.Groups() {

@@ -55,7 +55,5 @@ enum {
   PARTS_AT = BEST_AT + BLOCKS * 16           // [splits, HEADS, DIM + 2]
 };
 
-#define LOG2E 1.44269504f // powers of e are powers of 2
-
 // With PROFILED blocks count the cycles of the parts of a step, which package gpu names.
 enum { TICKS = 15 };

@@ -6,9 +6,8 @@
 
 #if MATRIX_KEYS
 enum {
-  HALVES = DIM / 64,                     // of a key: 128 bytes; of what a lane has of a value: 16 bytes
-  CHAINED = TERMS == 1 ? 2 : int(TERMS), // sums that do not wait for each other
-  WEIGHT_TERMS = ROUNDED ? 2 : 3         // of bf16 to a weight
+  HALVES = DIM / 64,             // of a key: 128 bytes; of what a lane has of a value: 16 bytes
+  WEIGHT_TERMS = ROUNDED ? 2 : 3 // of bf16 to a weight
 };
 static_assert(JOB_HEADS <= 8, "there is a column for each head");
 
@@ -52,8 +51,8 @@ template <int H> DEVICE void begin(Softmax<H> &s) {
 template <int H> DEVICE Four score_keys(LOCAL(const uchar) portion, int first, int n, Desk desk, float scale, int lane) {
   const int g = lane / 4, t = lane % 4;
   const bool odd = g % 2 == 1;
-  Four c[CHAINED];
-  UNROLL for (int i = 0; i < CHAINED; i++) c[i] = Four{{0, 0, 0, 0}};
+  Four c[CHAINS];
+  UNROLL for (int i = 0; i < CHAINS; i++) c[i] = Four{{0, 0, 0, 0}};
   LOCAL(const uchar) key[2];
   UNROLL for (int i = 0; i < 2; i++) key[i] = portion + (first + 8 * i + g < n ? first + 8 * i + g : n - 1) * KEY_BYTES + 16 * t;
   UNROLL for (int half = 0; half < HALVES; half++) {
@@ -74,8 +73,8 @@ template <int H> DEVICE Four score_keys(LOCAL(const uchar) portion, int first, i
   }
   Four score;
   UNROLL for (int i = 0; i < 4; i++) {
-    float sum = c[CHAINED - 1].v[i];
-    UNROLL for (int j = CHAINED - 2; j >= 0; j--) sum += c[j].v[i];
+    float sum = c[CHAINS - 1].v[i];
+    UNROLL for (int j = CHAINS - 2; j >= 0; j--) sum += c[j].v[i];
     score.v[i] = first + i / 2 * 8 + g < n ? sum * scale : -infinity();
   }
   return score;

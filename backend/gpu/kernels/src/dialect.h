@@ -26,6 +26,8 @@ DEVICE bf16 to_bf16(float f) {
 #endif
 }
 
+#define LOG2E 1.44269504f // by which exponents of e become those of 2
+
 DEVICE float infinity() { return as_float(0x7f800000u); }
 
 // larger is the maximum in which a NaN counts as the largest.

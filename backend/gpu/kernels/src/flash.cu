@@ -89,7 +89,7 @@ template <int TQ> DEVICE float power(float s) { return TQ == 1 ? fexp2(s) : fexp
 // begin..end are seen, all if whole.
 template <int TQ, int P> DEVICE float weigh(Four (&score)[P], int half, float scale, bool whole, int begin, int end, float &top, float &sum) {
   float most = top;
-  if (TQ == 1) scale *= 1.44269504f; // of e to base 2
+  if (TQ == 1) scale *= LOG2E;
   UNROLL for (int j = 0; j < P; j++)
     UNROLL for (int e = 0; e < 2; e++) score[j].v[2 * half + e] *= scale;
   if (!whole)

@@ -118,30 +118,31 @@ UNWATCHED static void turned() {
   if (Watch *w = own_watch()) w->turns[current->thread]++;
 }
 
+// known_at is what a gate knows, or nullptr where nothing is watched.
 UNWATCHED static Knowledge *known_at(const void *gate) {
   Watch *w = own_watch();
+  if (w == nullptr) return nullptr;
   for (auto &g : w->gates)
     if (g.gate == gate || g.gate == nullptr) {
       g.gate = gate;
       return &g.known;
     }
+  fail("more gates than are watched", 0, 64);
   return nullptr;
 }
 
 // told says that a gate knows what the current warp does, learnt that the warp knows what the gate does.
 UNWATCHED static void told(const void *gate) {
-  Watch *w = own_watch();
-  Knowledge *k = w != nullptr ? known_at(gate) : nullptr;
+  Knowledge *k = known_at(gate);
   if (k == nullptr) return;
   int warp = current->thread / warp_size;
-  learn(*k, w->warps[warp]);
-  w->warps[warp].of[warp]++;
+  Knowledge &own = own_watch()->warps[warp];
+  learn(*k, own);
+  own.of[warp]++;
 }
 
 UNWATCHED static void learnt(const void *gate) {
-  Watch *w = own_watch();
-  Knowledge *k = w != nullptr ? known_at(gate) : nullptr;
-  if (k != nullptr) learn(w->warps[current->thread / warp_size], *k);
+  if (Knowledge *k = known_at(gate)) learn(own_watch()->warps[current->thread / warp_size], *k);
 }
 #else
 #define UNWATCHED
