@@ -53,8 +53,9 @@ DEVICE void feed_all(ARGS(DecodeArgs) a, Ring &r, GLOBAL(const ulong) table, Pla
     ROLLED for (int j = block; splits > 1 && j < GROUPS * splits; j += BLOCKS)
       feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j % GROUPS * JOB_HEADS), j / GROUPS, splits));
     ROLLED for (int j = block; j < Out::jobs; j += BLOCKS) {
+      if (Out::early > 0) feed_slice<Out>(r, weights[OUT], j); // they are taken before attention
       if (splits == 1) feed_keys(r, keys, values, keys_of(a, layer, at, kv_head(j / Out::row_parts), 0, 1));
-      feed_slice<Out>(r, weights[OUT], j);
+      if (Out::early == 0) feed_slice<Out>(r, weights[OUT], j);
     }
     feed<Mlp>(r, mlp, [&](Portion p, int offset, int from, int n, int column, int bytes) {
       fill_rows<Mlp>(r, p, offset, weights[GATE], from, n, column, bytes);
@@ -261,6 +262,12 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     const int window = layer < LAYERS ? int(table[layer * TABLE + WINDOW]) : 0; // on its way while the row is waited for
     const Sums added = attention ? Sums{sums, before, int(Down::slices), vectors + long(half > 0 ? layer - 1 : 0) * VECTORS + DOWN_BIAS, HAS_DOWN_BIAS && half > 0}
                                  : Sums{sums + HIDDEN, before + HIDDEN, int(Out::slices), v + OUT_BIAS, HAS_OUT_BIAS == 1};
+    const Share mine = attention ? share_of<Qkv>(block) : share_of<Mlp>(block);
+    Early early = {}; // written on all ways: what is not counts as alive in all of the loop
+    if (!attention)
+      take_early<Mlp>(early, r, mine.to - mine.from, warp, lane);
+    else if (layer < LAYERS)
+      take_early<Qkv>(early, r, mine.to - mine.from, warp, lane);
     squares[thread] = stage_row(half == 0, known, embedded, added, v + (attention ? ROW_NORM : MLP_NORM), row, narrow, thread);
     if (!attention)
       TICK(6);
@@ -271,8 +278,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     if (layer == LAYERS) break;
     if (attention) { // queries, keys and values, attention and its output
       TICK(1);
-      const Share mine = share_of<Qkv>(block);
-      multiply<Qkv>(r, hold<Qkv>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
+      multiply<Qkv>(r, hold<Qkv>(narrow, warp, lane), early, mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
         sum *= s;
         if (HAS_QKV_BIAS) sum += v[QKV_BIAS + mine.from + i];
         put_word(qkv, mine.from + i, in_word(sum), epoch);
@@ -292,6 +298,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       if (block >= Out::jobs && (splits == 1 || block >= GROUPS * splits)) barrier_of(THREADS); // blocks without a job: all have read x
       ROLLED for (int j = block; j < Out::jobs; j += BLOCKS) {
         const int head = j / Out::row_parts;
+        const EarlySlice<Out> weights = take_slice<Out>(r, j, warp, lane);
         if (j != block || splits > 1) barrier_of(THREADS); // the desk and the result are used again
         if (splits > 1) {
           merge(head, splits, parts, epoch, warp, lane, [&](int d, float e) { term_of(wide, DIM, d, e); });
@@ -302,13 +309,12 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
         }
         barrier_of(THREADS);
         TICK(4);
-        multiply_slice<Out>(r, wide, j, sums + HIDDEN, warp, lane);
+        multiply_slice<Out>(r, wide, weights, j, sums + HIDDEN, warp, lane);
         TICK(5);
       }
     } else { // gate, up and down
       TICK(7);
-      const Share mine = share_of<Mlp>(block);
-      multiply<Mlp>(r, hold<Mlp>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float gate, float up) {
+      multiply<Mlp>(r, hold<Mlp>(narrow, warp, lane), early, mine.to - mine.from, warp, lane, partial, [&](int i, float gate, float up) {
         gate *= s;
         up *= s;
         if (HAS_MLP_BIAS) {
@@ -321,11 +327,12 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
       if (block >= Down::jobs) barrier_of(THREADS); // blocks without a job: all have read x
       ROLLED for (int j = block; j < Down::jobs; j += BLOCKS) {
         if (j != block) barrier_of(THREADS); // the slice is used again
+        const EarlySlice<Down> weights = take_slice<Down>(r, j, warp, lane);
         stage_slice<Down::width>(inner + long(j / Down::row_parts) * Down::width, epoch, wide, thread);
         TICK(9);
         barrier_of(THREADS);
         TICK(10);
-        multiply_slice<Down>(r, wide, j, sums, warp, lane);
+        multiply_slice<Down>(r, wide, weights, j, sums, warp, lane);
         TICK(11);
       }
     }
@@ -335,8 +342,10 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   const uint epoch = last + LAYERS + 1;
   TICK(12);
   const Share mine = share_of<Head>(block);
+  Early early;
+  take_early<Head>(early, r, mine.to - mine.from, warp, lane);
   Rank best = {0, 0};
-  multiply<Head>(r, hold<Head>(narrow, warp, lane), mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
+  multiply<Head>(r, hold<Head>(narrow, warp, lane), early, mine.to - mine.from, warp, lane, partial, [&](int i, float sum, float) {
     sum *= s;
     Rank rank = rank_of(sum, mine.from + i);
     if (below(best, rank)) best = rank;

@@ -7,6 +7,7 @@
 // to find a number in it takes no arithmetic.
 
 enum { THREADS = WARPS * WARP, TERMS = ROUNDED ? 1 : 3 }; // of bf16 to a number of x
+enum { EARLY = HIDDEN <= 4 * THREADS ? 96 : 48 };         // registers for weights that a thread has before x is known; a long row takes some
 
 // Ring is PORTIONS gates by turns and RING bytes. All warps take every portion in order,
 // wait for it and leave it, so that a gate's one bit of parity is enough.
@@ -94,6 +95,9 @@ template <int Rows, int Columns, int Split, int Members> struct Product {
     wanted = rounds <= 4 ? rounds : 2,
     batch = chunks == 1 && wanted * turns <= room ? wanted : 1, // rounds whose sums are added up together
     together = rounds <= batch && batch * turns <= room ? batch * turns : 1, // portions that are waited for together
+    whole = rounds <= batch && int(together) == batch * turns,               // these are all of a share
+    operands = 2 * batch * steps,                                            // of a warp's part of it
+    early = held && whole && 4 * operands <= EARLY ? operands : 0,           // that are in registers before x is known
     even = pairs % BLOCKS == 0 && most % (batch * groups) == 0 && Rows % 2 == 0 // no group is ever without a pair
   };
   static_assert(WARPS % Split == 0 && int(groups) % int(portion_pairs) == 0, "every group has a pair of a round's portions");
@@ -205,20 +209,22 @@ struct Sums2 {
   Four c[CHAINS];
 };
 
-// add_steps adds the steps of a chunk of two rows. Row i of the left operand and column i of the right one hold the
+// add_step adds a step of two rows. Row i of the left operand and column i of the right one hold the
 // same columns of the product's matrix, so the diagonal of the result is wanted.
+template <class P> DEVICE void add_step(Sums2 &s, const Vector<P> &x, const Words4 &w0, const Words4 &w1, int at, int lane) {
+  UNROLL for (int term = 0; term < TERMS; term++) {
+    Words4 v = P::held ? x.own[P::held ? at * TERMS + term : 0] : vector_at<P>(x.shared, x.slice, at, term, lane);
+    matrix_add(s.c[term], w0.w[0], w0.w[1], w0.w[2], w0.w[3], v.w[0], v.w[1]);
+    matrix_add(s.c[TERMS == 1 ? 1 : term], w1.w[0], w1.w[1], w1.w[2], w1.w[3], v.w[2], v.w[3]);
+  }
+}
+
+// add_steps adds the steps of a chunk.
 template <class P> DEVICE void add_steps(Sums2 &s, const Vector<P> &x, LOCAL(const uchar) row, LOCAL(const uchar) other, int row_bytes, int chunk, int lane) {
   auto step = [&](int i) {
     Words4 w[2];
     UNROLL for (int j = 0; j < 2; j++) w[j] = rows_at<P>(row, other, byte_of<P>(i, x.slice) + 256 * j, row_bytes, lane);
-    UNROLL for (int term = 0; term < TERMS; term++) {
-      int at = chunk * P::portion_steps + i;
-      Words4 v = P::held ? x.own[P::held ? at * TERMS + term : 0] : vector_at<P>(x.shared, x.slice, at, term, lane);
-      UNROLL for (int j = 0; j < 2; j++) {
-        Four &c = s.c[TERMS == 1 ? j : term];
-        matrix_add(c, w[j].w[0], w[j].w[1], w[j].w[2], w[j].w[3], v.w[2 * j], v.w[2 * j + 1]);
-      }
-    }
+    add_step<P>(s, x, w[0], w[1], chunk * P::portion_steps + i, lane);
   };
   if (P::held) {
     UNROLL for (int i = 0; i < P::steps; i++) step(i);
@@ -241,43 +247,72 @@ DEVICE float pair_sum(Sums2 &s, int lane) {
   return v;
 }
 
+// take_turn takes portions of a batch of pairs, those of a turn and of as many after it as are waited for together, and calls
+// use(i, row, other, row_bytes) with the place of both rows of each of the group's pairs in them.
+template <class P, class Use> DEVICE void take_turn(Ring &r, int rows, int first, int chunk, int turn, int group, int lane, Use use) {
+  const int pairs = (rows + P::unit - 1) / P::unit;
+  Portion p[P::together];
+  Part part[P::together];
+  UNROLL for (int i = 0; i < P::together; i++) {
+    int portion = first / P::portion_pairs + turn + i;
+    if (!P::even && portion * P::portion_pairs >= pairs) continue;
+    part[i] = part_of<P>(rows, portion, chunk);
+    p[i] = next_portion(r, P::members * part[i].rows * part[i].row_bytes);
+  }
+  UNROLL for (int i = 0; i < P::together; i++)
+    if (P::even || first + (turn + i) * P::portion_pairs < pairs) await(r, p[i]);
+  UNROLL for (int i = 0; i < P::batch; i++) {
+    bool valid = P::even || first + i * P::groups + group < pairs;
+    if (!P::whole && P::together == 1 && (!valid || turn != i * P::turns + group / P::portion_pairs)) continue;
+    Portion mine = p[0];
+    Part of = part[0];
+    UNROLL for (int t = 0; P::together > 1 && t < P::turns; t++)
+      if (t == group / P::portion_pairs && valid) mine = p[P::together > 1 ? i * P::turns + t : 0], of = part[P::together > 1 ? i * P::turns + t : 0];
+    int row = valid ? group % P::portion_pairs * P::unit : 0;
+    int other = P::members == 2 ? of.rows + row : P::rows % 2 == 0 || row + 1 < of.rows ? row + 1 : row;
+    LOCAL(const uchar) at = r.bytes + mine.at;
+    use(i, at + row * of.row_bytes, at + other * of.row_bytes, of.row_bytes);
+  }
+  warp_barrier();
+  UNROLL for (int i = 0; i < P::together; i++)
+    if (P::even || first + (turn + i) * P::portion_pairs < pairs) leave(r, p[i], lane);
+}
+
+// Early is the left operands of a warp's pairs, if they fit into registers. They go there while x is waited for, so that the ring has room for
+// what comes after them and the product itself reads nothing from shared memory but x.
+struct Early {
+  Words4 w[EARLY / 4];
+};
+
+// take_early takes a share's portions.
+template <class P> DEVICE void take_early(Early &e, Ring &r, int rows, int warp, int lane) {
+  if (P::early == 0 || (int(P::pairs) < BLOCKS && rows == 0)) return;
+  take_turn<P>(r, rows, 0, 0, 0, warp / P::split, lane, [&](int i, LOCAL(const uchar) row, LOCAL(const uchar) other, int row_bytes) {
+    UNROLL for (int step = 0; step < P::steps; step++)
+      UNROLL for (int j = 0; j < 2; j++)
+        e.w[P::early > 0 ? 2 * (i * P::steps + step) + j : 0] = rows_at<P>(row, other, byte_of<P>(step, warp % P::split) + 256 * j, row_bytes, lane);
+  });
+}
+
 // multiply_pairs multiplies x by the pairs of rows of a share. Lanes i and WARP / 2 + i then call each(pair, sum, valid) for the
 // rows of pair i of the group's batch, so that what they write goes out at once.
 template <class P, class Each>
-DEVICE void multiply_pairs(Ring &r, const Vector<P> &x, int rows, int group, int lane, Each each) {
+DEVICE void multiply_pairs(Ring &r, const Vector<P> &x, const Early &e, int rows, int group, int lane, Each each) {
   const int pairs = (rows + P::unit - 1) / P::unit, own = lane % (WARP / 2);
   ROLLED for (int first = 0; first < pairs; first += P::groups * P::batch) {
     Sums2 s[P::batch];
     UNROLL for (int i = 0; i < P::batch; i++)
       UNROLL for (int j = 0; j < CHAINS; j++) s[i].c[j] = Four{{0, 0, 0, 0}};
-    ROLLED for (int chunk = 0; chunk < P::chunks; chunk++)
-      ROLLED for (int turn = 0; turn < P::batch * P::turns; turn += P::together) {
-        Portion p[P::together];
-        Part part[P::together];
-        UNROLL for (int i = 0; i < P::together; i++) {
-          int portion = first / P::portion_pairs + turn + i;
-          if (!P::even && portion * P::portion_pairs >= pairs) continue;
-          part[i] = part_of<P>(rows, portion, chunk);
-          p[i] = next_portion(r, P::members * part[i].rows * part[i].row_bytes);
-        }
-        UNROLL for (int i = 0; i < P::together; i++)
-          if (P::even || first + (turn + i) * P::portion_pairs < pairs) await(r, p[i]);
-        UNROLL for (int i = 0; i < P::batch; i++) {
-          bool valid = P::even || first + i * P::groups + group < pairs;
-          if (P::together == 1 && (!valid || turn != i * P::turns + group / P::portion_pairs)) continue;
-          Portion mine = p[0];
-          Part of = part[0];
-          UNROLL for (int t = 0; P::together > 1 && t < P::turns; t++)
-            if (t == group / P::portion_pairs && valid) mine = p[P::together > 1 ? i * P::turns + t : 0], of = part[P::together > 1 ? i * P::turns + t : 0];
-          int row = valid ? group % P::portion_pairs * P::unit : 0;
-          int other = P::members == 2 ? of.rows + row : P::rows % 2 == 0 || row + 1 < of.rows ? row + 1 : row;
-          LOCAL(const uchar) at = r.bytes + mine.at;
-          add_steps<P>(s[i], x, at + row * of.row_bytes, at + other * of.row_bytes, of.row_bytes, chunk, lane);
-        }
-        warp_barrier();
-        UNROLL for (int i = 0; i < P::together; i++)
-          if (P::even || first + (turn + i) * P::portion_pairs < pairs) leave(r, p[i], lane);
+    UNROLL for (int step = 0; P::early > 0 && step < P::steps; step++)
+      UNROLL for (int i = 0; i < P::batch; i++) {
+        const int at = P::early > 0 ? 2 * (i * P::steps + step) : 0;
+        add_step<P>(s[i], x, e.w[at], e.w[at + 1], step, lane);
       }
+    ROLLED for (int chunk = 0; P::early == 0 && chunk < P::chunks; chunk++)
+      ROLLED for (int turn = 0; turn < P::batch * P::turns; turn += P::together)
+        take_turn<P>(r, rows, first, chunk, turn, group, lane, [&](int i, LOCAL(const uchar) row, LOCAL(const uchar) other, int row_bytes) {
+          add_steps<P>(s[i], x, row, other, row_bytes, chunk, lane);
+        });
     float sum = 0;
     UNROLL for (int i = 0; i < P::batch; i++) {
       float v = pair_sum(s[i], lane);
@@ -285,15 +320,16 @@ DEVICE void multiply_pairs(Ring &r, const Vector<P> &x, int rows, int group, int
     }
     int pair = first + own * P::groups + group;
     each(pair, sum, own < P::batch && (P::even || pair < pairs));
+    if (P::early > 0) break;
   }
 }
 
 // multiply_rows calls finish(row, sum) on one lane for each row, or with two
 // members finish(row, first, second).
 template <class P, class Finish>
-DEVICE void multiply_rows(Ring &r, const Vector<P> &x, int rows, int warp, int lane, Finish finish) {
+DEVICE void multiply_rows(Ring &r, const Vector<P> &x, const Early &e, int rows, int warp, int lane, Finish finish) {
   const int half = lane / (WARP / 2);
-  multiply_pairs<P>(r, x, rows, warp, lane, [&](int pair, float sum, bool valid) {
+  multiply_pairs<P>(r, x, e, rows, warp, lane, [&](int pair, float sum, bool valid) {
     if (P::members == 2) {
       float second = as_float(shuffle_xor(as_uint(sum), WARP / 2));
       if (valid && half == 0) finish(pair, sum, second);
@@ -305,9 +341,9 @@ DEVICE void multiply_rows(Ring &r, const Vector<P> &x, int rows, int warp, int l
 // multiply_split is multiply_rows for few rows: P::split warps share the columns
 // of each, and after a barrier one thread a row adds up what they found in sums.
 template <class P, class Finish>
-DEVICE void multiply_split(Ring &r, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
+DEVICE void multiply_split(Ring &r, const Vector<P> &x, const Early &e, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
   enum { stride = 2 * P::most };
-  multiply_pairs<P>(r, x, rows, warp / P::split, lane, [&](int pair, float sum, bool valid) {
+  multiply_pairs<P>(r, x, e, rows, warp / P::split, lane, [&](int pair, float sum, bool valid) {
     if (valid) sums[warp % P::split * stride + 2 * pair + lane / (WARP / 2)] = sum;
   });
   barrier_of(THREADS);
@@ -320,9 +356,9 @@ DEVICE void multiply_split(Ring &r, const Vector<P> &x, int rows, int warp, int 
 }
 
 template <class P, class Finish>
-DEVICE void multiply(Ring &r, const Vector<P> &x, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
+DEVICE void multiply(Ring &r, const Vector<P> &x, const Early &e, int rows, int warp, int lane, LOCAL(float) sums, Finish finish) {
   if (P::split == 1)
-    multiply_rows<P>(r, x, rows, warp, lane, finish);
+    multiply_rows<P>(r, x, e, rows, warp, lane, finish);
   else
-    multiply_split<P>(r, x, rows, warp, lane, sums, finish);
+    multiply_split<P>(r, x, e, rows, warp, lane, sums, finish);
 }

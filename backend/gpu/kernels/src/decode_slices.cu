@@ -23,7 +23,10 @@ template <int Slices, int Width> struct Sliced {
     jobs = Slices * row_parts,
     units = (HIDDEN + SLICE_ROWS - 1) / SLICE_ROWS,
     swap = Width % 64 == 0 ? 7 : Width % 32 == 0 ? 3 : Width % 16 == 0 ? 1 : 0, // pieces of 16 bytes swap places, so that neighbouring rows' lie in other banks
-    portion = PORTION / bytes / SLICE_ROWS * SLICE_ROWS                         // rows of a portion
+    portion = PORTION / bytes / SLICE_ROWS * SLICE_ROWS,                        // rows of a portion
+    most = (units + row_parts - 1) / row_parts,                                 // times 16 rows of a job
+    operands = 2 * ((Width + 31) / 32),                                         // of 16 rows
+    early = most <= WARPS && 8 * operands <= EARLY ? operands : 0               // that are in registers before the slice is known
   };
   static_assert(int(portion) > 0 && Slices < 256, "a portion holds rows of a slice, and a sum counts the slices");
 };
@@ -76,45 +79,83 @@ DEVICE float sum_of(ulong added, int addends) {
   return fits ? upper * 0.0625f + low * (1.0f / 134217728.0f) : as_float(0x7fc00000u);
 }
 
-// multiply_slice multiplies a slice of x, TERMS times P::width numbers in bf16, by a job's rows.
-template <class P> DEVICE void multiply_slice(Ring &r, LOCAL(const uchar) x, int job, GLOBAL(ulong) sums, int warp, int lane) {
+// warp_rows takes a job's portions and calls use(portion, first, row, n) for each 16 rows of the warp: they begin with a row of
+// a portion of n that begins with a row of the weight.
+template <class P, class Use> DEVICE void warp_rows(Ring &r, int job, int warp, int lane, Use use) {
   Share rows = rows_of<P>(job);
   ROLLED for (int first = rows.from; first < rows.to; first += P::portion) {
     int n = rows.to - first < P::portion ? rows.to - first : int(P::portion);
     Portion p = next_portion(r, n * P::bytes);
     await(r, p);
-    LOCAL(const uchar) portion = r.bytes + p.at;
-    ROLLED for (int row = (warp - first / SLICE_ROWS % WARPS + WARPS) % WARPS * SLICE_ROWS; row < n; row += WARPS * SLICE_ROWS) {
-      Four c[2 * TERMS];
-      UNROLL for (int i = 0; i < 2 * TERMS; i++) c[i] = Four{{0, 0, 0, 0}};
-      UNROLL_BY(8) for (int column = 0; column < P::width; column += 32) {
-        Words4 w[2];
-        UNROLL for (int j = 0; j < 2; j++)
-          w[j] = matrices(lane, [&](int i) { // past the last any row and piece that are there
-            int at = row + i % 16 < n ? row + i % 16 : i & P::swap, piece = column / 8 + 2 * j + i / 16;
-            return portion + at * P::bytes + 16 * ((piece < P::pieces ? piece : 0) ^ (i & P::swap));
-          });
-        UNROLL for (int term = 0; term < TERMS; term++) {
-          Words4 v = matrices(lane, [&](int i) { // all columns are the same
-            int piece = column / 8 + i / 8;
-            return x + term * P::bytes + 16 * (piece < P::pieces ? piece : 0);
-          });
-          UNROLL for (int j = 0; j < 2; j++) {
-            if (column / 8 + 2 * j >= P::pieces) continue;
-            uint high = column / 8 + 2 * j + 1 < P::pieces ? v.w[2 * j + 1] : 0;
-            matrix_add(c[2 * term + j], w[j].w[0], w[j].w[1], w[j].w[2], w[j].w[3], v.w[2 * j], high);
-          }
-        }
-      }
-      float low = 0, high = 0; // of row lane / 4 and the eighth after it
-      UNROLL for (int i = 2 * TERMS - 1; i >= 0; i--) {
-        low += c[i].v[0];
-        high += c[i].v[2];
-      }
-      int at = row + lane / 4 + lane % 4 * 8;
-      if (lane % 4 < 2 && at < n) add_sum(sums, first + at, addend(lane % 4 == 0 ? low : high));
-    }
+    ROLLED for (int row = (warp - first / SLICE_ROWS % WARPS + WARPS) % WARPS * SLICE_ROWS; row < n; row += WARPS * SLICE_ROWS) use(r.bytes + p.at, first, row, n);
     warp_barrier();
     leave(r, p, lane);
   }
+}
+
+// slice_at is the left operand of 16 rows for columns from one on. Past the last it is any row and piece that are there.
+template <class P> DEVICE Words4 slice_at(LOCAL(const uchar) portion, int row, int n, int column, int lane) {
+  return matrices(lane, [&](int i) {
+    int at = row + i % 16 < n ? row + i % 16 : i & P::swap, piece = column / 8 + i / 16;
+    return portion + at * P::bytes + 16 * ((piece < P::pieces ? piece : 0) ^ (i & P::swap));
+  });
+}
+
+// add_rows multiplies a slice of x by 16 rows, whose left operands are weights(column), and adds what it gets to the sums from row first on, of which some are there.
+template <class P, class Weights> DEVICE void add_rows(LOCAL(const uchar) x, int first, int some, GLOBAL(ulong) sums, int lane, Weights weights) {
+  Four c[2 * TERMS];
+  UNROLL for (int i = 0; i < 2 * TERMS; i++) c[i] = Four{{0, 0, 0, 0}};
+  UNROLL_BY(8) for (int column = 0; column < P::width; column += 32) {
+    Words4 w[2];
+    UNROLL for (int j = 0; j < 2; j++) w[j] = weights(column + 16 * j);
+    UNROLL for (int term = 0; term < TERMS; term++) {
+      Words4 v = matrices(lane, [&](int i) { // all columns are the same
+        int piece = column / 8 + i / 8;
+        return x + term * P::bytes + 16 * (piece < P::pieces ? piece : 0);
+      });
+      UNROLL for (int j = 0; j < 2; j++) {
+        if (column / 8 + 2 * j >= P::pieces) continue;
+        uint high = column / 8 + 2 * j + 1 < P::pieces ? v.w[2 * j + 1] : 0;
+        matrix_add(c[2 * term + j], w[j].w[0], w[j].w[1], w[j].w[2], w[j].w[3], v.w[2 * j], high);
+      }
+    }
+  }
+  float low = 0, high = 0; // of row lane / 4 and the eighth after it
+  UNROLL for (int i = 2 * TERMS - 1; i >= 0; i--) {
+    low += c[i].v[0];
+    high += c[i].v[2];
+  }
+  int at = lane / 4 + lane % 4 * 8;
+  if (lane % 4 < 2 && at < some) add_sum(sums, first + at, addend(lane % 4 == 0 ? low : high));
+}
+
+// EarlySlice is the left operands of a warp's 16 rows of a job, if it has no more and they fit into registers, as Early.
+template <class P> struct EarlySlice {
+  int first, some; // of the rows in the sums, and how many are there
+  Words4 w[P::early > 0 ? P::early : 1];
+};
+
+// take_slice takes a job's portions, if a warp has no more than 16 of their rows.
+template <class P> DEVICE EarlySlice<P> take_slice(Ring &r, int job, int warp, int lane) {
+  EarlySlice<P> e;
+  e.first = e.some = 0;
+  if (P::early == 0) return e;
+  UNROLL for (int i = 0; i < P::early; i++) e.w[i] = Words4{{0, 0, 0, 0}};
+  warp_rows<P>(r, job, warp, lane, [&](LOCAL(const uchar) portion, int first, int row, int n) {
+    e.first = first + row;
+    e.some = n - row;
+    UNROLL for (int i = 0; i < P::early; i++) e.w[i] = slice_at<P>(portion, row, n, 16 * i, lane);
+  });
+  return e;
+}
+
+// multiply_slice multiplies a slice of x, TERMS times P::width numbers in bf16, by a job's rows, which take_slice has taken or which it takes itself.
+template <class P> DEVICE void multiply_slice(Ring &r, LOCAL(const uchar) x, const EarlySlice<P> &e, int job, GLOBAL(ulong) sums, int warp, int lane) {
+  if (P::early > 0) {
+    add_rows<P>(x, e.first, e.some, sums, lane, [&](int column) { return e.w[P::early > 0 ? column / 16 : 0]; });
+    return;
+  }
+  warp_rows<P>(r, job, warp, lane, [&](LOCAL(const uchar) portion, int first, int row, int n) {
+    add_rows<P>(x, first + row, n - row, sums, lane, [&](int column) { return slice_at<P>(portion, row, n, column, lane); });
+  });
 }
