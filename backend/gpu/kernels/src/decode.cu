@@ -207,7 +207,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
   if (t.index == 0) {
     ROLLED for (int i = 0; i < PORTIONS; i++) {
       gate_init(r.full + i, 1);
-      gate_init(r.empty + i, WARPS);
+      gate_init(r.empty + i, THREADS);
     }
     gates_ready();
   }

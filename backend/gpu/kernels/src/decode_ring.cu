@@ -9,12 +9,12 @@
 enum { THREADS = WARPS * WARP, TERMS = ROUNDED ? 1 : 3 }; // of bf16 to a number of x
 enum { EARLY = HIDDEN <= 4 * THREADS ? 96 : 48 };         // registers for weights that a thread has before x is known; a long row takes some
 
-// Ring is PORTIONS gates by turns and RING bytes. All warps take every portion in order,
+// Ring is PORTIONS gates by turns and RING bytes. All threads that multiply take every portion in order,
 // wait for it and leave it, so that a gate's one bit of parity is enough.
 struct Ring {
   LOCAL(uchar) bytes;
   LOCAL(ulong) full;  // [PORTIONS]: opens when a portion has come
-  LOCAL(ulong) empty; // [PORTIONS]: opens when all warps have left it
+  LOCAL(ulong) empty; // [PORTIONS]: opens when all threads have left it
   LOCAL(uint) sizes;  // [PORTIONS]: the feeder's, bytes of each
   uint next, at;      // number and place of the next portion
   uint freed, used;   // the feeder: portions that were left, and bytes of the others
@@ -36,10 +36,8 @@ DEVICE Portion next_portion(Ring &r, int bytes) {
 
 DEVICE void await(const Ring &r, Portion p) { gate_wait(r.full + p.number % PORTIONS, p.number / PORTIONS); }
 
-// leave is for all lanes, of which the others have read the portion when the first says so.
-DEVICE void leave(const Ring &r, Portion p, int lane) {
-  if (lane == 0) gate_arrive(r.empty + p.number % PORTIONS);
-}
+// leave is for each thread, since what one does at a gate orders its own reads only.
+DEVICE void leave(const Ring &r, Portion p) { gate_arrive(r.empty + p.number % PORTIONS); }
 
 // open_portion makes room for the next portion, once those as many before it as the pace have come. Of its bytes some will be filled.
 DEVICE Portion open_portion(Ring &r, int bytes, int filled) {
@@ -273,9 +271,8 @@ template <class P, class Use> DEVICE void take_turn(Ring &r, int rows, int first
     LOCAL(const uchar) at = r.bytes + mine.at;
     use(i, at + row * of.row_bytes, at + other * of.row_bytes, of.row_bytes);
   }
-  warp_barrier();
   UNROLL for (int i = 0; i < P::together; i++)
-    if (P::even || first + (turn + i) * P::portion_pairs < pairs) leave(r, p[i], lane);
+    if (P::even || first + (turn + i) * P::portion_pairs < pairs) leave(r, p[i]);
 }
 
 // Early is the left operands of a warp's pairs, if they fit into registers. They go there while x is waited for, so that the ring has room for
