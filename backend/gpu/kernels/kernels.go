@@ -66,7 +66,7 @@ var files = [Parts][]string{
 }
 
 // decodeFiles are the parts of the program of package gpu's decoders.
-var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_cache.cu", "decode_keys.cu", "decode_keys_matrix.cu", "decode_attention.cu", "decode_slices.cu", "decode.cu"}
+var decodeFiles = []string{"topk.cu", "decode.h", "decode_ring.cu", "decode_product.cu", "decode_cache.cu", "decode_keys.cu", "decode_keys_matrix.cu", "decode_attention.cu", "decode_slices.cu", "decode.cu"}
 
 // headers are a target's header and, where it has them, those for blocks that
 // wait for each other and for warpgroups.
