@@ -68,6 +68,8 @@ type Transcript struct {
 	Duration float64   `json:"duration"`
 	Text     string    `json:"text"`
 	Segments []Segment `json:"segments"`
+	// Cut says that the sound goes on after the last segment: an error, such as a damaged file or the context's end, is why.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // Segment is a phrase.

@@ -50,7 +50,7 @@ func (m *Model) Transcribe(ctx context.Context, r audio.SampleReader, opt arch.T
 		text.WriteString(segment.Text)
 	}
 	return arch.Transcript{
-		Language: t.code(), Duration: s.seconds(), Text: strings.TrimSpace(text.String()), Segments: segments,
+		Language: t.code(), Duration: s.seconds(), Text: strings.TrimSpace(text.String()), Segments: segments, Cut: err != nil,
 	}, err
 }
 

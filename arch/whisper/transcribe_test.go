@@ -1,6 +1,7 @@
 package whisper
 
 import (
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -104,18 +105,26 @@ func TestTranscribeErrors(t *testing.T) {
 		t.Error(err)
 	}
 	got, err := m.Transcribe(t.Context(), &tone{err: io.EOF}, arch.TranscribeOptions{}, nil)
-	if err != nil || len(got.Segments) != 0 {
+	if err != nil || len(got.Segments) != 0 || got.Cut {
 		t.Errorf("an empty sound: %+v, %v", got, err)
 	}
 	for _, seconds := range []int{2, 8} {
 		broken := errors.New("broken")
 		got, err = m.Transcribe(t.Context(), &tone{n: seconds * audio.Rate, err: broken}, arch.TranscribeOptions{NoTimestamps: true}, nil)
-		if !errors.Is(err, broken) || len(got.Segments) == 0 {
-			t.Errorf("a sound that breaks off after %d s: %d segments, %v", seconds, len(got.Segments), err)
+		if !errors.Is(err, broken) || len(got.Segments) == 0 || !got.Cut {
+			t.Errorf("a sound that breaks off after %d s: %d segments, cut %v, %v", seconds, len(got.Segments), got.Cut, err)
 		}
 	}
 	got, err = m.Transcribe(t.Context(), &tone{n: 8 * audio.Rate, err: io.EOF}, arch.TranscribeOptions{NoTimestamps: true}, func(arch.Segment) bool { return false })
 	if err != nil || len(got.Segments) != 1 {
 		t.Errorf("stopped: %d segments, %v", len(got.Segments), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	got, err = m.Transcribe(ctx, &tone{n: 8 * audio.Rate, err: io.EOF}, arch.TranscribeOptions{NoTimestamps: true}, func(arch.Segment) bool {
+		cancel()
+		return true
+	})
+	if !errors.Is(err, context.Canceled) || len(got.Segments) == 0 || !got.Cut {
+		t.Errorf("cancelled: %d segments, cut %v, %v", len(got.Segments), got.Cut, err)
 	}
 }
