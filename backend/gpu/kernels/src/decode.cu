@@ -181,6 +181,33 @@ DEVICE float mean_scale(LOCAL(const float) squares, float eps, int lane) {
   return quick_rsqrt(warp_sum(sum) / float(HIDDEN) + eps);
 }
 
+// choose_best finds the largest logit of all blocks, of which each thread knows its own, and writes it with its number.
+DEVICE void choose_best(Rank best, LOCAL(uint) ranks, GLOBAL(ulong) bests, uint epoch, GLOBAL(int) id, GLOBAL(float) value, int block, int warp, int lane) {
+  best = warp_best(best);
+  if (lane == 0) {
+    ranks[2 * warp] = best.number;
+    ranks[2 * warp + 1] = best.place;
+  }
+  barrier_of(THREADS);
+  if (warp == 0) {
+    best = Rank{lane < WARPS ? ranks[2 * lane] : 0, lane < WARPS ? ranks[2 * lane + 1] : 0};
+    best = warp_best(best);
+    if (lane < 2) put_word(bests, 2 * block + lane, lane == 0 ? best.number : best.place, epoch);
+  }
+  if (block == 0 && warp == 0) {
+    best = Rank{0, 0};
+    ROLLED for (int b = lane; b < BLOCKS; b += WARP) {
+      Rank other = {take_word(bests, 2 * b, epoch), take_word(bests, 2 * b + 1, epoch)};
+      if (below(best, other)) best = other;
+    }
+    best = warp_best(best);
+    if (lane == 0) {
+      id[0] = int(~best.place);
+      value[0] = number_of(best);
+    }
+  }
+}
+
 // Clock adds up the cycles of the parts of a step; only a profiled kernel has one.
 #ifdef PROFILED
 struct Clock {
@@ -352,33 +379,7 @@ RESIDENT_KERNEL(THREADS + FEEDERS * WARP, decode, DecodeArgs, BUF(0, const ulong
     if (!args.best) logits[mine.from + i] = sum;
   });
   TICK(13);
-  if (args.best) {
-    LOCAL(uint) ranks = (LOCAL(uint))(floats + RANKS);
-    best = warp_best(best);
-    if (lane == 0) {
-      ranks[2 * warp] = best.number;
-      ranks[2 * warp + 1] = best.place;
-    }
-    barrier_of(THREADS);
-    GLOBAL(ulong) bests = AS(ulong, words + BEST_AT);
-    if (warp == 0) {
-      best = Rank{lane < WARPS ? ranks[2 * lane] : 0, lane < WARPS ? ranks[2 * lane + 1] : 0};
-      best = warp_best(best);
-      if (lane < 2) put_word(bests, 2 * block + lane, lane == 0 ? best.number : best.place, epoch);
-    }
-    if (block == 0 && warp == 0) {
-      best = Rank{0, 0};
-      ROLLED for (int b = lane; b < BLOCKS; b += WARP) {
-        Rank other = {take_word(bests, 2 * b, epoch), take_word(bests, 2 * b + 1, epoch)};
-        if (below(best, other)) best = other;
-      }
-      best = warp_best(best);
-      if (lane == 0) {
-        best_id[0] = int(~best.place);
-        best_value[0] = number_of(best);
-      }
-    }
-  }
+  if (args.best) choose_best(best, (LOCAL(uint))(floats + RANKS), AS(ulong, words + BEST_AT), epoch, best_id, best_value, block, warp, lane);
   if (block == 0) { // the sums needed something of all blocks, so that all have read what is there
     ROLLED for (int i = thread; i < 2 * HIDDEN; i += THREADS) AS(ulong, words + LAST_AT)[i] = before[i];
     if (thread == 0) AS(uint, words)[0] = epoch;
