@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -452,5 +453,14 @@ func TestChatPipe(t *testing.T) {
 	readJSON(t, saved, &got)
 	if len(got.Messages) != 3 || got.Messages[0].Role != "system" || got.Messages[2].Role != "assistant" {
 		t.Errorf("saved %+v", got)
+	}
+}
+
+// TestThreadsOf: a quota is rounded up, and never gives more threads than there are processors.
+func TestThreadsOf(t *testing.T) {
+	for quota, want := range map[float64]int{0.1: 1, 1: 1, 1.5: min(2, runtime.GOMAXPROCS(0)), 1000: runtime.GOMAXPROCS(0)} {
+		if got := threadsOf(quota); got != want {
+			t.Errorf("quota %g: %d threads, want %d", quota, got, want)
+		}
 	}
 }
