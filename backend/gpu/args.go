@@ -25,6 +25,7 @@ type (
 		eps                                            float32
 	}
 	splitArgs   struct{ rows, width, terms int32 }
+	readArgs    struct{ pieces, threads int32 }
 	gatherArgs  struct{ rows, width, limit, dtype int32 }
 	productArgs struct {
 		m, k, wide                            int32

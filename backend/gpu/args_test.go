@@ -19,7 +19,7 @@ func TestArgs(t *testing.T) {
 	for _, m := range structs.FindAllStringSubmatch(source, -1) {
 		declared[m[1]] = fields(t, m[2])
 	}
-	for _, args := range []any{mapArgs{}, chainArgs{}, rowArgs{}, reduceArgs{}, normArgs{}, splitArgs{}, gatherArgs{}, productArgs{}, patchArgs{}, rotaryArgs{}, headsArgs{}, cacheArgs{}, attentionArgs{}, topKArgs{}} {
+	for _, args := range []any{mapArgs{}, chainArgs{}, rowArgs{}, reduceArgs{}, normArgs{}, splitArgs{}, readArgs{}, gatherArgs{}, productArgs{}, patchArgs{}, rotaryArgs{}, headsArgs{}, cacheArgs{}, attentionArgs{}, topKArgs{}} {
 		typ := reflect.TypeOf(args)
 		name := strings.ToUpper(typ.Name()[:1]) + typ.Name()[1:]
 		var got []string

@@ -21,6 +21,7 @@ const (
 	copy16
 	copy32
 	gather
+	readMemory
 	reduceRows
 	reduceColumns
 	softmax
@@ -108,7 +109,7 @@ const (
 
 var kernelNames = [numKernels]string{
 	unary: "unary", binaryFloat: "binary_float", binaryInt: "binary_int", compareFloat: "compare_float", compareInt: "compare_int",
-	select32: "select_32", iotas: "iota", cast: "cast", copy8: "copy_8", copy16: "copy_16", copy32: "copy_32", gather: "gather",
+	select32: "select_32", iotas: "iota", cast: "cast", copy8: "copy_8", copy16: "copy_16", copy32: "copy_32", gather: "gather", readMemory: "read_memory",
 	reduceRows: "reduce_rows", reduceColumns: "reduce_columns", softmax: "softmax", normalise: "normalise",
 	positions: "positions", rotaryTable: "rotary_table", heads: "heads", cacheRead: "cache_read",
 	patches: "patches", attentionMerge: "attention_merge", topK: "top_k", chain: "chain", chainFold: "chain_fold",

@@ -9,12 +9,25 @@ import (
 	"emily/backend"
 )
 
-// MeasureRead measures how fast a device reads its memory, in bytes/s, by
-// products of one row and of two with large matrices of bf16, one after the other, which is
-// the most of what decoding does. They are read several times in a run, so that
-// its start and end count for little. Of these and of several lengths of rows the fastest counts.
+// memoryReader is a device that can read memory of its own and do nothing else.
+type memoryReader interface {
+	// ReadMemory returns how long it takes to read so many bytes some times, one after the other.
+	ReadMemory(bytes, times int) (time.Duration, error)
+}
+
+// readTimes is how often memory is read in a run, so that its start and end count for little.
+const readTimes = 8
+
+// MeasureRead measures how fast a device reads its memory, in bytes/s, as the
+// device itself can tell and by products of one row and of two with large matrices of bf16, which is
+// the most of what decoding does. Of these and of several lengths of rows the fastest counts.
 func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best *Limit, err error) {
 	opt = opt.ofDevice()
+	if r, ok := device.(memoryReader); ok {
+		if best, err = readPlainly(ctx, r, opt); err != nil {
+			return nil, err
+		}
+	}
 	const matrices = 2
 	// Small numbers that are not zeros: pages that were never written would all be the same one.
 	data := bytes.Repeat([]byte{0x80, 0x38}, max(64, opt.Bytes/matrices/2))
@@ -38,13 +51,28 @@ func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best
 	return best, nil
 }
 
+// readPlainly measures how fast a device reads memory and does nothing else.
+func readPlainly(ctx context.Context, r memoryReader, opt Options) (*Limit, error) {
+	var rates []float64
+	for range opt.Runs {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		taken, err := r.ReadMemory(opt.Bytes, readTimes)
+		if err != nil {
+			return nil, err
+		}
+		rates = append(rates, float64(readTimes*opt.Bytes)/taken.Seconds())
+	}
+	return summarize(rates), nil
+}
+
 // readWeights measures how fast products of some rows with matrices, all of a width, read these.
 func readWeights(ctx context.Context, device backend.Backend, runs, rows, width int, list []*backend.Weight) (*Limit, error) {
-	const times = 8
 	g := backend.NewGraph()
 	x := g.Input("x", backend.F32, rows, width)
 	total := 0
-	for i := range times * len(list) {
+	for i := range readTimes * len(list) {
 		w := list[i%len(list)]
 		total += len(w.Data)
 		x = x.Slice(1, 0, width).Linear(w, nil)

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"io"
 	"os"
-	"runtime"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 

@@ -35,6 +35,10 @@ struct SplitArgs {
   int rows, width, terms;
 };
 
+struct ReadArgs { // of 16 bytes each
+  int pieces, threads;
+};
+
 struct GatherArgs {
   int rows, width, limit, dtype;
 };

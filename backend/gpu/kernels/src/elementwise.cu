@@ -133,3 +133,20 @@ KERNEL(gather, GatherArgs, BUF(0, const uchar, table), BUF(1, const int, ids), B
   else
     y[i] = uint(id) < uint(args.limit) ? as_uint(load(table, args.dtype, at)) : 0x7fc00000u;
 }
+
+// read_memory reads memory and does as little else as it can: y gets the exclusive or of what each thread has read.
+KERNEL(read_memory, ReadArgs, BUF(0, const uint, x), BUF(1, uint, y)) {
+  enum { deep = 8 }; // pieces that a thread has on their way
+  const int own = element_of(THREAD);
+  uint sum = 0;
+  for (long i = own; i < args.pieces; i += long(deep) * args.threads) {
+    Words4 w[deep];
+    UNROLL for (int j = 0; j < deep; j++) {
+      long piece = i + long(j) * args.threads;
+      w[j] = words4(x + 4 * (piece < args.pieces ? piece : i));
+      if (piece >= args.pieces) w[j] = Words4{{0, 0, 0, 0}};
+    }
+    UNROLL for (int j = 0; j < deep; j++) sum ^= w[j].w[0] ^ w[j].w[1] ^ w[j].w[2] ^ w[j].w[3];
+  }
+  y[own] = sum;
+}
