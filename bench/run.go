@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -234,7 +235,11 @@ func (r *runner) tier(ctx context.Context, t tier) error {
 	}
 	run.total = len(entries) * len(t.cases) * (2 + run.runs)
 	var err error
-	for _, group := range run.groups(entries) {
+	free := int64(math.MaxInt64)
+	if _, n, err := Memory(); err == nil && run.model != nil {
+		free = n
+	}
+	for _, group := range run.groups(entries, free) {
 		if err = run.group(ctx, group); err != nil {
 			break // what is finished stays
 		}
@@ -255,19 +260,17 @@ func (t *tierRun) missing(entries []entry, err error) {
 	t.finish(entries)
 }
 
-// groups are the lanes that are loaded together: all, if they fit into memory.
-func (t *tierRun) groups(entries []entry) [][]entry {
+// groups are the lanes that are loaded together: all, if they fit into so many free bytes.
+func (t *tierRun) groups(entries []entry, free int64) [][]entry {
 	var groups [][]entry
 	var all, group int64
-	_, free, err := Memory()
-	limited := err == nil && t.tier.model != nil
 	room := free / 10 * 9 // the estimates are rough
 	for _, e := range entries {
 		need := int64(0)
 		if e.refuses(t.name, e.dtype) == "" {
 			need = e.memory(t.stored, t.parameter, e.dtype)
 		}
-		if len(groups) == 0 || t.sequential || limited && group+need > room {
+		if len(groups) == 0 || t.sequential || group+need > room {
 			groups, group = append(groups, nil), 0
 		}
 		last := len(groups) - 1
