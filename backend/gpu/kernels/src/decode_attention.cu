@@ -48,6 +48,7 @@ DEVICE void attend(ARGS(DecodeArgs) a, Ring &r, Keys k, int head, bool write, in
     await(r, some_keys);
     take_keys<H>(s, r, some_keys, some_values, n.all, desk, a.scale * LOG2E, warp, lane);
     await(r, some_values); // also without keys of the round
+    warp_barrier();
     leave(r, some_keys);
     leave(r, some_values);
     n = next_round(k, n);

@@ -210,6 +210,7 @@ template <class P, class Use> DEVICE void take_turn(Ring &r, int rows, int first
     LOCAL(const uchar) at = r.bytes + mine.at;
     use(i, at + row * of.row_bytes, at + other * of.row_bytes, of.row_bytes);
   }
+  warp_barrier();
   UNROLL for (int i = 0; i < P::together; i++)
     if (P::even || first + (turn + i) * P::portion_pairs < pairs) leave(r, p[i]);
 }

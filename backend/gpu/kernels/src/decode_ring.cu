@@ -35,7 +35,8 @@ DEVICE Portion next_portion(Ring &r, int bytes) {
 
 DEVICE void await(const Ring &r, Portion p) { gate_wait(r.full + p.number % PORTIONS, p.number / PORTIONS); }
 
-// leave is for each thread, since what one does at a gate orders its own reads only.
+// leave is for each thread, since what one does at a gate orders its own reads only. Before it the lanes of a warp meet: one of them may be the next to
+// write there, the row's own key.
 DEVICE void leave(const Ring &r, Portion p) { gate_arrive(r.empty + p.number % PORTIONS); }
 
 // open_portion makes room for the next portion, once those as many before it as the pace have come. Of its bytes some will be filled.

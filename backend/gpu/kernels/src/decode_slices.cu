@@ -88,6 +88,7 @@ template <class P, class Use> DEVICE void warp_rows(Ring &r, int job, int warp, 
     Portion p = next_portion(r, n * P::bytes);
     await(r, p);
     ROLLED for (int row = (warp - first / SLICE_ROWS % WARPS + WARPS) % WARPS * SLICE_ROWS; row < n; row += WARPS * SLICE_ROWS) use(r.bytes + p.at, first, row, n);
+    warp_barrier();
     leave(r, p);
   }
 }
