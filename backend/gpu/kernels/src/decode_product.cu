@@ -221,7 +221,7 @@ struct Early {
   Words4 w[EARLY / 4];
 };
 
-// take_early takes a share's portions.
+// take_early takes a share's portions, if it is one that goes into registers.
 template <class P> DEVICE void take_early(Early &e, Ring &r, int rows, int warp, int lane) {
   if (P::early == 0 || (int(P::pairs) < BLOCKS && rows == 0)) return;
   take_turn<P>(r, rows, 0, 0, 0, warp / P::split, lane, [&](int i, LOCAL(const uchar) row, LOCAL(const uchar) other, int row_bytes) {
@@ -257,7 +257,7 @@ DEVICE void multiply_pairs(Ring &r, const Vector<P> &x, const Early &e, int rows
     }
     int pair = first + own * P::groups + group;
     each(pair, sum, own < P::batch && (P::even || pair < pairs));
-    if (P::early > 0) break;
+    if (P::early > 0) break; // these were all, which the compiler cannot tell
   }
 }
 

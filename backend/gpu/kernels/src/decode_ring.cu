@@ -1,7 +1,7 @@
 // The ring in shared memory through which all that a block reads streams.
 //
-// A warp of its own, the feeder, walks it, weights and cached
-// keys and values, in the order of their use and keeps a ring full with bulk
+// A warp of its own, the feeder, walks weights and cached
+// keys and values in the order of their use and keeps the ring full with bulk
 // copies. It waits for no other block, so that they keep coming while the others wait for
 // each other's numbers. What one gate tells of is a portion; it lies in one piece, so that
 // to find a number in it takes no arithmetic.
@@ -35,8 +35,8 @@ DEVICE Portion next_portion(Ring &r, int bytes) {
 
 DEVICE void await(const Ring &r, Portion p) { gate_wait(r.full + p.number % PORTIONS, p.number / PORTIONS); }
 
-// leave is for each thread, since what one does at a gate orders its own reads only. Before it the lanes of a warp meet: one of them may be the next to
-// write there, the row's own key.
+// leave is for each thread, since what one does at a gate orders its own reads only. Before it the lanes of a warp meet, since one of them may be the next
+// to write there, the row's own key. The gates order that too, but the emulator knows the order of a warp's lanes by barriers alone.
 DEVICE void leave(const Ring &r, Portion p) { gate_arrive(r.empty + p.number % PORTIONS); }
 
 // open_portion makes room for the next portion, once those as many before it as the pace have come. Of its bytes some will be filled.

@@ -26,7 +26,7 @@ template <int Slices, int Width> struct Sliced {
     portion = PORTION / bytes / SLICE_ROWS * SLICE_ROWS,                        // rows of a portion
     most = (units + row_parts - 1) / row_parts,                                 // times 16 rows of a job
     operands = 2 * ((Width + 31) / 32),                                         // of 16 rows
-    early = most <= WARPS && 8 * operands <= EARLY ? operands : 0               // that are in registers before the slice is known
+    early = most <= WARPS && 8 * operands <= EARLY ? operands : 0               // that are in registers before the slice is known: half of them, beside attention's own
   };
   static_assert(int(portion) > 0 && Slices < 256, "a portion holds rows of a slice, and a sum counts the slices");
 };
