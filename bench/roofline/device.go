@@ -11,8 +11,8 @@ import (
 
 // memoryReader is a device that can read memory of its own and do nothing else.
 type memoryReader interface {
-	// ReadMemory returns how long it takes to read so many bytes some times, one after the other.
-	ReadMemory(bytes, times int) (time.Duration, error)
+	// Reading returns what reads so many bytes some times, one after the other, and what frees them.
+	Reading(bytes int) (read func(times int) error, free func(), err error)
 }
 
 // readTimes is how often memory is read in a run, so that its start and end count for little.
@@ -53,18 +53,17 @@ func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best
 
 // readPlainly measures how fast a device reads memory and does nothing else.
 func readPlainly(ctx context.Context, r memoryReader, opt Options) (*Limit, error) {
-	var rates []float64
-	for range opt.Runs {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		taken, err := r.ReadMemory(opt.Bytes, readTimes)
-		if err != nil {
-			return nil, err
-		}
-		rates = append(rates, float64(readTimes*opt.Bytes)/taken.Seconds())
+	read, free, err := r.Reading(opt.Bytes)
+	if err != nil {
+		return nil, err
 	}
-	return summarize(rates), nil
+	defer free()
+	return repeat(opt.Runs, readTimes*opt.Bytes, func() error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return read(readTimes)
+	})
 }
 
 // readWeights measures how fast products of some rows with matrices, all of a width, read these.

@@ -34,14 +34,9 @@ KERNEL(race, RowArgs, BUF(0, float, x)) {
 // launch runs one block of 32 threads over n floats.
 func launch(t *testing.T, d gpu.Driver, k gpu.Kernel, n int) ([]float32, error) {
 	t.Helper()
-	m, err := d.Alloc(4 * n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Free(m)
-	span := gpu.Span{Memory: m, Bytes: 4 * n}
+	span := spanOf(t, d, 4*n)
 	x := make([]float32, n)
-	err = d.Launch(&gpu.Launch{Kernel: k, Grid: [3]int{1, 1, 1}, Threads: 32, Shared: 128, Spans: []gpu.Span{span}, Args: make([]byte, 8)})
+	err := d.Launch(&gpu.Launch{Kernel: k, Grid: [3]int{1, 1, 1}, Threads: 32, Shared: 128, Spans: []gpu.Span{span}, Args: make([]byte, 8)})
 	if err := d.Read(backend.BufferOf(x), span); err != nil {
 		t.Fatal(err)
 	}

@@ -45,10 +45,15 @@ func TestReadMemory(t *testing.T) {
 			t.Errorf("%d pieces: exclusive or %#x, want %#x", pieces, got, want)
 		}
 	}
-	if taken, err := b.ReadMemory(1<<16, 2); err != nil || taken <= 0 {
-		t.Errorf("%s, %v", taken, err)
+	read, free, err := b.Reading(1 << 16)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := b.ReadMemory(8, 1); err == nil {
+	defer free()
+	if err := read(2); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := b.Reading(8); err == nil {
 		t.Error("less than a piece was read")
 	}
 }
