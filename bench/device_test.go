@@ -37,13 +37,21 @@ func TestConfigTwice(t *testing.T) {
 	}
 }
 
+// ownMemory is the CPU as if it had memory of its own, which is read at once.
+type ownMemory struct{ backend.Backend }
+
+func (ownMemory) Reading(int) (read func(times int) error, free func(), err error) {
+	return func(int) error { return nil }, func() {}, nil
+}
+
 // TestDeviceLimits takes the CPU for a GPU.
 func TestDeviceLimits(t *testing.T) {
 	r := runner{Config: Config{Backends: []string{"cpu", "cuda"}, Limits: roofline.Options{Bytes: 1 << 14, Runs: 1}}}
 	opened := ""
 	r.Device = func(name string) (backend.Backend, error) {
 		opened = name
-		return cpu.New(cpu.Options{Threads: 1})
+		b, err := cpu.New(cpu.Options{Threads: 1})
+		return ownMemory{b}, err
 	}
 	if err := r.measureDevice(t.Context()); err != nil {
 		t.Fatal(err)

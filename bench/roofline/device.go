@@ -3,7 +3,7 @@ package roofline
 import (
 	"bytes"
 	"context"
-	"math"
+	"fmt"
 	"time"
 
 	"emily/backend"
@@ -18,41 +18,14 @@ type memoryReader interface {
 // readTimes is how often memory is read in a run, so that its start and end count for little.
 const readTimes = 8
 
-// MeasureRead measures how fast a device reads its memory, in bytes/s, as the
-// device itself can tell and by products of one row and of two with large matrices of bf16, which is
-// the most of what decoding does. Of these and of several lengths of rows the fastest counts.
-func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (best *Limit, err error) {
+// MeasureRead measures how fast a device reads its own memory, in bytes/s. It is an error if the
+// device has none.
+func MeasureRead(ctx context.Context, device backend.Backend, opt Options) (*Limit, error) {
+	r, ok := device.(memoryReader)
+	if !ok {
+		return nil, fmt.Errorf("the backend %s has no memory of its own to read", device.Info().Backend)
+	}
 	opt = opt.ofDevice()
-	if r, ok := device.(memoryReader); ok {
-		if best, err = readPlainly(ctx, r, opt); err != nil {
-			return nil, err
-		}
-	}
-	const matrices = 2
-	// Small numbers that are not zeros: pages that were never written would all be the same one.
-	data := bytes.Repeat([]byte{0x80, 0x38}, max(64, opt.Bytes/matrices/2))
-	for _, width := range []int{1024, 4096, 16384} {
-		width = min(width, int(math.Sqrt(float64(len(data)/2)))/8*8)
-		var list []*backend.Weight
-		for range matrices {
-			height := len(data) / 2 / width
-			list = append(list, &backend.Weight{Name: "matrix", DType: backend.BF16, Shape: []int{height, width}, Data: data[:2*height*width]})
-		}
-		for rows := 1; rows <= 2; rows++ {
-			l, err := readWeights(ctx, device, opt.Runs, rows, width, list)
-			if err != nil {
-				return nil, err
-			}
-			if best == nil || l.Value > best.Value {
-				best = l
-			}
-		}
-	}
-	return best, nil
-}
-
-// readPlainly measures how fast a device reads memory and does nothing else.
-func readPlainly(ctx context.Context, r memoryReader, opt Options) (*Limit, error) {
 	read, free, err := r.Reading(opt.Bytes)
 	if err != nil {
 		return nil, err
@@ -64,31 +37,6 @@ func readPlainly(ctx context.Context, r memoryReader, opt Options) (*Limit, erro
 		}
 		return read(readTimes)
 	})
-}
-
-// readWeights measures how fast products of some rows with matrices, all of a width, read these.
-func readWeights(ctx context.Context, device backend.Backend, runs, rows, width int, list []*backend.Weight) (*Limit, error) {
-	g := backend.NewGraph()
-	x := g.Input("x", backend.F32, rows, width)
-	total := 0
-	for i := range readTimes * len(list) {
-		w := list[i%len(list)]
-		total += len(w.Data)
-		x = x.Slice(1, 0, width).Linear(w, nil)
-	}
-	g.Output("x", x)
-	p, err := backend.Compile(device, g, backend.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	s, err := p.Bind()
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	in, out := []backend.Buffer{backend.BufferOf(make([]float32, rows*width))}, []backend.Buffer{backend.BufferOf(make([]float32, rows*x.Dim(1)))}
-	return repeat(runs, total, func() error { return s.Run(ctx, in, out) })
 }
 
 // MeasureCopy measures how fast data is copied to a device, in bytes/s.

@@ -3,6 +3,7 @@
 package cuda_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,12 +52,16 @@ func TestCUDAComplianceProducts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer host.Close()
-	for _, err := range backendtest.Products(host, device, 2e-6, [][3]int{ // rows, columns, k
+	for _, size := range [][3]int{ // rows, columns, k
 		{2, 1, 8}, {10, 4096, 1024}, {10, 1024, 3072}, {16, 3072, 1024}, {7, 20000, 1024}, {33, 768, 3072}, {48, 2304, 768}, {48, 1024, 11008}, // few
 		{17, 1, 8}, {40, 30, 264}, {65, 70, 40}, {130, 129, 72}, {40, 768, 3072}, {64, 4096, 1024}, {64, 1024, 3072}, {100, 2052, 1096},
 		{197, 768, 3072}, {197, 3072, 768}, {1500, 384, 1536}, {2048, 4096, 72}, {2048, 1024, 2048}, {2047, 1027, 1000}, {1027, 6148, 136},
-	}...) {
-		t.Error(err)
+	} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			for _, err := range backendtest.Products(host, device, 2e-6, size) {
+				t.Error(err)
+			}
+		})
 	}
 }
 
