@@ -64,7 +64,7 @@ func recogniseDecode(p *backend.Plan) (d *decodeStep, err error) {
 			w.last = i
 		}
 	}
-	if w.last < 0 {
+	if w.last < 0 || !ofOneRow(p.Steps[w.last].Node.Args()[0]) {
 		return nil, errNotDecode
 	}
 	defer func() {
@@ -85,6 +85,19 @@ func recogniseDecode(p *backend.Plan) (d *decodeStep, err error) {
 func isHead(n *backend.Tensor) bool {
 	a := n.Attrs()
 	return (n.Op() == backend.OpLinearTopK || n.Op() == backend.OpLinear) && n.Args()[0].Dim(0) == 1 && a.Norm == backend.RMSNorm && a.Weights == 1 && !a.Bias && !a.Residual && a.Activation == backend.NoActivation
+}
+
+// ofOneRow reports whether a row was not chosen among several, which a prompt has.
+func ofOneRow(x *backend.Tensor) bool {
+	for {
+		x, _ = roundingOf(x)
+		if x.Op() != backend.OpGather || x.Args()[0].Op() == backend.OpWeight {
+			return true
+		}
+		if x = x.Args()[0]; x.Dim(0) != 1 {
+			return false
+		}
+	}
 }
 
 func (w walker) need(ok bool, format string, args ...any) {
@@ -131,7 +144,7 @@ func (w walker) walk(head *backend.Tensor) {
 		if inner, ok := roundingOf(x); ok && inner.Op() == backend.OpGather {
 			x = w.unrounded(x)
 		}
-		if x.Op() != backend.OpGather || x.Args()[0].Dim(0) != 1 || x.Args()[0].Op() == backend.OpWeight {
+		if x.Op() != backend.OpGather || x.Args()[0].Op() == backend.OpWeight {
 			break
 		}
 		x = w.take(x).Args()[0]

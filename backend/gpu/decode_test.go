@@ -77,14 +77,31 @@ func TestRefusedDecode(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
-	g := backend.NewGraph()
-	g.Output("y", g.Input("x", backend.F32, 2).Neg())
-	p, err := backend.NewPlan(&Backend{}, g, backend.Options{})
-	if err != nil {
-		t.Fatal(err)
+}
+
+// TestNoDecode: what is no step of one row is not told of.
+func TestNoDecode(t *testing.T) {
+	weight := func(shape ...int) *backend.Weight {
+		w := &backend.Weight{DType: backend.BF16, Shape: shape}
+		w.Data = make([]byte, 2*w.Elements())
+		return w
 	}
-	if _, err := recogniseDecode(p); !errors.Is(err, errNotDecode) {
-		t.Errorf("another plan: %v", err)
+	for name, record := range map[string]func(g *backend.Graph) *backend.Tensor{
+		"no head": func(g *backend.Graph) *backend.Tensor { return g.Input("x", backend.F32, 2).Neg() },
+		"a prompt": func(g *backend.Graph) *backend.Tensor {
+			last := g.Input("x", backend.F32, 5, 64).Gather(g.Input("last", backend.I32, 1))
+			return last.RMSNorm(weight(64), 1e-6).Linear(weight(128, 64), nil)
+		},
+	} {
+		g := backend.NewGraph()
+		g.Output("y", record(g))
+		p, err := backend.NewPlan(&Backend{}, g, backend.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := recogniseDecode(p); !errors.Is(err, errNotDecode) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -40,11 +40,14 @@ type session struct {
 
 // openModel loads the model that --model names, for a command's task.
 func openModel(ctx context.Context, c *cli.Context, std stdio, tasks ...arch.Task) (*session, error) {
-	opt, err := computeOptions(c, std)
+	opt, err := computeOptions(c)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{err: std.err}
+	if c.Bool("verbose") {
+		opt.Event = s.notices.add
+	}
 	pack, err := packing(c, s.notices.add)
 	if err != nil {
 		return nil, err
@@ -132,7 +135,7 @@ func checkTask(folder *loader.Folder, command string, tasks []arch.Task) error {
 }
 
 // computeOptions reads the flags of computeFlags.
-func computeOptions(c *cli.Context, std stdio) (arch.Options, error) {
+func computeOptions(c *cli.Context) (arch.Options, error) {
 	lane, err := backend.ParseLane(c.String("lane"))
 	if err != nil {
 		return arch.Options{}, usagef("--lane: %v", err)
@@ -144,9 +147,6 @@ func computeOptions(c *cli.Context, std stdio) (arch.Options, error) {
 			return opt, usagef("--%s: %q is not f32 or bf16", name, c.String(name))
 		}
 		*dst = d
-	}
-	if c.Bool("verbose") {
-		opt.Event = func(line string) { fmt.Fprintln(std.err, line) }
 	}
 	return opt, nil
 }

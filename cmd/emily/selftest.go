@@ -12,6 +12,7 @@ import (
 	"emily/backend"
 	"emily/backend/backendtest"
 	"emily/backend/cpu"
+	"emily/backend/cpu/kernel"
 	"emily/bench/roofline"
 	"emily/demo"
 	"emily/loader"
@@ -115,10 +116,24 @@ func story(ctx context.Context, be backend.Backend) ([]int32, error) {
 	return g.Tokens, nil
 }
 
+// readSpeed measures how fast a device reads its memory: the CPU that of the machine.
+func readSpeed(ctx context.Context, device backend.Backend) (*roofline.Limit, error) {
+	i, opt := device.Info(), roofline.Options{Bytes: 1 << 28, Runs: 9}
+	if i.Backend != "cpu" {
+		return roofline.MeasureRead(ctx, device, opt)
+	}
+	set, err := kernel.Named(i.Kernels)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := roofline.Measure(ctx, set, i.Threads, opt)
+	return limits.ReadAll, err
+}
+
 // checkBandwidth tells how fast decoding can read its weights.
 func checkBandwidth(ctx context.Context, device backend.Backend) check {
 	k := check{Name: "reading", Status: "error"}
-	read, err := roofline.MeasureRead(ctx, device, roofline.Options{Bytes: 1 << 28, Runs: 9})
+	read, err := readSpeed(ctx, device)
 	if err != nil {
 		k.Detail = oneLine(err.Error())
 		return k
