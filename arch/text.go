@@ -131,7 +131,7 @@ type Generated struct {
 type GenerateTimes struct {
 	FirstToken float64 `json:"first_token_s"` // from the call to the first token
 	Total      float64 `json:"total_s"`
-	PerSecond  float64 `json:"tokens_per_second"` // after the first token
+	PerSecond  float64 `json:"tokens_per_second,omitempty"` // after the first token; 0 where there is no other
 }
 
 // Generate continues a prompt's ids in a new sequence. yield is given each

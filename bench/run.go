@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -214,7 +215,7 @@ func (r *runner) tier(ctx context.Context, t tier) error {
 	}
 	entries := r.entries(t)
 	if t.model != nil {
-		r.tell(Progress{Tier: t.name, Doing: "looking for " + t.model.repo})
+		r.tell(Progress{Tier: t.name, Doing: "looking for " + cmp.Or(r.Model, t.model.repo)})
 		var err error
 		if run.folder, err = r.findModel(ctx, t.model); err == nil {
 			run.stored, run.parameter, err = modelSize(ctx, run.folder)

@@ -81,6 +81,8 @@ func Find(ctx context.Context, ref string, o Options) (*Folder, error) {
 		return found, err
 	case err == nil && reasonOf(pullErr) == hub.Failed && found.hasWeights():
 		return found, nil // what it seems to lack may not exist
+	case err != nil && reasonOf(pullErr) <= hub.Failed && ctx.Err() == nil: // it may be a misspelt folder
+		return nil, fmt.Errorf("%s cannot be downloaded: %w (%w)", ref, pullErr, noSuchPath(ref))
 	}
 	return nil, pullErr
 }

@@ -39,7 +39,7 @@ func (c *comparison) decoder(ctx context.Context, d arch.Decoder) error {
 	}
 	for i := range ref.Cases {
 		if err := c.decoderCase(ctx, d, tok, i, &ref.Cases[i]); err != nil {
-			return fmt.Errorf("case %d: %w", i, err)
+			return fmt.Errorf("%s, case %d: %w", c.ref.Name, i, err)
 		}
 	}
 	return nil

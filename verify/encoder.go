@@ -42,7 +42,7 @@ func (c *comparison) encoder(ctx context.Context, m arch.TextEncoder) error {
 	var batch []arch.Tokens
 	for i, k := range ref.Cases {
 		if len(k.InputIDs) == 0 {
-			return fmt.Errorf("case %d has no input_ids", i)
+			return fmt.Errorf("%s, case %d: it has no input_ids", c.ref.Name, i)
 		}
 		batch = append(batch, arch.Tokens{IDs: k.InputIDs, TypeIDs: k.TypeIDs})
 	}

@@ -43,7 +43,7 @@ func (c *comparison) speech(ctx context.Context, m *whisper.Model) error {
 	}
 	for i := range ref.Cases {
 		if err := c.speechCase(ctx, m, i, &ref.Cases[i]); err != nil {
-			return fmt.Errorf("case %d: %w", i, err)
+			return fmt.Errorf("%s, case %d: %w", c.ref.Name, i, err)
 		}
 	}
 	return nil

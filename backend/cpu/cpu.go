@@ -51,15 +51,13 @@ func New(opt Options) (*Backend, error) {
 	if opt.Threads == 0 {
 		opt.Threads = runtime.GOMAXPROCS(0)
 	}
-	set := kernel.Best()
-	if opt.Kernels == "" {
-		opt.Kernels = os.Getenv("EMILY_CPU")
+	name, from := opt.Kernels, ""
+	if name == "" {
+		name, from = os.Getenv("EMILY_CPU"), "EMILY_CPU: "
 	}
-	if opt.Kernels != "" {
-		var err error
-		if set, err = kernel.Named(opt.Kernels); err != nil {
-			return nil, err
-		}
+	set, err := kernel.Named(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s%w", from, err)
 	}
 	return &Backend{
 		set: set, pool: newPool(opt.Threads), forms: newForms(opt.Packing, set),

@@ -124,7 +124,7 @@ func benchConfig(c *cli.Context, std stdio) (bench.Config, error) {
 	}
 	var err error
 	if config.Kernels, err = kernel.Named(os.Getenv("EMILY_CPU")); err != nil {
-		return config, err
+		return config, fmt.Errorf("EMILY_CPU: %w", err)
 	}
 	if config.Cache, err = bench.DefaultCache(); err != nil && (c.Bool("clean") || c.Bool("random-weights")) { // other runs can do without
 		return config, err

@@ -158,7 +158,7 @@ func (c *chat) command(line string) (end bool) {
 			break
 		}
 		c.Args["enable_thinking"] = arg == "on"
-		say("thinking is %s", arg)
+		say("thinking is %s, if the model's template can tell", arg)
 	case "/save":
 		if err := c.save(arg); err != nil {
 			say("emily: %v", err)

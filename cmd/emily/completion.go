@@ -45,7 +45,7 @@ func printCompletion(c *cli.Context, std stdio, shell string) error {
 // completeCommands lists the commands, completeFlags a command's flags; the
 // shell keeps those that fit what was typed.
 func completeCommands(c *cli.Context) {
-	for _, k := range c.App.Commands {
+	for _, k := range c.App.VisibleCommands() {
 		fmt.Fprintln(c.App.Writer, k.Name)
 	}
 }

@@ -38,15 +38,21 @@ func chooseDevice(c *cli.Context) (chosen deviceChoice, err error) {
 	if n := c.Int("threads"); n < 0 || n > cpu.MaxThreads {
 		return chosen, usagef("--threads must be between 0 and %d, got %d", cpu.MaxThreads, n)
 	}
-	wanted := c.String("backend")
-	if !c.IsSet("backend") && c.String("device") == "" {
-		if wanted = os.Getenv("EMILY_BACKEND"); wanted != "" {
-			if err := checkKind("EMILY_BACKEND", wanted); err != nil {
-				return chosen, err
-			}
+	threads := c.Int("threads") > 0
+	if c.IsSet("backend") || c.String("device") != "" {
+		chosen.kind, chosen.index, err = parseDevice(c.String("backend"), c.IsSet("backend"), c.String("device"))
+		if err == nil && threads && chosen.kind != "cpu" {
+			err = usagef("--threads is for the CPU, not for %s", chosen.kind)
 		}
+		return chosen, err
 	}
-	chosen.kind, chosen.index, err = parseDevice(wanted, c.IsSet("backend"), c.String("device"))
+	if threads {
+		return deviceChoice{kind: "cpu"}, nil
+	}
+	chosen.kind = os.Getenv("EMILY_BACKEND")
+	if chosen.kind != "" {
+		err = checkKind("EMILY_BACKEND", chosen.kind)
+	}
 	return chosen, err
 }
 
@@ -64,7 +70,7 @@ func openBackend(c *cli.Context, chosen deviceChoice, packing *cpu.Packing, tell
 		return device, err
 	case chosen.kind != "":
 		return startDevice(chosen.kind, chosen.index, opt)
-	case c.String("model") == "" || opt.Threads > 0:
+	case c.String("model") == "":
 		return startDevice("cpu", 0, opt)
 	}
 	device, err := cuda.New(0)
@@ -110,12 +116,9 @@ func startDevice(name string, index int, opt cpu.Options) (backend.Backend, erro
 	return nil, usagef("--backend: there is no %q; choose one of %s", name, strings.Join(backendNames, ", "))
 }
 
-// parseDevice joins --backend and --device, which may name the backend too.
+// parseDevice joins --backend, if it was chosen, and --device, which may name the backend too.
 func parseDevice(name string, chosen bool, device string) (string, int, error) {
 	if device == "" {
-		if name == "" && !chosen {
-			return "", 0, nil
-		}
 		return name, 0, checkKind("--backend", name)
 	}
 	kind, number, numbered := strings.Cut(device, ":")

@@ -61,7 +61,7 @@ func runDoctor(ctx context.Context, c *cli.Context, std stdio) error {
 		if c.IsSet("threads") {
 			return usagef("--threads belongs to the self-test of a device: add --backend cpu")
 		}
-		for _, f := range []func() check{checkVersion, checkKernels, checkThreads, checkMemory, func() check { return checkLimits(ctx) }, checkCache, checkCUDA, checkEmulator, checkMetal} {
+		for _, f := range []func() check{checkVersion, checkKernels, checkThreads, checkMemory, func() check { return checkLimits(ctx) }, checkCache, checkChoice, checkCUDA, checkEmulator, checkMetal} {
 			if err := untilDone(ctx, report)(f); err != nil {
 				return err
 			}
@@ -179,6 +179,28 @@ func checkCache() check {
 		k.Detail += fmt.Sprintf(" holds %d model(s)", models)
 	}
 	return k
+}
+
+// checkChoice looks at what EMILY_BACKEND chooses.
+func checkChoice() check {
+	const variable = "EMILY_BACKEND"
+	name := os.Getenv(variable)
+	if name == "" {
+		return check{Name: "backend", Status: "ok", Detail: "an NVIDIA GPU where there is one, else the CPU (" + variable + " chooses)"}
+	}
+	err := checkKind(variable, name)
+	switch name {
+	case "cuda":
+		_, err = cuda.Probe()
+	case "emu":
+		_, err = emu.Probe()
+	case "metal":
+		_, err = metal.Probe()
+	}
+	if err != nil {
+		return check{Name: "backend", Status: "error", Detail: oneLine(err.Error()), Next: "unset " + variable}
+	}
+	return check{Name: "backend", Status: "ok", Detail: name + ", which " + variable + " chooses"}
 }
 
 // checkCUDA lists the NVIDIA GPUs, or says what was looked for.

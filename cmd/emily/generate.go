@@ -150,8 +150,12 @@ func templateArgs(c *cli.Context) (map[string]any, error) {
 
 // tellSpeed prints what --verbose promises after a text.
 func tellSpeed(ctx context.Context, std stdio, s *session, g arch.Generated) {
-	fmt.Fprintf(std.err, "%d prompt tokens, first token after %.0f ms; %d tokens at %.1f tok/s; ended by %s\n",
-		g.PromptTokens, 1000*g.Timings.FirstToken, len(g.Tokens), g.Timings.PerSecond, g.FinishReason)
+	speed := ""
+	if g.Timings.PerSecond > 0 {
+		speed = fmt.Sprintf(" at %.1f tok/s", g.Timings.PerSecond)
+	}
+	fmt.Fprintf(std.err, "%d prompt tokens, first token after %.0f ms; %d tokens%s; ended by %s\n",
+		g.PromptTokens, 1000*g.Timings.FirstToken, len(g.Tokens), speed, g.FinishReason)
 	info := s.backend.Info()
 	if info.Backend != "cpu" || len(g.Tokens) < 8 {
 		return

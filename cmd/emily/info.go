@@ -63,6 +63,9 @@ func runInfo(ctx context.Context, c *cli.Context, std stdio) error {
 		return usagef("info takes one model, got %d", c.Args().Len())
 	}
 	if ref := c.Args().First(); ref != "" {
+		if c.IsSet("model") {
+			return usagef("info takes one model: --model %s or %s", c.String("model"), ref)
+		}
 		if err := c.Set("model", ref); err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func noCommand(c *cli.Context) error {
 		return cli.ShowAppHelp(c)
 	}
 	var names []string
-	for _, k := range c.App.Commands {
+	for _, k := range c.App.VisibleCommands() {
 		names = append(names, k.Name)
 	}
 	return usagef("there is no command %q; %s", name, suggest(name, names, "emily --help lists the commands"))

@@ -79,6 +79,8 @@ func TestUsage(t *testing.T) {
 		{"unknown dtype", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--dtype", "f64"}, []string{"f32 or bf16"}},
 		{"unknown backend", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "tpu"}, []string{"tpu"}},
 		{"too many threads", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--threads", "100000"}, []string{"between 0 and 1024"}},
+		{"threads of a GPU", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--backend", "emu", "--threads", "2"}, []string{"--threads is for the CPU"}},
+		{"two models", []string{"info", "--model", models + "/tiny-qwen3", models + "/tiny-llama"}, []string{"one model"}},
 		{"verify nothing", []string{"verify", "--model", models + "/tiny-qwen3"}, []string{"reference"}},
 		{"raw template argument", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--raw", "--template-arg", "thinking=1"}, []string{"--template-arg", "--raw"}},
 		{"raw system", []string{"generate", "x", "--model", models + "/tiny-qwen3", "--raw", "--system", "be brief"}, []string{"--system", "--raw"}},
@@ -129,6 +131,7 @@ func TestDefaultBackend(t *testing.T) {
 		{"asked for", "", append(model, "--backend", "cpu"), 0},
 		{"asked for in the environment", "cpu", model, 0},
 		{"threads are the CPU's", "", append(model, "--threads", "1"), 0},
+		{"threads are the CPU's whatever the environment", "cuda", append(model, "--threads", "1"), 0},
 		{"built-in models need no GPU", "", []string{"generate", "once upon", "-n", "2"}, 0},
 	} {
 		t.Setenv("EMILY_BACKEND", tt.env)
@@ -340,6 +343,9 @@ func TestTokenizeCommand(t *testing.T) {
 		t.Errorf("3 strings give %d lines: %s", n, lines)
 	}
 	fails(t, exitFailed, []string{"x", "token id"}, "tokenize", "--decode", "1 x", "--model", model)
+	fails(t, exitFailed, []string{"no token 99999"}, "tokenize", "--decode", "1 99999", "--model", model)
+	fails(t, exitFailed, []string{"no token -5"}, "tokenize", "--decode", "--model", model, "--", "-5")
+	fails(t, exitFailed, []string{"UTF-8"}, "tokenize", "caf\xe9", "--model", model)
 }
 
 func TestTokenizeMessages(t *testing.T) {
@@ -380,6 +386,11 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("doctor does not check %s:\n%s", name, out)
 		}
 	}
+	t.Setenv("EMILY_BACKEND", "abacus")
+	if out, _, code := emily(t, "", "doctor"); code != exitFailed || !strings.Contains(out, "unset EMILY_BACKEND") {
+		t.Errorf("an unknown EMILY_BACKEND: exit code %d\n%s", code, out)
+	}
+	t.Setenv("EMILY_BACKEND", "")
 	t.Setenv("EMILY_CPU", "abacus")
 	if out, _, code := emily(t, "", "doctor"); code != exitFailed || !strings.Contains(out, "error") || !strings.Contains(out, "abacus") {
 		t.Errorf("an unknown EMILY_CPU: exit code %d\n%s", code, out)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -74,11 +75,14 @@ func runTokenize(ctx context.Context, c *cli.Context, std stdio) error {
 		return err
 	}
 	if c.Bool("decode") {
-		ids, err := parseIDs(text)
+		ids, err := parseIDs(tok, text)
 		if err != nil {
 			return err
 		}
 		return printDecoded(c, std, tok.Decode(ids, c.Bool("no-special")))
+	}
+	if !utf8.ValidString(text) {
+		return errors.New("the text is not valid UTF-8")
 	}
 	got := tokenizeText(tok, text, !c.Bool("no-special"))
 	if c.Bool("json") {
@@ -181,14 +185,17 @@ func readJSONFile(path string, std stdio) (json.RawMessage, error) {
 	return json.RawMessage(text), nil
 }
 
-// parseIDs reads ids that are separated by blanks or commas, also in brackets.
-func parseIDs(text string) ([]int32, error) {
+// parseIDs reads ids of tokens that are separated by blanks or commas, also in brackets.
+func parseIDs(tok *tokenizer.Tokenizer, text string) ([]int32, error) {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,[]", r) })
 	ids := make([]int32, len(fields))
 	for i, f := range fields {
 		id, err := strconv.ParseInt(f, 10, 32)
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a token id", f)
+		}
+		if _, ok := tok.Token(int32(id)); !ok {
+			return nil, fmt.Errorf("there is no token %d in the vocabulary", id)
 		}
 		ids[i] = int32(id)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -67,7 +68,7 @@ func openFirst(names ...string) (uintptr, error) {
 			return handle, nil
 		}
 	}
-	return 0, fmt.Errorf("none of %q could be loaded", names)
+	return 0, fmt.Errorf("none of %s could be loaded", strings.Join(names, ", "))
 }
 
 // Results of the driver API.

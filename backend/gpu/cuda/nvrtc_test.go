@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,11 +12,14 @@ import (
 	"emily/backend/gpu/kernels"
 )
 
-// openForTest returns NVRTC or skips the test where there is none.
+// openForTest returns NVRTC, or skips the test where there is none and EMILY_NVRTC names none.
 func openForTest(t *testing.T) *compiler {
 	t.Helper()
 	c, err := openCompiler(0)
-	if err != nil {
+	switch {
+	case err != nil && os.Getenv("EMILY_NVRTC") != "":
+		t.Fatal(err)
+	case err != nil:
 		t.Skip(err)
 	}
 	return c
