@@ -2,6 +2,7 @@ package qwen3
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"emily/arch"
@@ -129,6 +130,9 @@ func (c *Config) window(i int) int {
 		}
 	}
 	if !on || c.SlidingWindow == nil {
+		return 0
+	}
+	if *c.SlidingWindow >= math.MaxInt32 { // longer than any text
 		return 0
 	}
 	return *c.SlidingWindow

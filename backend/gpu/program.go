@@ -104,7 +104,7 @@ func (p *program) Plan() *backend.Plan { return p.plan }
 func (p *program) Close() error {
 	p.dropped.Stop()
 	h := p.holding
-	p.holding = holding{recordings: h.recordings}
+	p.memory, p.weights = Memory{}, nil // sessions may still give recordings back
 	return p.backend.end(h)
 }
 

@@ -154,7 +154,7 @@ func labelTokens(ctx context.Context, c *cli.Context, std stdio, s *session, m a
 		if c.Bool("json") {
 			err = printJSON(std.out, t)
 		} else {
-			_, err = fmt.Fprintf(std.out, "%-16s %5.1f %%  %s\n", t.Token, 100*t.Score, t.Label)
+			_, err = fmt.Fprintf(std.out, "%-16s %5.1f %%  %s\n", t.Token, 100*t.Score, oneLine(t.Label))
 		}
 		if err != nil {
 			return err
@@ -260,7 +260,7 @@ func printLabels(c *cli.Context, std stdio, file string, named bool, labels []ar
 		indent = "  "
 	}
 	for _, l := range labels {
-		if _, err := fmt.Fprintf(std.out, "%s%5.1f %%  %s\n", indent, 100*l.Score, l.Name); err != nil {
+		if _, err := fmt.Fprintf(std.out, "%s%5.1f %%  %s\n", indent, 100*l.Score, oneLine(l.Name)); err != nil {
 			return err
 		}
 	}

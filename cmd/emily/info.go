@@ -138,7 +138,7 @@ func (m *modelInfo) print(w io.Writer) error {
 	if m.Remote {
 		row("folder", "none: on the hub, not downloaded")
 	}
-	row("architecture", "%s", m.Architecture)
+	row("architecture", "%s", oneLine(m.Architecture))
 	if m.Task != "" {
 		row("command", "emily %s", m.Task)
 	}
@@ -148,16 +148,16 @@ func (m *modelInfo) print(w io.Writer) error {
 		row("  "+strings.ToLower(d), "%s", size(m.DTypes[d]))
 	}
 	for _, f := range m.Facts {
-		row(f.Name, "%s", f.Value)
+		row(f.Name, "%s", oneLine(f.Value))
 	}
 	if len(m.Unused) > 0 {
-		row("not used", "%d tensor(s): %s", len(m.Unused), strings.Join(m.Unused[:min(3, len(m.Unused))], ", "))
+		row("not used", "%d tensor(s): %s", len(m.Unused), oneLine(strings.Join(m.Unused[:min(3, len(m.Unused))], ", ")))
 	}
 	if m.Problem != "" {
 		row("problem", "%s", oneLine(m.Problem))
 	}
 	for _, x := range m.Tensors {
-		row("  "+x.Name, "%s\t%v\t%s\t%s", strings.ToLower(x.DType), x.Shape, size(x.Bytes), x.File)
+		row("  "+oneLine(x.Name), "%s\t%v\t%s\t%s", strings.ToLower(x.DType), x.Shape, size(x.Bytes), oneLine(x.File))
 	}
 	return t.Flush()
 }

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
@@ -177,9 +178,16 @@ func (w *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// oneLine keeps an error message on one line.
+// oneLine keeps a text on one line and what steers a terminal out of it, as a
+// stranger's model may have in its names.
 func oneLine(s string) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(s, "\n", "; ")), " ")
+	s = strings.Join(strings.Fields(strings.ReplaceAll(s, "\n", "; ")), " ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // versionString is the release's version, or the commit it was built from.

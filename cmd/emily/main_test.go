@@ -62,6 +62,19 @@ func fails(t *testing.T, want int, texts []string, args ...string) {
 	}
 }
 
+func TestOneLine(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"two\n  lines", "two; lines"},
+		{"\x1b[2Jclears\x07", "\ufffd[2Jclears\ufffd"},
+		{"turned\u202e round", "turned\ufffd round"},
+		{"日本語 naïve", "日本語 naïve"},
+	} {
+		if got := oneLine(tt.text); got != tt.want {
+			t.Errorf("%q becomes %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -341,6 +354,9 @@ func TestTokenizeCommand(t *testing.T) {
 	lines := succeed(t, "\"a\"\n\"\"\n\n\"b\\nc\"", "tokenize", "--jsonl", "--model", model)
 	if n := strings.Count(lines, "\n"); n != 3 {
 		t.Errorf("3 strings give %d lines: %s", n, lines)
+	}
+	if out, stderr, code := emily(t, "\"a\"\nnull\n", "tokenize", "--jsonl", "--model", model); code != exitFailed || strings.Count(out, "\n") != 1 || !strings.Contains(stderr, "line 2") {
+		t.Errorf("null is no text: exit code %d, %q, %q", code, out, stderr)
 	}
 	fails(t, exitFailed, []string{"x", "token id"}, "tokenize", "--decode", "1 x", "--model", model)
 	fails(t, exitFailed, []string{"no token 99999"}, "tokenize", "--decode", "1 99999", "--model", model)

@@ -132,11 +132,15 @@ func tokenizeLines(std stdio, tok *tokenizer.Tokenizer, special bool) error {
 	for in.Scan() {
 		n++
 		if line := in.Text(); strings.TrimSpace(line) != "" {
-			var text string
-			if bad := json.Unmarshal([]byte(line), &text); bad != nil {
+			var text *string
+			bad := json.Unmarshal([]byte(line), &text)
+			if bad == nil && text == nil {
+				bad = errors.New("it is null")
+			}
+			if bad != nil {
 				return errors.Join(out.Flush(), fmt.Errorf("line %d of standard input is not a JSON string: %w", n, bad))
 			}
-			if err := printJSON(out, tokenizeText(tok, text, special)); err != nil {
+			if err := printJSON(out, tokenizeText(tok, *text, special)); err != nil {
 				return err
 			}
 		}

@@ -79,7 +79,7 @@ func TestSourceError(t *testing.T) {
 	}
 }
 
-// TestCache damages a built library; it is built again.
+// TestCache cuts a built library short, which the system's loader does not survive; it is built again.
 func TestCache(t *testing.T) {
 	open(t) // skips without a compiler
 	home := t.TempDir()
@@ -103,16 +103,20 @@ func TestCache(t *testing.T) {
 	if err != nil || len(built) != int(kernels.Parts) {
 		t.Fatalf("%d files in the cache, want a library for each part: %v", len(built), err)
 	}
+	library, err := os.ReadFile(built[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	// A new file: the library of this process must stay as it is.
 	if err := os.Remove(built[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(built[0], []byte("damaged"), 0o600); err != nil {
+	if err := os.WriteFile(built[0], library[:20000], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start()
-	if text, err := os.ReadFile(built[0]); err != nil || len(text) < 10000 {
-		t.Errorf("the damaged library was left: %d bytes, %v", len(text), err)
+	if info, err := os.Stat(built[0]); err == nil && info.Size() == 20000 {
+		t.Error("the damaged library was left")
 	}
 }
 

@@ -63,6 +63,29 @@ func TestConcurrentSessions(t *testing.T) {
 	all.Wait()
 }
 
+// TestSessionOutlivesProgram closes a program while its session closes too, as a model
+// and a text of it may at once.
+func TestSessionOutlivesProgram(t *testing.T) {
+	p := doubled(t, open(t), 3, backend.Fuse)
+	s, err := p.Bind()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, out := []backend.Buffer{make([]byte, 12)}, []backend.Buffer{make([]byte, 12)}
+	if err := s.Run(t.Context(), in, out); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	for _, c := range []interface{ Close() error }{p, s} {
+		both.Go(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+}
+
 // TestWrongCalls gives a session what it must refuse.
 func TestWrongCalls(t *testing.T) {
 	p := doubled(t, open(t), 3, backend.Fuse)

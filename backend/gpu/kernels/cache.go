@@ -5,29 +5,65 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // Built returns through use what build makes of a key: the source, the
 // compiler and all that changes the result. The file is kept in the user's
-// cache folder; one that use rejects is built again. Any number of processes
-// may do this at once.
+// cache folder, with its digest in its name; one that is damaged, or that use
+// rejects, is built again. Any number of processes may do this at once. Where
+// nothing can be kept, for want of a home, permission or room, it is built every time.
 func Built(key, extension string, build, use func(path string) error) error {
-	dir, err := os.UserCacheDir()
-	if err == nil {
-		dir = filepath.Join(dir, "emily", "kernels")
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err != nil { // no home: build every time
-		if dir, err = os.MkdirTemp("", "emily-kernels-"); err != nil {
-			return fmt.Errorf("a folder for compiled kernels: %w", err)
+	name := digest([]byte(key))
+	if dir, err := folder(); err == nil {
+		if path := kept(dir, name, extension); path != "" && use(path) == nil {
+			return nil
 		}
-		defer os.RemoveAll(dir)
+		removeOld(dir)
+		if built(dir, name, extension, build, use) == nil {
+			return nil
+		}
 	}
-	path := filepath.Join(dir, fmt.Sprintf("%x%s", sha256.Sum256([]byte(key)), extension))
-	if _, err := os.Stat(path); err == nil && use(path) == nil {
-		return nil
+	dir, err := os.MkdirTemp("", "emily-kernels-")
+	if err != nil {
+		return fmt.Errorf("a folder for compiled kernels: %w", err)
 	}
-	f, err := os.CreateTemp(dir, "building-*"+extension)
+	defer os.RemoveAll(dir)
+	return built(dir, name, extension, build, use)
+}
+
+// folder makes the one in the user's cache.
+func folder() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, "emily", "kernels")
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// kept returns the file of a name, or "". A damaged one must not reach the
+// system's loader, which would end the process; it is removed.
+func kept(dir, name, extension string) string {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), name+"-")
+		if !ok || filepath.Ext(rest) != extension {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		if content, err := os.ReadFile(path); err == nil && digest(content)+extension == rest {
+			return path
+		}
+		os.Remove(path)
+	}
+	return ""
+}
+
+// built builds a file in a folder and uses it.
+func built(dir, name, extension string, build, use func(path string) error) error {
+	f, err := os.CreateTemp(dir, building+"*"+extension)
 	if err != nil {
 		return fmt.Errorf("a file for compiled kernels: %w", err)
 	}
@@ -39,6 +75,23 @@ func Built(key, extension string, build, use func(path string) error) error {
 	if err := use(f.Name()); err != nil {
 		return err
 	}
-	os.Rename(f.Name(), path) // if it fails, the next process builds again
+	if content, err := os.ReadFile(f.Name()); err == nil {
+		os.Rename(f.Name(), filepath.Join(dir, name+"-"+digest(content)+extension)) // if it fails, the next process builds again
+	}
 	return nil
 }
+
+const building = "building-"
+
+// removeOld removes what processes left that were killed while they built.
+func removeOld(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && strings.HasPrefix(e.Name(), building) && time.Since(info.ModTime()) > time.Hour {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+func digest(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
