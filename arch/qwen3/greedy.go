@@ -66,7 +66,8 @@ func (s *sequence) loop(ctx context.Context, token int32, n int, yield func(int3
 		}
 		s.states = append(s.states, st)
 	}
-	session, err := s.session(shape{rows: 1, capacity: s.capacity, loop: true})
+	sh := shape{rows: 1, capacity: s.capacity, loop: true, apart: s.model.apart.Load()}
+	session, err := s.session(sh)
 	if err != nil {
 		return err
 	}
@@ -83,8 +84,12 @@ func (s *sequence) loop(ctx context.Context, token int32, n int, yield func(int3
 		}
 		return yield(next)
 	})
-	if err == nil && failed {
-		err = arch.ErrNotNumbers
+	if err != nil || !failed {
+		return err
 	}
-	return err
+	if s.model.runApart(sh) {
+		s.length-- // its token is run again
+		return nil
+	}
+	return arch.ErrNotNumbers
 }

@@ -2,6 +2,7 @@ package qwen3
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"slices"
@@ -75,6 +76,56 @@ func TestGreedyNotNumbers(t *testing.T) {
 	}
 	if err := seq.Greedy(t.Context(), 1, 3, func(id int32) bool { t.Errorf("got the token %d", id); return true }); !errors.Is(err, arch.ErrNotNumbers) {
 		t.Errorf("got %v, want ErrNotNumbers", err)
+	}
+}
+
+// TestLargeNumbers decodes with weights whose products are too large for a kernel that adds up in fixed point.
+func TestLargeNumbers(t *testing.T) {
+	load := func(lane backend.Lane) *Model {
+		m := golden.Load(t, golden.Backend(t), "tiny-qwen3", lane).Model.(*Model)
+		large := func(w **backend.Weight) {
+			scaled := **w
+			scaled.Data = slices.Clone(scaled.Data)
+			for i := 0; i < len(scaled.Data); i += 2 {
+				bits := binary.LittleEndian.Uint16(scaled.Data[i:])
+				if bits&0x7f80 != 0 {
+					binary.LittleEndian.PutUint16(scaled.Data[i:], bits+16<<7) // times 2^16 in bf16
+				}
+			}
+			*w = &scaled
+		}
+		large(&m.weights.Embed)
+		m.head = m.weights.Embed
+		for i := range m.weights.Layers {
+			large(&m.weights.Layers[i].Attn.O)
+			large(&m.weights.Layers[i].MLP.Down)
+		}
+		return m
+	}
+	start := func(m *Model) arch.Sequence {
+		seq, err := m.NewSequence()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { seq.Close() })
+		return seq
+	}
+	const tokens = 8
+	var want []int32
+	for _, lane := range []backend.Lane{backend.Native, backend.Fuse} {
+		seq := start(load(lane))
+		var got []int32
+		err := seq.Greedy(t.Context(), 1, tokens, func(id int32) bool { got = append(got, id); return true })
+		if err != nil || len(got) != tokens || seq.Length() != tokens {
+			t.Fatalf("%s: %d tokens, %d seen: %v", lane, len(got), seq.Length(), err)
+		}
+		if want == nil {
+			want = got
+		}
+		top, _, err := start(load(lane)).Extend(t.Context(), []int32{1}, 1)
+		if err != nil || !slices.Equal(got, want) || top[0] != want[0] {
+			t.Errorf("%s: %v and %v, want %v: %v", lane, got, top, want, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package qwen3
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"emily/arch"
 	"emily/backend"
@@ -33,6 +34,7 @@ type Model struct {
 	specs    map[int][2]*backend.StateSpec // by capacity
 	specsMu  sync.Mutex
 	loop     loopStates
+	apart    atomic.Bool // see runApart
 }
 
 func newModel(s arch.Source, f family) (*Model, error) {
@@ -96,6 +98,7 @@ type shape struct {
 	topK           int  // 0 for all logits
 	tap            bool // hidden states instead of logits
 	loop           bool // one step of the closed loop
+	apart          bool // in the native lane, whatever the options say
 }
 
 // program compiles the graph of a shape, once.
@@ -108,8 +111,25 @@ func (m *Model) program(s shape) (backend.Program, error) {
 		} else {
 			m.record(g, s, keys, values)
 		}
-		return m.options.Compile(g)
+		opt := m.options
+		if s.apart {
+			opt.Lane = backend.Native
+		}
+		return opt.Compile(g)
 	})
+}
+
+// runApart reports whether a run that gave no numbers is to be run again in the native lane, as are
+// all of one row from then on. The kernel with which a GPU runs a whole decoder adds up in fixed
+// point, which has less range.
+func (m *Model) runApart(s shape) bool {
+	if s.rows > 1 || s.apart || m.options.Lane != backend.Fuse {
+		return false
+	}
+	if m.apart.CompareAndSwap(false, true) && m.options.Event != nil {
+		m.options.Event("the largest logit is not a number: a token is run in the native lane from here on")
+	}
+	return true
 }
 
 // record records a pass over rows that the caller gives.

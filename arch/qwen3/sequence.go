@@ -2,7 +2,9 @@ package qwen3
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"emily/arch"
@@ -141,19 +143,28 @@ func (s *sequence) pieces(ctx context.Context, ids []int32, run func(piece []int
 	return nil
 }
 
-// run executes one program on rows at the end of the sequence.
+// run executes one program on rows at the end of the sequence. The last output is of F32.
 func (s *sequence) run(ctx context.Context, sh shape, ids, want []int32, out []backend.Buffer) error {
+	s.segments = [3]int32{0, int32(s.length), int32(len(ids))}
+	in := []backend.Buffer{backend.BufferOf(ids), backend.BufferOf(s.segments[:])}
+	if want != nil {
+		in = append(in, backend.BufferOf(want))
+	}
 	return s.model.gate.Do(func() error {
-		session, err := s.session(sh)
-		if err != nil {
-			return err
+		for {
+			sh.apart = sh.rows == 1 && s.model.apart.Load()
+			session, err := s.session(sh)
+			if err != nil {
+				return err
+			}
+			if err := session.Run(ctx, in, out); err != nil {
+				return err
+			}
+			first := math.Float32frombits(binary.NativeEndian.Uint32(out[len(out)-1]))
+			if first == first || !s.model.runApart(sh) {
+				return nil
+			}
 		}
-		s.segments = [3]int32{0, int32(s.length), int32(len(ids))}
-		in := []backend.Buffer{backend.BufferOf(ids), backend.BufferOf(s.segments[:])}
-		if want != nil {
-			in = append(in, backend.BufferOf(want))
-		}
-		return session.Run(ctx, in, out)
 	})
 }
 
