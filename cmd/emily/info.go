@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -63,8 +64,8 @@ func runInfo(ctx context.Context, c *cli.Context, std stdio) error {
 		return usagef("info takes one model, got %d", c.Args().Len())
 	}
 	if ref := c.Args().First(); ref != "" {
-		if c.IsSet("model") {
-			return usagef("info takes one model: --model %s or %s", c.String("model"), ref)
+		if m := c.String("model"); m != "" && m != os.Getenv("EMILY_MODEL") {
+			return usagef("info takes one model: --model %s or %s", m, ref)
 		}
 		if err := c.Set("model", ref); err != nil {
 			return err

@@ -388,6 +388,8 @@ func TestInfoCommand(t *testing.T) {
 			t.Errorf("info does not say %q:\n%s", want, out)
 		}
 	}
+	t.Setenv("EMILY_MODEL", models+"/tiny-qwen3")
+	succeed(t, "", "info", models+"/tiny-llama")
 	var info modelInfo
 	if err := json.Unmarshal([]byte(succeed(t, "", "info", "--json", "--model", models+"/tiny-llama")), &info); err != nil || info.Parameters == 0 || info.Task != "generate" {
 		t.Errorf("%v: %+v", err, info)
