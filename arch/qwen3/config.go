@@ -129,10 +129,7 @@ func (c *Config) window(i int) int {
 			on = c.UseSlidingWindow && c.LayerTypes[i] == "sliding_attention"
 		}
 	}
-	if !on || c.SlidingWindow == nil {
-		return 0
-	}
-	if *c.SlidingWindow >= math.MaxInt32 { // longer than any text
+	if !on || c.SlidingWindow == nil || *c.SlidingWindow >= math.MaxInt32 { // the last is longer than any text
 		return 0
 	}
 	return *c.SlidingWindow

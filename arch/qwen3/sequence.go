@@ -161,7 +161,7 @@ func (s *sequence) run(ctx context.Context, sh shape, ids, want []int32, out []b
 				return err
 			}
 			first := math.Float32frombits(binary.NativeEndian.Uint32(out[len(out)-1]))
-			if first == first || !s.model.runApart(sh) {
+			if !math.IsNaN(float64(first)) || !s.model.runApart(sh) {
 				return nil
 			}
 		}

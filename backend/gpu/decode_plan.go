@@ -44,7 +44,7 @@ type refusal struct{ reason string }
 func (r *refusal) Error() string { return r.reason }
 
 // walker goes through a plan from its scores back to its token. The first thing
-// that is not as the kernel has it ends the walk as a panic of *refusal.
+// that is not as the kernel has it ends the walk as a panic of *refusal, or of errNotDecode.
 type walker struct {
 	*decodeStep
 	at map[*backend.Tensor]int // steps by node
@@ -64,16 +64,19 @@ func recogniseDecode(p *backend.Plan) (d *decodeStep, err error) {
 			w.last = i
 		}
 	}
-	if w.last < 0 || !ofOneRow(p.Steps[w.last].Node.Args()[0]) {
+	if w.last < 0 {
 		return nil, errNotDecode
 	}
 	defer func() {
-		if v := recover(); v != nil {
-			r, ok := v.(*refusal)
-			if !ok {
-				panic(v)
-			}
+		v := recover()
+		r, refused := v.(*refusal)
+		switch {
+		case refused:
 			d, err = nil, r
+		case v == errNotDecode:
+			d, err = nil, errNotDecode
+		case v != nil:
+			panic(v)
 		}
 	}()
 	w.walk(p.Steps[w.last].Node)
@@ -85,19 +88,6 @@ func recogniseDecode(p *backend.Plan) (d *decodeStep, err error) {
 func isHead(n *backend.Tensor) bool {
 	a := n.Attrs()
 	return (n.Op() == backend.OpLinearTopK || n.Op() == backend.OpLinear) && n.Args()[0].Dim(0) == 1 && a.Norm == backend.RMSNorm && a.Weights == 1 && !a.Bias && !a.Residual && a.Activation == backend.NoActivation
-}
-
-// ofOneRow reports whether a row was not chosen among several, which a prompt has.
-func ofOneRow(x *backend.Tensor) bool {
-	for {
-		x, _ = roundingOf(x)
-		if x.Op() != backend.OpGather || x.Args()[0].Op() == backend.OpWeight {
-			return true
-		}
-		if x = x.Args()[0]; x.Dim(0) != 1 {
-			return false
-		}
-	}
 }
 
 func (w walker) need(ok bool, format string, args ...any) {
@@ -147,7 +137,9 @@ func (w walker) walk(head *backend.Tensor) {
 		if x.Op() != backend.OpGather || x.Args()[0].Op() == backend.OpWeight {
 			break
 		}
-		x = w.take(x).Args()[0]
+		if x = w.take(x).Args()[0]; x.Dim(0) != 1 { // a prompt's
+			panic(errNotDecode)
+		}
 	}
 	w.current = x
 	for {

@@ -12,7 +12,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"emily/arch"
-	"emily/backend/cpu/kernel"
 	"emily/bench/roofline"
 )
 
@@ -160,11 +159,7 @@ func tellSpeed(ctx context.Context, std stdio, s *session, g arch.Generated) {
 	if info.Backend != "cpu" || len(g.Tokens) < 8 {
 		return
 	}
-	set, err := kernel.Named(info.Kernels)
-	if err != nil {
-		return
-	}
-	limits, err := roofline.Measure(ctx, set, info.Threads, roofline.Options{Bytes: 128 << 20, Runs: 3})
+	limits, err := measureCPU(ctx, info, roofline.Options{Bytes: 128 << 20, Runs: 3})
 	if most := limits.Seconds(roofline.Work{Bytes: s.Checkpoint.Bytes()}); err == nil && most > 0 {
 		fmt.Fprintf(std.err, "reading every weight once a token allows %.1f tok/s at the %.1f GB/s measured now: %.0f %% of it were reached\n",
 			1/most, limits.ReadAll.Value/1e9, 100*most*g.Timings.PerSecond)

@@ -116,17 +116,22 @@ func story(ctx context.Context, be backend.Backend) ([]int32, error) {
 	return g.Tokens, nil
 }
 
+// measureCPU measures the machine's limits with a CPU backend's kernels and threads.
+func measureCPU(ctx context.Context, cpu backend.Info, opt roofline.Options) (roofline.Limits, error) {
+	set, err := kernel.Named(cpu.Kernels)
+	if err != nil {
+		return roofline.Limits{}, err
+	}
+	return roofline.Measure(ctx, set, cpu.Threads, opt)
+}
+
 // readSpeed measures how fast a device reads its memory: the CPU that of the machine.
 func readSpeed(ctx context.Context, device backend.Backend) (*roofline.Limit, error) {
 	i, opt := device.Info(), roofline.Options{Bytes: 1 << 28, Runs: 9}
 	if i.Backend != "cpu" {
 		return roofline.MeasureRead(ctx, device, opt)
 	}
-	set, err := kernel.Named(i.Kernels)
-	if err != nil {
-		return nil, err
-	}
-	limits, err := roofline.Measure(ctx, set, i.Threads, opt)
+	limits, err := measureCPU(ctx, i, opt)
 	return limits.ReadAll, err
 }
 

@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"emily/backend/cpu/kernel"
+	"emily/internal/leftover"
 	"emily/internal/mmap"
 )
 
@@ -99,7 +99,7 @@ func (s *Store) Write(ctx context.Context, m Matrix, kind Kind) (size int64, err
 	if free, known := freeSpace(filepath.Dir(path)); known && free < int64(len(m.Data))+spare {
 		return 0, fmt.Errorf("%s: too little room: %d MB are free", s.dir, free>>20)
 	}
-	removeOld(filepath.Dir(path))
+	leftover.Remove(filepath.Dir(path), "writing-")
 	file, err := os.CreateTemp(filepath.Dir(path), "writing-*")
 	if err != nil {
 		return 0, err
@@ -135,16 +135,6 @@ func (s *Store) Write(ctx context.Context, m Matrix, kind Kind) (size int64, err
 		os.Remove(file.Name())
 	}
 	return h.size(), nil
-}
-
-// removeOld deletes what a process that was killed has left.
-func removeOld(dir string) {
-	old, _ := filepath.Glob(filepath.Join(dir, "writing-*"))
-	for _, path := range old {
-		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
-			os.Remove(path)
-		}
-	}
 }
 
 // Close unmaps what was opened.

@@ -6,7 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"emily/internal/leftover"
 )
 
 // Built returns through use what build makes of a key: the source, the
@@ -20,7 +21,7 @@ func Built(key, extension string, build, use func(path string) error) error {
 		if path := kept(dir, name, extension); path != "" && use(path) == nil {
 			return nil
 		}
-		removeOld(dir)
+		leftover.Remove(dir, building)
 		if built(dir, name, extension, build, use) == nil {
 			return nil
 		}
@@ -82,16 +83,5 @@ func built(dir, name, extension string, build, use func(path string) error) erro
 }
 
 const building = "building-"
-
-// removeOld removes what processes left that were killed while they built.
-func removeOld(dir string) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && strings.HasPrefix(e.Name(), building) && time.Since(info.ModTime()) > time.Hour {
-			os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
-}
 
 func digest(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
